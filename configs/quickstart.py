@@ -1,0 +1,30 @@
+"""The quickstart: NC_CLIGen micro on recorded Python sessions, `A+B`, in half of the captions with its answer.
+
+    bash launch/quickstart.sh
+
+or, with the data made by `python -m launch.prepare_data --recipe=repl --output=runs/quickstart/data`,
+
+    python -m launch.train --config=configs/quickstart.py --workdir=runs/quickstart
+
+`:smoke` is the two-minute form: 180 steps.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import cligen
+
+
+def get_config(form: str = "full") -> ConfigDict:
+    """The `full` or the `smoke` form."""
+    if form not in ("full", "smoke"):
+        raise ValueError(f"configs/quickstart.py:{form}: unknown form; full or smoke")
+    config = cligen.get_config("micro")
+    steps = 530 if form == "full" else 180
+    config.data.update(directory="runs/quickstart/data" if form == "full" else "runs/smoke/data")
+    config.data.captions = ConfigDict({"plain": 0.5, "answered": 0.5})
+    # The cosine ends a little after the last step: the rate never quite reaches zero.
+    config.optimizer.decay_steps = steps * 4 // 3
+    config.schedule.update(steps=steps, checkpoint_every=100, log_every=10, eval_every=90)
+    if form == "smoke":
+        config.evaluation.update(films=64)
+    return config

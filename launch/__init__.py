@@ -1,0 +1,1 @@
+"""The programs: short absl shells around the library."""

@@ -1,0 +1,82 @@
+"""Trains a config: python -m launch.train --config=configs/quickstart.py --workdir=DIR
+
+Resumes from the newest checkpoint in the workdir. Ctrl-C saves first; so does SIGTERM. On several hosts, give every
+process --coordinator, --processes and --process (on TPU pods and SLURM, --distributed alone).
+"""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags, logging
+from ml_collections import config_flags
+
+from launch import faults, hosts
+from neural_computer import build, sharding
+from neural_computer.data import pipeline, windows
+from neural_computer.evals.evaluate import Reprompting
+from neural_computer.train import loop
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    hosts.join()
+    experiment = build.build(CONFIG.value)
+    workdir = Path(WORKDIR.value)
+    workdir.mkdir(parents=True, exist_ok=True)
+    state = train(experiment, workdir)
+    logging.info("%s: trained to step %d", workdir, int(state.step))
+
+
+def train(experiment: build.Experiment, workdir: Path):
+    """The trained state; reads the films, fits the codec once, then runs the loop."""
+    data = experiment.data
+    source = windows.WindowSource(data.directory, "train", data.frames, data.stride)
+    build.check_films(experiment, source[0])
+    frozen = setup(experiment, workdir, source)
+
+    def batches(start: int):
+        return pipeline.batches(
+            source,
+            tokenizer=experiment.tokenizer,
+            captions=data.captions,
+            batch_size=data.batch_size,
+            seed=experiment.seed,
+            start=start,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+
+    evaluators = {}
+    if experiment.schedule.eval_every and jax.process_count() == 1:
+        held_out = windows.WindowSource(data.directory, experiment.evaluation.split, data.frames, data.stride)
+        evaluators["held_out"] = Reprompting(experiment, frozen, held_out, experiment.evaluation.films_on_the_way)
+    return loop.fit(
+        experiment.trainer,
+        frozen,
+        batches,
+        experiment.schedule,
+        workdir=workdir,
+        mesh=sharding.make_mesh(experiment.mesh),
+        seed=experiment.seed,
+        evaluators=evaluators,
+    )
+
+
+def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource):
+    """The frozen parameters: the codec fitted to films spread over the training split, once a workdir."""
+    if not (workdir / "codec.npz").exists() and jax.process_index() == 0:
+        count = min(experiment.codec.fit_films, len(source))
+        places = np.linspace(0, len(source) - 1, count).astype(int)
+        codec = experiment.computer.codec.fit(source[int(i)].frames for i in places)
+        build.save_setup(experiment, workdir, codec, source[0].frames[0])
+    hosts.wait("setup")
+    return build.load_setup(experiment, workdir)[0]
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    faults.run(main)

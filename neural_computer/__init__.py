@@ -1,0 +1,61 @@
+"""Neural computers in JAX: a model that is the computer, run by frames and changed only by training.
+
+    run    : (Params, State, Actions, Key) -> (State, Frames)
+    update : (TrainState, Batch)           -> (TrainState, Metrics)
+
+The names in `__all__` are the public surface. Each is imported from its room when first asked for, so that importing
+the package costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neural_computer.build import load as load
+    from neural_computer.computer import NeuralComputer as NeuralComputer
+    from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
+    from neural_computer.data.windows import WindowSource as WindowSource
+    from neural_computer.page import Page as Page
+    from neural_computer.types import Actions as Actions
+    from neural_computer.types import Batch as Batch
+    from neural_computer.types import Encoded as Encoded
+    from neural_computer.types import Episode as Episode
+    from neural_computer.types import Event as Event
+    from neural_computer.types import Params as Params
+    from neural_computer.types import State as State
+    from neural_computer.types import TrainState as TrainState
+    from neural_computer.types import Window as Window
+
+__version__ = "0.1.0"
+
+_ROOM_OF = {
+    "Actions": "types",
+    "Batch": "types",
+    "Encoded": "types",
+    "Episode": "types",
+    "EpisodeWriter": "data.episodes",
+    "Event": "types",
+    "NeuralComputer": "computer",
+    "Page": "page",
+    "Params": "types",
+    "State": "types",
+    "TrainState": "types",
+    "Window": "types",
+    "WindowSource": "data.windows",
+    "load": "build",
+}
+
+__all__ = tuple(_ROOM_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from its room. Raises AttributeError for any other."""
+    if name not in _ROOM_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,185 @@
+"""The neural computer: boot, step (F), render (G), and run, a scan of steps.
+
+    run : (Params, State, Actions, Key) -> (State, Frames)
+
+Running never returns parameters, so it cannot change how the computer behaves. Everything here is pure and jittable.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key, Shaped, UInt8
+
+from neural_computer import flow
+from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
+from neural_computer.models.dit import DiT
+from neural_computer.models.text import ByteText
+from neural_computer.types import Batch, Encoded, Params, PyTree, State
+
+CONDITIONS = ("repeat", "wan")
+
+
+class Network(nn.Module):
+    """All that is trained: the DiT, and the text encoder when it is small enough to be learned with it."""
+
+    dit: DiT
+    text: ByteText | None = None
+
+    def __call__(self, z, t, text, image=None, u=None):
+        return self.dit(z, t, text if self.text is None else self.text(text), image, u)
+
+
+@dataclass(frozen=True)
+class NeuralComputer:
+    """The networks and how they are asked: everything but parameters.
+
+    `frames` film frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.TARGETS`).
+    `condition` lays out what it knows of the first frame x: "wan", the paper's (Wan2.1 I2V), encodes x followed by grey;
+    "repeat" repeats x's latent over time. `clean_first` keeps latent frame 0 clean at time 0 instead of generating it.
+    """
+
+    network: Network
+    codec: LinearCodec
+    frames: int
+    size: tuple[int, int]
+    target: str = "v"
+    condition: str = "wan"
+    clean_first: bool = False
+    steps: int = 40
+    shift: float = 3.0
+
+    def __post_init__(self) -> None:
+        latent_size(self.frames, *self.size)
+        if self.target not in flow.TARGETS:
+            raise ValueError(f"target={self.target!r}: unknown; one of {', '.join(flow.TARGETS)}")
+        if self.condition not in CONDITIONS:
+            raise ValueError(f"condition={self.condition!r}: unknown; one of {', '.join(CONDITIONS)}")
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps}: sampling needs at least 1 step")
+        if self.shift <= 0:
+            raise ValueError(f"shift={self.shift}: must be positive; 1 leaves the times as they are")
+        shape, latents = self.network.dit.shape, self.codec.channels
+        if (shape.in_channels, shape.out_channels) != (2 * latents + STRIDE[0], latents):
+            raise ValueError(
+                f"in_channels={shape.in_channels}, out_channels={shape.out_channels}: a codec of {latents} channels needs "
+                f"{2 * latents + STRIDE[0]} (latents, {STRIDE[0]} mask, condition) and {latents}"
+            )
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int, int]:
+        """(f, i, j, c) of a chunk."""
+        return (*latent_size(self.frames, *self.size), self.codec.channels)
+
+    def init(self, key: Key[Array, ""], text: Shaped[Array, "1 ..."]) -> PyTree:
+        """Fresh network parameters; `text` is one caption as the network takes it."""
+        z = jnp.zeros((1, *self.latent_shape[:3], self.network.dit.shape.in_channels))
+        return self.network.init(key, z, jnp.zeros((1, 1)), text)["params"]
+
+    # What the network is told
+
+    def first_frame(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b f i j c"]:
+        """The condition of a chunk that begins with frame x: frame mask, then condition latents, on the channels."""
+        f, h, w, _ = self.latent_shape
+        if self.condition == "repeat":
+            latents = jnp.repeat(self.codec.encode(frozen["codec"], x[:, None]), f, axis=1)
+        else:
+            grey = jnp.zeros((x.shape[0], self.frames - 1, *x.shape[1:]), x.dtype)
+            latents = self.codec.encode(frozen["codec"], jnp.concatenate([x[:, None], grey], axis=1))
+        mask = jnp.zeros((x.shape[0], f, h, w, STRIDE[0]), latents.dtype).at[:, 0].set(1)
+        return jnp.concatenate([mask, latents], axis=-1)
+
+    def encode(self, frozen: PyTree, batch: Batch) -> Encoded:
+        """A batch through the frozen encoders."""
+        film = to_signed(batch.video)
+        return Encoded(
+            index=batch.index,
+            latents=self.codec.encode(frozen["codec"], film),
+            cond=self.first_frame(frozen, film[:, 0]),
+            text=batch.text,
+            actions=batch.actions,
+            mouse=batch.mouse,
+        )
+
+    def answer(self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, text: Any, image: Any) -> Array:
+        """What the network says of noisy latents z at time t in [0, 1]; with `clean_first`, frame 0 is at time 0."""
+        times = t[:, None]
+        if self.clean_first:
+            times = jnp.repeat(times, z.shape[1], axis=1).at[:, 0].set(0.0)
+        x = jnp.concatenate([z, cond], axis=-1)
+        out = self.network.apply({"params": network}, x, times * flow.TIME_SCALE, text, image)
+        return jnp.asarray(out)
+
+    # The machine
+
+    def boot(
+        self, params: Params, x0: UInt8[Array | np.ndarray, "b h w 3"], text: Shaped[Array | np.ndarray, "b ..."]
+    ) -> State:
+        """The state of a computer that shows x0 and was given a prompt (token ids or features)."""
+        x = to_signed(x0)
+        latents = jnp.repeat(self.codec.encode(params.frozen["codec"], x[:, None]), self.latent_shape[0], axis=1)
+        return State(latents, x, jnp.asarray(text), None, jnp.zeros((), jnp.int32))
+
+    def step(self, params: Params, state: State, x: Float[Array, "b h w 3"], u: Any, key: Key[Array, ""]) -> State:
+        """F: one chunk that begins with frame x, by Euler steps from noise; all of a sample's noise from its own row."""
+        cond = self.first_frame(params.frozen, x)
+        clean = self.codec.encode(params.frozen["codec"], x[:, None])
+        rows = jnp.arange(x.shape[0])
+        times = jnp.asarray(flow.sampling_times(self.steps, self.shift))
+
+        def hold(z: Array) -> Array:
+            return z.at[:, :1].set(clean) if self.clean_first else z
+
+        def denoise(z: Array, span: tuple[Array, Array]) -> tuple[Array, None]:
+            t, s = span
+            t_rows = jnp.full(rows.shape, t)
+            out = self.answer(params.network, z, t_rows, cond, state.text, state.image)
+            return hold(flow.euler(z, flow.TARGETS[self.target].velocity(out, z, t_rows), t, s)), None
+
+        start = hold(flow.noise(key, rows, self.latent_shape))
+        latents, _ = jax.lax.scan(denoise, start, (times[:-1], times[1:]))
+        return state._replace(latents=latents, frame=x, time=state.time + 1)
+
+    def render(self, params: Params, state: State) -> Float[Array, "b t h w 3"]:
+        """G: the frames of the newest chunk, in [-1, 1]."""
+        return self.codec.decode(params.frozen["codec"], state.latents)
+
+    def run(self, params: Params, state: State, u: Any, key: Key[Array, ""], chunks: int = 1):
+        """`chunks` steps in open loop, each beginning with the last frame rendered.
+
+        Returns the state and the frames (chunks, b, t, h, w, 3) in [-1, 1]. `u` has a leading axis of chunks, or is None.
+        A chunk's noise is folded from its number since boot: k steps, then n - k from the saved state, equal n.
+        """
+
+        def advance(state: State, u: Any) -> tuple[State, Array]:
+            state = self.step(params, state, state.frame, u, jax.random.fold_in(key, state.time))
+            frames = self.render(params, state)
+            return state._replace(frame=frames[:, -1]), frames
+
+        return jax.lax.scan(advance, state, u, length=chunks)
+
+    def with_steps(self, steps: int) -> "NeuralComputer":
+        """The same computer, sampling in another number of steps."""
+        return replace(self, steps=steps)
+
+
+def to_signed(frames: Shaped[Array | np.ndarray, "*s 3"]) -> Float[Array, "*s 3"]:
+    """Pixels in [-1, 1]. Refuses floats: frames scaled twice ruin image-to-video training without a word."""
+    if frames.dtype != jnp.uint8:
+        raise ValueError(f"frames: dtype {frames.dtype}; pixels come as uint8 and are scaled here, once")
+    return jnp.asarray(frames).astype(jnp.float32) / 127.5 - 1
+
+
+def to_pixels(frames: Float[Array, "*s 3"]) -> UInt8[Array, "*s 3"]:
+    """Frames in [-1, 1] as uint8."""
+    return jnp.round((jnp.clip(frames, -1, 1) + 1) * 127.5).astype(jnp.uint8)
+
+
+def film(frames: Shaped[Array, "n b t h w 3"]) -> Shaped[Array, "b m h w 3"]:
+    """Rolled-out chunks end to end; a later chunk's first frame, the one it was given, is left out."""
+    first, rest = frames[0], frames[1:, :, 1:]
+    rest = jnp.moveaxis(rest, 0, 1)
+    return jnp.concatenate([first, rest.reshape(first.shape[0], -1, *first.shape[2:])], axis=1)

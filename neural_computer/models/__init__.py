@@ -1,0 +1,1 @@
+"""The networks: pure linen modules that know nothing of episodes, terminals or mice."""

@@ -1,0 +1,91 @@
+"""A linear codec with the VAE's interface: 4x8x8 pixel blocks projected on their principal components.
+
+It is not the paper's VAE. It is fitted in closed form in seconds, which makes it the codec of small experiments: same
+strides, same causality (latent frame 0 sees film frame 0, latent frame i film frames 4i-3 to 4i), same latent layout.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jaxtyping import Array, Float, UInt8
+
+STRIDE = (4, 8, 8)
+BLOCK = STRIDE[0] * STRIDE[1] * STRIDE[2] * 3
+CodecParams = dict[str, Array | np.ndarray]
+
+
+@dataclass(frozen=True)
+class LinearCodec:
+    """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back."""
+
+    channels: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.channels <= BLOCK:
+            raise ValueError(f"channels={self.channels}: must be between 1 and {BLOCK}, the numbers in a block")
+
+    def init(self) -> CodecParams:
+        """Parameters of the right shapes, all zero: what a restored checkpoint is fitted into."""
+        return {
+            "mean": np.zeros(BLOCK, np.float32),
+            "basis": np.zeros((BLOCK, self.channels), np.float32),
+            "scale": np.ones(self.channels, np.float32),
+        }
+
+    def fit(self, films: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> CodecParams:
+        """The principal components of the films' blocks, from one pass over their second moments.
+
+        Every channel is scaled to unit variance, as the VAE's are: the fine strokes that tell one glyph from another live
+        in the small components, and one common scale let noise drown them (exact lines came half as fast).
+        """
+        count, total, moment = 0, np.zeros(BLOCK), np.zeros((BLOCK, BLOCK))
+        for film in films:
+            blocks = np.asarray(_blocks(film[None].astype(np.float64) / 127.5 - 1)).reshape(-1, BLOCK)
+            count, total, moment = count + len(blocks), total + blocks.sum(0), moment + blocks.T @ blocks
+        if count == 0:
+            raise ValueError("films: there are none to fit a codec to; give at least one")
+        mean = total / count
+        values, vectors = np.linalg.eigh(moment / count - np.outer(mean, mean))
+        values, vectors = values[::-1][: self.channels], vectors[:, ::-1][:, : self.channels]
+        # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
+        vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(self.channels)])
+        # A component the films never use has no variance to divide by.
+        scale = np.sqrt(np.maximum(values, 1e-6 * values[0] + 1e-12))
+        return {
+            "mean": mean.astype(np.float32),
+            "basis": vectors.astype(np.float32),
+            "scale": scale.astype(np.float32),
+        }
+
+    def encode(self, params: CodecParams, film: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
+        """Latents of a film in [-1, 1]."""
+        return (_blocks(film) - params["mean"]) @ params["basis"] / params["scale"]
+
+    def decode(self, params: CodecParams, z: Float[Array, "b f i j c"]) -> Float[Array, "b t h w 3"]:
+        """The film of some latents, clipped to [-1, 1]."""
+        blocks = (z * params["scale"]) @ params["basis"].T + params["mean"]
+        t, p, q = STRIDE
+        film = rearrange(blocks, "b f i j (t p q c) -> b (f t) (i p) (j q) c", t=t, p=p, q=q, c=3)
+        return jnp.clip(film[:, t - 1 :], -1, 1)
+
+
+def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
+    """Latent frames, height and width of a film. Raises ValueError where a size does not fit the strides."""
+    t, p, q = STRIDE
+    if frames % t != 1:
+        raise ValueError(f"frames={frames}: must be {t}k + 1; try {frames // t * t + 1}")
+    if height % p or width % q:
+        raise ValueError(f"size={height}x{width}: must be multiples of {p}x{q}")
+    return 1 + frames // t, height // p, width // q
+
+
+def _blocks(film):
+    """(b, t, h, w, 3) as (b, f, i, j, 768): frame 0 four times, then groups of four frames."""
+    t, p, q = STRIDE
+    latent_size(*film.shape[1:4])
+    xp = np if isinstance(film, np.ndarray) else jnp
+    film = xp.concatenate([film[:, :1]] * (t - 1) + [film], axis=1)
+    return rearrange(film, "b (f t) (i p) (j q) c -> b f i j (t p q c)", t=t, p=p, q=q)

@@ -1,0 +1,25 @@
+"""Floating-point operations by formula: XLA's own count takes a scan body once, whatever the depth."""
+
+from math import prod
+
+from neural_computer.models.dit import Shape
+
+
+def forward(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0) -> float:
+    """Operations (two a multiply-add) of one forward pass of one sample.
+
+    `grid` is the film in tokens (f, h, w); `text` and `image` count context rows. Norms and activations are left out.
+    """
+    n, d = prod(grid), shape.width
+    self_attention = 4 * n * d * d + 2 * n * n * d
+    # q and o of every token, k and v of every context row, then scores and sums.
+    cross_attention = 2 * n * d * d + 2 * (text + image) * d * d + 2 * n * (text + image) * d
+    ffn = 2 * n * d * shape.ffn
+    ends = n * prod(shape.patch) * d * (shape.in_channels + shape.out_channels)
+    embeddings = text * d * (shape.text_width + d) + image * shape.image_width * (shape.image_width + d)
+    return 2.0 * (shape.layers * (self_attention + cross_attention + ffn) + ends + embeddings)
+
+
+def train_step(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0, remat: bool = False) -> float:
+    """Operations of a training step a sample: the backward pass costs two forwards, rematerialisation one more."""
+    return (4 if remat else 3) * forward(shape, grid, text, image)

@@ -1,0 +1,79 @@
+"""Small parts in Wan2.1's conventions: norms, embeddings and rotations in float32, matmuls in the module's `dtype`."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Dtype = Any
+EPS = 1e-6
+
+
+def linear(features: int, dtype: Dtype, name: str, init: nn.initializers.Initializer | None = None) -> nn.Dense:
+    """A Dense layer: Xavier weights unless `init` is given, zero bias, multiplied in `dtype`, kept in float32."""
+    return nn.Dense(features, dtype=dtype, kernel_init=init or nn.initializers.xavier_uniform(), name=name)
+
+
+def layer_norm(name: str, affine: bool = False, eps: float = EPS) -> nn.LayerNorm:
+    """LayerNorm over the last axis in float32."""
+    return nn.LayerNorm(epsilon=eps, use_scale=affine, use_bias=affine, dtype=jnp.float32, name=name)
+
+
+def rms_norm(name: str) -> nn.RMSNorm:
+    """RMSNorm over the last axis in float32."""
+    return nn.RMSNorm(epsilon=EPS, dtype=jnp.float32, name=name)
+
+
+class Mlp(nn.Module):
+    """Linear, GELU (tanh form), Linear: the FFN of the blocks and the text embedding."""
+
+    hidden: int
+    out: int
+    dtype: Dtype = jnp.float32
+    kernel_init: nn.initializers.Initializer | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*n i"]) -> Float[Array, "*n o"]:
+        x = nn.gelu(linear(self.hidden, self.dtype, "in", self.kernel_init)(x), approximate=True)
+        return linear(self.out, self.dtype, "out", self.kernel_init)(x)
+
+
+def sinusoid(t: Float[Array, "*b"], width: int) -> Float[Array, "*b {width}"]:
+    """Time embedding: cos then sin of t * 10000^(-i / (width/2)), in float32 from a table made in float64."""
+    half = width // 2
+    frequency = (10000.0 ** (-np.arange(half) / half)).astype(np.float32)
+    angle = t.astype(jnp.float32)[..., None] * frequency
+    return jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], -1)
+
+
+def rope_dims(head_dim: int) -> tuple[int, int, int]:
+    """How a head's dims are shared among time, height and width: Wan2.1's 44, 42, 42 of 128."""
+    side = 2 * (head_dim // 6)
+    return head_dim - 2 * side, side, side
+
+
+def rope(grid: tuple[int, int, int], head_dim: int, start: int = 0) -> Float[np.ndarray, "2 n half"]:
+    """Cosine and sine of the rotation of every token of a (t, h, w) grid, rows in t, h, w order.
+
+    Built in float64, returned in float32; `start` is the first latent frame's place in the film.
+    """
+    t, h, w = grid
+    places = np.meshgrid(np.arange(start, start + t), np.arange(h), np.arange(w), indexing="ij")
+    angles = []
+    for place, dim in zip(places, rope_dims(head_dim), strict=True):
+        frequency = 10000.0 ** (-np.arange(0, dim, 2) / dim)
+        angles.append(place.reshape(-1, 1) * frequency)
+    angle = np.concatenate(angles, -1)
+    return np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+
+def rotate(x: Float[Array, "b n k d"], table: Float[Array | np.ndarray, "2 n half"]) -> Float[Array, "b n k d"]:
+    """`x` with each (even, odd) pair of dims turned by the token's angle; float32 inside, x's dtype out."""
+    cos, sin = (jnp.asarray(part)[None, :, None, :] for part in table)
+    pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
+    even, odd = pairs[..., 0], pairs[..., 1]
+    turned = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], -1)
+    return jax.lax.reshape(turned, x.shape).astype(x.dtype)

@@ -1,0 +1,36 @@
+"""Text encoders. Bytes for tiny models: small enough to be trained inside the network's own parameters."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from neural_computer.models import layers
+from neural_computer.models.attention import attend, merge_heads, split_heads
+
+
+class ByteText(nn.Module):
+    """Byte ids to features: embedding, learned position, pre-norm transformer layers. Id 0 is padding, attended to."""
+
+    width: int
+    length: int
+    heads: int = 2
+    depth: int = 1
+    dtype: layers.Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, ids: Int[Array, "b l"]) -> Float[Array, "b l d"]:
+        if ids.shape[1] != self.length:
+            raise ValueError(f"text.length={self.length}: the captions have {ids.shape[1]} ids")
+        table = self.param("embedding", nn.initializers.normal(1.0), (257, self.width))
+        place = self.param("position", nn.initializers.normal(0.3), (self.length, self.width))
+        x = table[ids] + place
+        for i in range(self.depth):
+            x = x + self._attention(layers.layer_norm(f"norm1_{i}", affine=True)(x), i)
+            x = x + layers.Mlp(4 * self.width, self.width, self.dtype, name=f"ffn_{i}")(
+                layers.layer_norm(f"norm2_{i}", affine=True)(x)
+            )
+        return layers.layer_norm("norm_out", affine=True)(x)
+
+    def _attention(self, x: Float[Array, "b l d"], i: int) -> Float[Array, "b l d"]:
+        q, k, v = (split_heads(layers.linear(self.width, self.dtype, f"{n}_{i}")(x), self.heads) for n in "qkv")
+        return layers.linear(self.width, self.dtype, f"o_{i}")(merge_heads(attend(q, k, v)))

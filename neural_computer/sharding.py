@@ -1,0 +1,114 @@
+"""The mesh, the rule table, and putting trees on devices.
+
+Axes: `data` replicates parameters and splits batches; `fsdp` splits both; `context` splits tokens; `tensor` splits the
+width inside a layer. The table is read top to bottom, the first match wins, and a parameter that nothing matches raises.
+"""
+
+import re
+from collections.abc import Mapping
+from math import prod
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from neural_computer.types import PyTree
+
+AXES = ("data", "fsdp", "context", "tensor")
+BATCH = PartitionSpec(("data", "fsdp"))
+
+RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    # Linear layers that widen or leave a head split split their output; those that come back split their input.
+    (r"(self_attn|cross_attn)/(q|k|v|k_img|v_img)/kernel$", ("fsdp", "tensor")),
+    (r"(self_attn|cross_attn)/(q|k|v|k_img|v_img)/bias$", ("tensor",)),
+    (r"(self_attn|cross_attn)/o/kernel$", ("tensor", "fsdp")),
+    (r"ffn/in/kernel$", ("fsdp", "tensor")),
+    (r"ffn/in/bias$", ("tensor",)),
+    (r"ffn/out/kernel$", ("tensor", "fsdp")),
+    # The remaining matrices of the DiT are split once; its vectors and tables are small and stay whole.
+    (r"dit/(patch_embed|time_in|time_proj)/kernel$", (None, "fsdp")),
+    (r"dit/(time_out|text_embed/(in|out)|image_embed/(in|out)|head)/kernel$", ("fsdp", None)),
+    (r"dit/.*(bias|scale|modulation|position_[thw])$", ()),
+    # The byte text encoder and the linear codec are small: whole on every device.
+    (r"text/.*(kernel|bias|scale|embedding|position)$", ()),
+    (r"codec/(mean|basis|scale)$", ()),
+    (r"(step|count)$", ()),
+)
+"""(path regex, axes of the trailing dimensions). Right-aligned: a scan over depth adds leading axes, which stay whole."""
+
+
+def make_mesh(sizes: Mapping[str, int] | None = None, devices: list | None = None) -> Mesh:
+    """A mesh over all devices. `sizes` gives axes by name; missing ones are 1, and one -1 takes what is left.
+
+    Raises ValueError when the sizes do not multiply to the number of devices.
+    """
+    devices = jax.devices() if devices is None else devices
+    sizes = {"data": -1} if sizes is None else dict(sizes)
+    unknown = set(sizes) - set(AXES)
+    if unknown:
+        raise ValueError(f"mesh.{sorted(unknown)[0]}: unknown axis; the axes are {', '.join(AXES)}")
+    shape = [sizes.get(axis, 1) for axis in AXES]
+    if shape.count(-1) == 1:
+        rest = prod(size for size in shape if size != -1)
+        shape[shape.index(-1)] = max(1, len(devices) // rest)
+    if prod(shape) != len(devices):
+        given = ", ".join(f"{axis}={sizes.get(axis, 1)}" for axis in AXES)
+        raise ValueError(
+            f"mesh: {given} makes {abs(prod(shape))} places for {len(devices)} devices; use -1 for one axis"
+        )
+    return Mesh(np.asarray(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def path_of(keys: tuple) -> str:
+    """A pytree path as a/b/c."""
+    return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys)
+
+
+def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    """Where one parameter lives. Raises ValueError if no rule matches or an axis does not divide its dimension."""
+    for pattern, axes in RULES:  # noqa: B007
+        if re.search(pattern, path):
+            break
+    else:
+        raise ValueError(f"{path}: no sharding rule matches this parameter; add one to neural_computer.sharding.RULES")
+    if len(axes) > len(shape):
+        raise ValueError(f"{path}: rule {pattern!r} names {len(axes)} dimensions, the parameter has {len(shape)}")
+    full = (None,) * (len(shape) - len(axes)) + tuple(axes)
+    for size, axis in zip(shape, full, strict=True):
+        if axis is not None and size % mesh.shape[axis]:
+            raise ValueError(f"{path}: dimension {size} of {shape} cannot be split over {axis}={mesh.shape[axis]}")
+    return PartitionSpec(*full)
+
+
+def shardings(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The NamedSharding of every leaf of `tree` (arrays or shapes), optimizer states included: they end in the same paths."""
+    return jax.tree_util.tree_map_with_path(
+        lambda keys, leaf: NamedSharding(mesh, spec(path_of(keys), np.shape(leaf), mesh)), tree
+    )
+
+
+def place(tree: PyTree, mesh: Mesh) -> PyTree:
+    """`tree` on the mesh, by the table."""
+    return jax.device_put(tree, shardings(tree, mesh))
+
+
+def place_batch(batch: PyTree, mesh: Mesh) -> PyTree:
+    """A process's share of a batch as global arrays, split over `data` and `fsdp`.
+
+    Raises ValueError when the global batch does not divide among them.
+    """
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    sharding = NamedSharding(mesh, BATCH)
+
+    def put(local):
+        rows = len(local) * jax.process_count()
+        if rows % ways:
+            raise ValueError(f"batch_size={rows}: must be a multiple of data * fsdp = {ways}")
+        return jax.make_array_from_process_local_data(sharding, np.asarray(local))
+
+    return jax.tree.map(put, batch)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Whole on every device."""
+    return NamedSharding(mesh, PartitionSpec())

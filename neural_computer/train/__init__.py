@@ -1,0 +1,1 @@
+"""Update: the only verb that returns parameters, and the loop around it."""

@@ -1,0 +1,160 @@
+"""Checkpoints that count only if they restore."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+
+from neural_computer.sharding import path_of
+from neural_computer.types import PyTree
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be saved or used; the message names the place, the rule and the way out."""
+
+
+class Checkpoints:
+    """The checkpoints of one directory: a state and a JSON note a step, the newest `keep` of them kept."""
+
+    def __init__(self, directory: str | Path, keep: int = 2):
+        self.directory = Path(directory).absolute()
+        self.keep = keep
+        self._open()
+
+    def _open(self) -> None:
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=self.keep, cleanup_tmp_directories=True, enable_async_checkpointing=False
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def steps(self) -> list[int]:
+        """The steps on disk, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: PyTree, note: Mapping[str, Any]) -> None:
+        """Writes step `step`, then retires the oldest. Raises CheckpointError when the disk refuses."""
+        note = {**note, "architecture": architecture(state)}
+        try:
+            self._manager.save(
+                step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), note=ocp.args.JsonSave(note))
+            )
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise CheckpointError(
+                f"{self.directory}/{step}: could not be saved ({_short(error)}; {_free(self.directory)} free). Earlier "
+                "checkpoints are intact: make room and give the same command again"
+            ) from error
+
+    def restore(self, like: PyTree, shardings: PyTree | None = None) -> tuple[int, PyTree, dict] | None:
+        """(step, state, note) of the newest checkpoint that restores into `like`'s shapes, or None if there is none.
+
+        A damaged one is named, set aside and the next older one is tried. Raises CheckpointError if none restores or
+        one is of another architecture.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                note = self.note(step)
+                found = note["architecture"]
+            except Exception as error:
+                self._set_aside(step, error)
+                continue
+            self._compare(step, found, architecture(like))
+            try:
+                return step, self._restore(step, like, shardings), note
+            except Exception as error:
+                self._set_aside(step, error)
+        if steps:
+            raise CheckpointError(
+                f"{self.directory}: none of its checkpoints ({', '.join(map(str, steps))}) restores; they are set aside "
+                f"in {self._aside()}. Give the same command again to begin anew"
+            )
+        return None
+
+    def note(self, step: int) -> dict:
+        """The JSON note saved with a step."""
+        return self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore())).note
+
+    def _restore(self, step: int, like: PyTree, shardings: PyTree | None) -> PyTree:
+        def abstract(leaf, at=None):
+            return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=at)
+
+        target = jax.tree.map(abstract, like) if shardings is None else jax.tree.map(abstract, like, shardings)
+        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))).state
+
+    def _compare(self, step: int, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        for path in sorted(set(found) | set(wanted)):
+            if found.get(path) != wanted.get(path):
+                raise CheckpointError(
+                    f"{self.directory}/{step}: of another architecture: {path} is {found.get(path, 'absent')} there and "
+                    f"{wanted.get(path, 'absent')} in this config; use the config it was trained with, or a new workdir"
+                )
+
+    def _aside(self) -> Path:
+        return self.directory.with_name(self.directory.name + "_damaged")
+
+    def _set_aside(self, step: int, error: Exception) -> None:
+        logging.warning("%s/%s: damaged (%s); using the next older checkpoint", self.directory, step, _short(error))
+        self._manager.close()
+        if jax.process_index() == 0:
+            self._aside().mkdir(exist_ok=True)
+            shutil.rmtree(self._aside() / str(step), ignore_errors=True)
+            shutil.move(self.directory / str(step), self._aside() / str(step))
+        self._open()
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+def architecture(tree: PyTree) -> dict[str, str]:
+    """What two states must share to be exchangeable: every leaf's path, dtype and shape."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {path_of(keys): f"{leaf.dtype}{list(np.shape(leaf))}" for keys, leaf in leaves}
+
+
+def _short(error: Exception) -> str:
+    """The first line of an error, or of the disk error beneath it."""
+    beneath = [e for e in _causes(error) if isinstance(e, OSError) or "No space left" in str(e)]
+    return (str(beneath[-1] if beneath else error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _free(path: Path) -> str:
+    return f"{shutil.disk_usage(path if path.exists() else path.parent).free / 2**20:,.0f} MiB"
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """A flat dict of arrays as one .npz file, written whole or not at all."""
+    temporary = path.with_suffix(".partial.npz")
+    np.savez(temporary, allow_pickle=False, **{name: np.asarray(value) for name, value in arrays.items()})
+    temporary.replace(path)
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of `save_arrays`. Raises CheckpointError for a file that does not hold arrays."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: does not hold arrays ({_short(error)}); delete it to have it made again"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file. Raises CheckpointError with the place of the fault."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON ({_short(error)})") from error

@@ -1,0 +1,240 @@
+"""The training loop: restore, update, log, evaluate, save. All of the library's training I/O is here."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from neural_computer import sharding
+from neural_computer.models import flops
+from neural_computer.train.checkpoint import Checkpoints
+from neural_computer.train.update import Trainer
+from neural_computer.types import Batch, Encoded, Metrics, PyTree, TrainState
+
+Evaluator = Callable[[TrainState], Iterable[tuple[str, float]]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train and what happens on the way, in steps; 0 turns `eval_every` off."""
+
+    steps: int
+    checkpoint_every: int = 1000
+    keep: int = 2
+    log_every: int = 10
+    eval_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "checkpoint_every", "keep", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: must be at least 1")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to stop and has saved its state."""
+
+
+def fit(
+    trainer: Trainer,
+    frozen: PyTree,
+    batches: Callable[[int], Iterator[Batch | Encoded]],
+    schedule: Schedule,
+    *,
+    workdir: Path,
+    mesh: Mesh,
+    seed: int,
+    evaluators: Mapping[str, Evaluator] | None = None,
+) -> TrainState:
+    """The state after `schedule.steps` updates, from the newest checkpoint in `workdir` or from `seed`.
+
+    `batches(start)` yields this process's share of every batch from step `start` on. Ctrl-C and SIGTERM save, then raise
+    Interrupted. Resuming gives the parameters of an uninterrupted run, bit for bit on the same topology.
+    """
+    checkpoints = Checkpoints(workdir / "checkpoints", schedule.keep)
+    stream: Iterator[Batch | Encoded] = iter(())
+    try:
+        state, seconds = _start(trainer, frozen, batches, checkpoints, mesh, seed)
+        step = int(state.step)
+        log = MetricsLog(workdir, step)
+        frozen = sharding.place(frozen, mesh)
+        stream = batches(step)
+        compiled = None
+        clock = time.monotonic() - seconds
+        pending: tuple[int, Metrics] | None = None
+        main = jax.process_index() == 0
+        with (
+            _stop_signals() as stop,
+            tqdm(
+                total=schedule.steps,
+                initial=step,
+                desc="train",
+                unit="step",
+                disable=not main,
+                mininterval=1,
+                dynamic_ncols=True,
+            ) as bar,
+        ):
+            while step < schedule.steps:
+                batch = sharding.place_batch(next(stream), mesh)
+                if compiled is None:
+                    compiled = trainer.compile(mesh, state, frozen, seed).lower(state, frozen, batch).compile()
+                    logging.info("compiled memory a device, MiB: %s", memory(compiled))
+                state, metrics = compiled(state, frozen, batch)
+                step += 1
+                bar.update()
+                # The metrics of the step before are ready by now: reading them does not make the device wait.
+                if pending:
+                    bar.set_postfix(loss=f"{log.write(*pending, time.monotonic() - clock)['loss']:.4f}")
+                last = step == schedule.steps
+                pending = (step, metrics) if last or step % schedule.log_every == 0 else None
+                if evaluators and schedule.eval_every and (last or step % schedule.eval_every == 0):
+                    log.write(step, _evaluate(evaluators, state), time.monotonic() - clock)
+                stopping = stop.is_set()
+                if last or stopping or step % schedule.checkpoint_every == 0:
+                    jax.block_until_ready(state)
+                    checkpoints.save(step, state, {"seconds": time.monotonic() - clock})
+                if stopping and not last:
+                    raise Interrupted(f"stopped at step {step}, saved; the same command goes on from there")
+            if pending:
+                log.write(*pending, time.monotonic() - clock)
+        return state
+    finally:
+        if hasattr(stream, "close"):
+            stream.close()
+        checkpoints.close()
+
+
+def _start(trainer, frozen, batches, checkpoints, mesh, seed) -> tuple[TrainState, float]:
+    """The state to train from and the seconds already spent, after a report of what it costs."""
+    sample = next(iter(batches(0)))
+    text = jnp.asarray(sample.text[:1])
+    abstract = jax.eval_shape(lambda: trainer.init(seed, text))
+    at = sharding.shardings(abstract, mesh)
+    report(trainer, abstract, frozen, sample, mesh, seed)
+    found = checkpoints.restore(abstract, at)
+    if found is None:
+        return jax.jit(lambda: trainer.init(seed, text), out_shardings=at)(), 0.0
+    step, state, note = found
+    logging.info("resuming from step %d", step)
+    return state, float(note["seconds"])
+
+
+def _evaluate(evaluators: Mapping[str, Evaluator], state: TrainState) -> Metrics:
+    return {f"{name}/{key}": value for name, evaluate in evaluators.items() for key, value in evaluate(state)}
+
+
+def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: Mesh, seed: int) -> None:
+    """Logs parameters, operations, memory and bytes per device before the first step; allocates nothing."""
+    if jax.process_index() != 0:
+        return
+    from clu import parameter_overview
+
+    computer = trainer.computer
+    overview = parameter_overview.get_parameter_overview(state.network, include_stats=False, max_lines=60)
+    logging.info("parameters of the network\n%s", overview)
+    shape, rows = computer.network.dit.shape, len(sample.index) * jax.process_count()
+    f, h, w, _ = computer.latent_shape
+    grid = (f, h // shape.patch[1], w // shape.patch[2])
+    remat = computer.network.dit.remat != "none"
+    operations = rows * flops.train_step(shape, grid, sample.text.shape[1], remat=remat)
+    logging.info(
+        "a step: %d films of %d tokens, %.3g operations by formula; state %.1f MiB a device",
+        rows,
+        f * grid[1] * grid[2],
+        operations,
+        bytes_per_device(state, mesh) / 2**20,
+    )
+
+
+def memory(compiled) -> dict[str, float]:
+    """MiB a device of a compiled program, by XLA's account: arguments, outputs, temporaries."""
+    analysis = compiled.memory_analysis()
+    kinds = ("argument", "output", "temp")
+    return {kind: round(getattr(analysis, f"{kind}_size_in_bytes") / 2**20, 1) for kind in kinds}
+
+
+def bytes_per_device(tree: PyTree, mesh: Mesh) -> int:
+    """Bytes of a sharded tree on one device."""
+    at = sharding.shardings(tree, mesh)
+
+    def size(leaf, place):
+        return int(np.prod(place.shard_shape(np.shape(leaf)), dtype=np.int64)) * leaf.dtype.itemsize
+
+    return sum(jax.tree.leaves(jax.tree.map(size, tree, at)))
+
+
+class MetricsLog:
+    """metrics.jsonl in the workdir, one object a line, and TensorBoard where it is installed; process 0 writes."""
+
+    def __init__(self, workdir: Path, step: int):
+        """Begins after `step`: lines beyond it, from a run that was cut off, are dropped."""
+        self.path = workdir / "metrics.jsonl"
+        self._board = None
+        if jax.process_index() != 0:
+            return
+        kept = [line for line in read_metrics(workdir) if line["step"] <= step]
+        temporary = self.path.with_suffix(".partial")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(self.path)
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            return
+        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, metrics: Metrics, seconds: float) -> dict[str, float]:
+        """Fetches and records the metrics of a step; returns them as floats."""
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if jax.process_index() == 0:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": step, "seconds": round(seconds, 2), **values}) + "\n")
+            if self._board is not None:
+                for name, value in values.items():
+                    self._board.add_scalar(name, value, step)
+        return values
+
+
+def read_metrics(workdir: Path) -> list[dict[str, float]]:
+    """The lines of a workdir's metrics.jsonl; a last line cut off by a kill is left out."""
+    lines = []
+    path = workdir / "metrics.jsonl"
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event set by the first Ctrl-C or SIGTERM; a second one acts as usual."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number, frame):
+        stop.set()
+        signal.signal(number, before[number])
+
+    for name in before:
+        signal.signal(name, ask)
+    try:
+        yield stop
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,53 @@
+"""Small configs, computers and batches for the tests."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import cligen
+from neural_computer import build
+from neural_computer.types import Batch, Params, TrainState
+
+TEXT = jnp.zeros((1, 40), jnp.int32)
+
+
+def experiment(**changes) -> build.Experiment:
+    """The tiny experiment, with config values changed by dotted name (dots as double underscores)."""
+    config = cligen.get_config("tiny")
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name.replace("__", "."): value})
+    return build.build(config)
+
+
+def start(experiment: build.Experiment, seed: int = 0) -> TrainState:
+    """The state before the first update."""
+    return jax.jit(lambda: experiment.trainer.init(seed, TEXT))()
+
+
+def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, int] = (5, 16, 32)) -> Batch:
+    """Random films with random captions."""
+    rng = np.random.default_rng(seed)
+    return Batch(
+        index=np.arange(start, start + rows, dtype=np.int32),
+        video=rng.integers(0, 256, (rows, *size, 3)).astype(np.uint8),
+        text=rng.integers(0, 257, (rows, 40)).astype(np.int32),
+    )
+
+
+def frozen(experiment: build.Experiment) -> dict:
+    """A codec fitted to random films."""
+    return {"codec": experiment.computer.codec.fit(batch(seed=9).video)}
+
+
+def scrambled(tree, seed: int = 0):
+    """The tree with noise on every leaf: zero-initialised layers hide what they multiply."""
+    leaves, structure = jax.tree.flatten(tree)
+    keys = jax.random.split(jax.random.key(seed), len(leaves))
+    return structure.unflatten(
+        [leaf + 0.1 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)]
+    )
+
+
+def params(experiment: build.Experiment, seed: int = 0) -> Params:
+    """Parameters with nothing zero."""
+    return Params(scrambled(start(experiment, seed).network, seed), frozen(experiment))

@@ -1,0 +1,103 @@
+import subprocess
+import sys
+import textwrap
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_computer.computer import film, to_pixels, to_signed
+from tests.builders import batch, experiment, params
+
+
+def booted(computer, parameters):
+    sample = batch(2)
+    return computer.boot(parameters, jnp.asarray(sample.video[:, 0]), jnp.asarray(sample.text))
+
+
+def test_run_is_a_scan_of_steps_and_leaves_params_alone():
+    computer = experiment().computer
+    parameters = params(experiment())
+    before = jax.tree.map(np.array, parameters)
+    key = jax.random.key(4)
+    state, frames = jax.jit(computer.run, static_argnames="chunks")(
+        parameters, booted(computer, parameters), None, key, chunks=2
+    )
+    assert frames.shape == (2, 2, 5, 16, 32, 3) and int(state.time) == 2
+    assert film(frames).shape == (2, 9, 16, 32, 3)
+    jax.tree.map(np.testing.assert_array_equal, before, parameters)
+
+    step = jax.jit(computer.step)
+    by_hand = booted(computer, parameters)
+    for chunk in range(2):
+        by_hand = step(parameters, by_hand, by_hand.frame, None, jax.random.fold_in(key, chunk))
+        rendered = computer.render(parameters, by_hand)
+        by_hand = by_hand._replace(frame=rendered[:, -1])
+        np.testing.assert_allclose(frames[chunk], rendered, atol=2e-4)
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_clean_first_frame_is_the_frame_given(clean):
+    computer = experiment(sampling__clean_first=clean).computer
+    parameters = params(experiment())
+    state = booted(computer, parameters)
+    after = jax.jit(computer.step)(parameters, state, state.frame, None, jax.random.key(0))
+    given = computer.codec.encode(parameters.frozen["codec"], state.frame[:, None])
+    assert np.allclose(after.latents[:, :1], given, atol=1e-5) == clean
+
+
+def test_a_sample_rolls_out_the_same_in_any_batch():
+    computer = experiment().computer
+    parameters = params(experiment())
+    state = booted(computer, parameters)
+    alone = state._replace(latents=state.latents[:1], frame=state.frame[:1], text=state.text[:1])
+    both, one = (jax.jit(computer.run)(parameters, s, None, jax.random.key(1))[1] for s in (state, alone))
+    np.testing.assert_allclose(both[:, :1], one, atol=2e-4)
+
+
+def test_wan_condition_is_the_frame_then_grey_with_its_mask():
+    computer = experiment(sampling__condition="wan").computer
+    parameters = params(experiment())
+    x = to_signed(jnp.asarray(batch(2).video[:, 0]))
+    cond = computer.first_frame(parameters.frozen, x)
+    clip = jnp.concatenate([x[:, None], jnp.zeros((2, 4, 16, 32, 3))], axis=1)
+    np.testing.assert_array_equal(cond[:, 0, ..., :4], 1)
+    np.testing.assert_array_equal(cond[:, 1:, ..., :4], 0)
+    np.testing.assert_allclose(cond[..., 4:], computer.codec.encode(parameters.frozen["codec"], clip), atol=1e-5)
+
+
+def test_pixels_are_scaled_once():
+    with pytest.raises(ValueError, match="come as uint8"):
+        to_signed(jnp.zeros((2, 2, 3)))
+    pixels = jnp.arange(256, dtype=jnp.uint8)[:, None].repeat(3, 1)
+    np.testing.assert_array_equal(to_pixels(to_signed(pixels)), pixels)
+
+
+CONTINUE = """
+    import sys, jax, numpy as np, orbax.checkpoint as ocp
+    from tests.builders import experiment, params
+    from tests.test_computer import booted
+    folder, first = sys.argv[1], sys.argv[2] == "first"
+    computer, parameters = experiment().computer, params(experiment())
+    state = booted(computer, parameters)
+    run = jax.jit(computer.run, static_argnames="chunks")
+    key = jax.random.key(2)
+    with ocp.StandardCheckpointer() as saver:
+        if first:
+            saver.save(folder + "/state", run(parameters, state, None, key, chunks=1)[0])
+            whole, _ = run(parameters, state, None, key, chunks=1)
+            whole, _ = run(parameters, whole, None, key, chunks=1)
+            np.savez(folder + "/whole.npz", *jax.tree.leaves(whole))
+        else:
+            like = jax.tree.map(ocp.utils.to_shape_dtype_struct, state)
+            state, _ = run(parameters, saver.restore(folder + "/state", like), None, key, chunks=1)
+            with np.load(folder + "/whole.npz") as whole:
+                for a, b in zip(jax.tree.leaves(state), whole.values(), strict=True):
+                    assert np.array_equal(a, b)
+"""
+
+
+def test_a_saved_state_goes_on_bit_for_bit_in_another_process(tmp_path):
+    for turn in ("first", "second"):
+        subprocess.run([sys.executable, "-c", textwrap.dedent(CONTINUE), str(tmp_path), turn], check=True, timeout=300)

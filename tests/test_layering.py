@@ -1,0 +1,216 @@
+"""Who may import whom. The tables are the rule; `violations` reads one file against them.
+
+0  types flow sharding media page
+1  models actions data                    siblings
+2  computer
+3  train evals                            not each other
+4  build
+5  launch configs notebooks tests         nothing imports these
+"""
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LAYER = {
+    **dict.fromkeys(("types", "flow", "sharding", "media", "page"), 0),
+    **dict.fromkeys(("models", "actions", "data"), 1),
+    "computer": 2,
+    **dict.fromkeys(("train", "evals"), 3),
+    "build": 4,
+    **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 5),
+}
+OUTER = {room for room, layer in LAYER.items() if layer == 5}
+
+SIBLINGS = {
+    "actions/encode": ("models.layers",),
+    "data": ("actions.schema", "actions.cursor"),
+}
+"""What may be imported beside the layers below: file or folder -> modules."""
+
+JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "chex"}
+NUMPY_ONLY = ("types", "media", "page", "data", "actions/schema")
+"""Files and folders that import neither jax nor anything of ours that does."""
+JAX_ROOMS = {"flow", "sharding"}
+
+TORCH = {"torch", "torchvision", "torchmetrics", "torchaudio", "diffusers", "lpips"}
+TORCH_IN = ("launch/convert_weights", "launch/bench", "tests/parity")
+
+NOWHERE = {"tensorflow", "pickle", "cloudpickle", "dill"}
+INSIDE_FUNCTIONS = {"tensorflow_datasets", "apache_beam", "matplotlib", "av", "pyavt", "Xlib", "mss", "tesserocr"}
+"""Heavy or optional: in the package, imported by the functions that use them. A tfds builder is a subclass, so
+data/datasets may name tfds and Beam at the top: the training path does not come by there."""
+BUILDERS = ("data/datasets",)
+
+
+def violations(path: str, source: str) -> list[str]:
+    """One line for every import in `source` that the tables forbid. `path` is relative to the repository's root."""
+    place = PurePosixPath(path)
+    home = place.with_suffix("").as_posix().removeprefix("neural_computer/")
+    inside = place.parts[0] == "neural_computer"
+    if home == "__init__" and inside:
+        # The package's door names every room, for type checkers only.
+        eager = ((line, name) for line, name, lazy in imports(place, source) if not lazy)
+        return [
+            f"{path}:{line}: imports {name}: rooms are imported when asked for"
+            for line, name in eager
+            if name.startswith("neural_computer")
+        ]
+    found = ((line, name, forbidden(home, inside, name, lazy)) for line, name, lazy in imports(place, source))
+    return [f"{path}:{line}: imports {name}: {rule}" for line, name, rule in found if rule]
+
+
+def forbidden(home: str, inside: bool, name: str, lazy: bool) -> str | None:
+    """The rule that `home`, importing `name`, breaks; `lazy` is an import inside a function."""
+    top, *rest = name.split(".")
+    room = home.split("/")[0]
+    if top in TORCH and not within(home, TORCH_IN):
+        return f"torch only in {', '.join(TORCH_IN)}"
+    if top in NOWHERE and room != "tests":
+        return "nowhere"
+    if top in OUTER and top != room and room != "tests":
+        return f"nothing imports {top}/"
+    if not inside:
+        return None
+    if top in JAX and within(home, NUMPY_ONLY):
+        return "numpy only"
+    if top in INSIDE_FUNCTIONS and not lazy and not within(home, BUILDERS):
+        return "heavy or optional: import it in the function that uses it"
+    if top == "neural_computer":
+        return misplaced(home, room, rest)
+    return None
+
+
+def misplaced(home: str, room: str, target: list[str]) -> str | None:
+    """The layering rule that `home` breaks by importing neural_computer.<target>."""
+    if not target or target[0] not in LAYER:
+        return "inside the package, import from the room, not through the package's door"
+    goal = target[0]
+    if goal in JAX_ROOMS and within(home, NUMPY_ONLY):
+        return "numpy only"
+    if goal == room or LAYER[goal] < LAYER[room] or LAYER[goal] == LAYER[room] == 0:
+        return None
+    allowed = [module for where, modules in SIBLINGS.items() if within(home, (where,)) for module in modules]
+    if any(target[: module.count(".") + 1] == module.split(".") for module in allowed):
+        return None
+    return f"{room} (layer {LAYER[room]}) may not import {goal} (layer {LAYER[goal]})"
+
+
+def within(home: str, places: tuple[str, ...]) -> bool:
+    return any(home == place or home.startswith(place + "/") for place in places)
+
+
+def imports(place: PurePosixPath, source: str) -> Iterator[tuple[int, str, bool]]:
+    """(line, absolute dotted name, not run on import) of everything that `source` imports."""
+    tree = ast.parse(source)
+    late = {id(node) for outer in ast.walk(tree) if deferred(outer) for node in ast.walk(outer)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name, id(node) in late
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*place.parts[: len(place.parts) - node.level], *([base] if base else [])])
+            for alias in node.names:
+                yield node.lineno, f"{base}.{alias.name}", id(node) in late
+
+
+def deferred(node: ast.AST) -> bool:
+    """Is the body of `node` left alone while the module is imported: a function, or `if TYPE_CHECKING`?"""
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def code_cells(notebook: str) -> str:
+    """The Python of a notebook, without the lines that are IPython's."""
+    cells = (cell for cell in json.loads(notebook)["cells"] if cell["cell_type"] == "code")
+    lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
+    return "\n".join("" if line.startswith(("%", "!")) else line for line in lines)
+
+
+def files() -> list[Path]:
+    found = [path for room in ("neural_computer", *OUTER) for path in (ROOT / room).rglob("*")]
+    return sorted(path for path in found if path.suffix in (".py", ".ipynb") and "checkpoints" not in path.as_posix())
+
+
+def test_every_import_keeps_the_layers():
+    broken = []
+    for path in files():
+        source = code_cells(path.read_text()) if path.suffix == ".ipynb" else path.read_text()
+        broken += violations(path.relative_to(ROOT).as_posix(), source)
+    assert not broken, "\n".join(broken)
+
+
+def test_every_room_has_a_layer():
+    package = ROOT / "neural_computer"
+    rooms = {path.relative_to(package).parts[0].removesuffix(".py") for path in package.rglob("*.py")}
+    assert rooms - {"__init__"} <= set(LAYER)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("neural_computer/flow.py", "from neural_computer.models import layers"),
+        ("neural_computer/flow.py", "from neural_computer import models"),
+        ("neural_computer/flow.py", "from .models.dit import DiT"),
+        ("neural_computer/models/dit.py", "from neural_computer.data import windows"),
+        ("neural_computer/models/dit.py", "from ..computer import NeuralComputer"),
+        ("neural_computer/models/dit.py", "def late():\n    import neural_computer.actions.schema"),
+        ("neural_computer/models/dit.py", "from neural_computer import Episode"),
+        ("neural_computer/actions/align.py", "from neural_computer.models import layers"),
+        ("neural_computer/actions/encode.py", "from neural_computer.models import dit"),
+        ("neural_computer/data/pipeline.py", "from neural_computer.actions import encode"),
+        ("neural_computer/data/pipeline.py", "import jax.numpy as jnp"),
+        ("neural_computer/data/cli/terminal.py", "def late():\n    from jax import numpy"),
+        ("neural_computer/data/windows.py", "from neural_computer import sharding"),
+        ("neural_computer/types.py", "import jax"),
+        ("neural_computer/computer.py", "from neural_computer.train import loop"),
+        ("neural_computer/train/loop.py", "from neural_computer.evals import pixels"),
+        ("neural_computer/evals/text.py", "from neural_computer.train.update import Trainer"),
+        ("neural_computer/evals/text.py", "from neural_computer import build"),
+        ("neural_computer/evals/text.py", "from tests import conftest"),
+        ("neural_computer/build.py", "import configs.base"),
+        ("configs/base.py", "from launch import train"),
+        ("launch/train.py", "from configs import base"),
+        ("neural_computer/models/weights.py", "def late():\n    import torch"),
+        ("launch/evaluate.py", "from diffusers import WanPipeline"),
+        ("tests/models/test_dit.py", "import torch"),
+        ("neural_computer/evals/pixels.py", "import pickle"),
+        ("launch/train.py", "import tensorflow as tf"),
+        ("neural_computer/data/windows.py", "import tensorflow_datasets as tfds"),
+        ("neural_computer/media.py", "import av"),
+        ("neural_computer/page.py", "try:\n    import matplotlib.pyplot as plt\nexcept ImportError:\n    pass"),
+        ("neural_computer/__init__.py", "from neural_computer.computer import NeuralComputer"),
+    ],
+)
+def test_a_planted_violation_is_found(path, source):
+    assert len(violations(path, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("neural_computer/page.py", "from neural_computer import media"),
+        ("neural_computer/models/dit.py", "from neural_computer.models import layers\nfrom . import attention"),
+        ("neural_computer/actions/encode.py", "from neural_computer.models.layers import RMSNorm"),
+        ("neural_computer/data/windows.py", "from neural_computer.actions.schema import KEYS"),
+        ("neural_computer/data/cli/recorder.py", "from neural_computer.data.cli.terminal import Screen"),
+        ("neural_computer/data/datasets.py", "import tensorflow_datasets as tfds"),
+        ("neural_computer/media.py", "def read():\n    import av"),
+        ("neural_computer/build.py", "from neural_computer.train import loop\nfrom neural_computer.evals import text"),
+        ("launch/run.py", "from launch import faults\nfrom neural_computer import Episode"),
+        ("launch/bench/models.py", "import torch"),
+        ("tests/parity/test_dit.py", "import torch\nfrom diffusers import WanTransformer3DModel"),
+        ("tests/test_configs.py", "from configs import base\nfrom launch import train\nimport pickle"),
+        ("neural_computer/__init__.py", "if TYPE_CHECKING:\n    from neural_computer.build import load"),
+    ],
+)
+def test_what_the_layers_allow_is_left_alone(path, source):
+    assert violations(path, source) == []
