@@ -14,7 +14,7 @@ from ml_collections import config_flags
 from launch import faults, hosts
 from neural_computer import build, sharding
 from neural_computer.data import pipeline, windows
-from neural_computer.evals.evaluate import Reprompting
+from neural_computer.evals import evaluate
 from neural_computer.train import loop
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
@@ -53,7 +53,9 @@ def train(experiment: build.Experiment, workdir: Path):
     evaluators = {}
     if experiment.schedule.eval_every and jax.process_count() == 1:
         held_out = windows.WindowSource(data.directory, experiment.evaluation.split, data.frames, data.stride)
-        evaluators["held_out"] = Reprompting(experiment, frozen, held_out, experiment.evaluation.films_on_the_way)
+        some = evaluate.spread(held_out, experiment.evaluation.films_on_the_way)
+        rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, experiment.evaluation.batch_size)
+        evaluators["held_out"] = evaluate.HeldOut(rollout, frozen, some, next(iter(data.captions)))
     return loop.fit(
         experiment.trainer,
         frozen,

@@ -29,7 +29,7 @@ from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
 from neural_computer.train.update import Trainer
-from neural_computer.types import Params, PyTree
+from neural_computer.types import Params, PyTree, Window
 
 
 class ConfigError(ValueError):
@@ -270,6 +270,16 @@ class _at:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, ValueError) and not isinstance(error, ConfigError):
             raise ConfigError(f"{self.path}.{error}") from error
+
+
+def check_films(experiment: Experiment, window: Window) -> None:
+    """Raises ConfigError where the films on disk are not of the config's size."""
+    data, found = experiment.data, window.frames.shape
+    if found[:3] != (data.frames, data.height, data.width):
+        raise ConfigError(
+            f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the films in {data.directory} "
+            f"are {found[1]}x{found[2]}: set height and width to theirs, or prepare the data anew"
+        )
 
 
 # A trained workdir

@@ -72,7 +72,7 @@ class Actions(NamedTuple):
 class Batch(NamedTuple):
     """What the host hands to the device."""
 
-    index: Int[np.ndarray, " b"]
+    index: Int[np.ndarray, " b"]  # type: ignore[assignment]  # shadows tuple.index, which nobody asks a batch
     """Each sample's place in the endless training order. All of a sample's randomness is folded from it, so neither
     the number of processes nor a resume can change it."""
     video: UInt8[np.ndarray, "b t h w 3"]

@@ -12,7 +12,7 @@ import pytest
 import neural_computer
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "tensorflow", "tensorflow_datasets", "apache_beam", "matplotlib", "av", "pyavt", "transformers"}
+HEAVY = {"torch", "tensorflow", "tensorflow_datasets", "apache_beam", "matplotlib", "av", "avt", "transformers"}
 
 
 def fresh(code: str) -> str:
@@ -60,7 +60,7 @@ def test_the_training_path_loads_neither_tfds_nor_beam_nor_torch(path):
 
 def test_networks_and_update_import_on_a_bare_gpu_image():
     """Such images have jax, flax, optax and orbax, but none of the data and config packages."""
-    absent = ["grain", "tensorflow_datasets", "clu", "ml_collections", "pyavt", "av", "array_record", "matplotlib"]
+    absent = ["grain", "tensorflow_datasets", "clu", "ml_collections", "avt", "av", "array_record", "matplotlib"]
     models = [f"models.{path.stem}" for path in (ROOT / "neural_computer" / "models").glob("[!_]*.py")]
     block = f"import sys; sys.modules.update(dict.fromkeys({absent}))"
     fresh("\n".join([block, *(f"import neural_computer.{room}" for room in [*models, "computer", "train.update"])]))

@@ -42,7 +42,7 @@ TORCH = {"torch", "torchvision", "torchmetrics", "torchaudio", "diffusers", "lpi
 TORCH_IN = ("launch/convert_weights", "launch/bench", "tests/parity")
 
 NOWHERE = {"tensorflow", "pickle", "cloudpickle", "dill"}
-INSIDE_FUNCTIONS = {"tensorflow_datasets", "apache_beam", "matplotlib", "av", "pyavt", "Xlib", "mss", "tesserocr"}
+INSIDE_FUNCTIONS = {"tensorflow_datasets", "apache_beam", "matplotlib", "av", "avt", "Xlib", "mss", "tesserocr"}
 """Heavy or optional: in the package, imported by the functions that use them. A tfds builder is a subclass, so
 data/datasets may name tfds and Beam at the top: the training path does not come by there."""
 BUILDERS = ("data/datasets",)

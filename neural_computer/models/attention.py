@@ -1,5 +1,7 @@
 """One attention function; which kernel computes it is a value."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -19,7 +21,8 @@ def attend(
     """
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"attention={implementation!r}: unknown; one of {', '.join(IMPLEMENTATIONS)}")
-    return jax.nn.dot_product_attention(query, key, value, implementation=implementation)
+    kernel: Any = implementation
+    return jax.nn.dot_product_attention(query, key, value, implementation=kernel)
 
 
 def split_heads(x: Float[Array, "b n d"], heads: int) -> Float[Array, "b n k e"]:

@@ -3,8 +3,8 @@
 update : (TrainState, Batch) -> (TrainState, Metrics)
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +80,7 @@ class Trainer:
         }
         return TrainState(state.step + 1, network, ema, moments), metrics
 
-    def compile(self, mesh: Mesh, state: PyTree, frozen: PyTree, seed: int) -> Callable:
+    def compile(self, mesh: Mesh, state: PyTree, frozen: PyTree, seed: int) -> Any:
         """`update` as (state, frozen, batch) jitted on a mesh, the state donated. Shapes suffice for `state`, `frozen`."""
         state_at, frozen_at = sharding.shardings(state, mesh), sharding.shardings(frozen, mesh)
         return jax.jit(

@@ -1,0 +1,52 @@
+"""Makes training data.
+
+    python -m launch.prepare_data --recipe=repl --output=DIR
+    python -m launch.prepare_data --recipe=videos --input=FILMS --output=DIR
+
+Broken off, the same command goes on; finished, it does nothing. What was kept and refused: DIR/summary.json.
+"""
+
+import json
+import time
+from pathlib import Path
+
+from absl import flags
+
+from launch import faults
+from launch.prepare_data import repl, videos
+
+RECIPES = {"repl": repl, "videos": videos}
+
+RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "What to make data from.")
+OUTPUT = flags.DEFINE_string("output", None, "Where the data go.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    recipe, output = RECIPES[RECIPE.value], Path(OUTPUT.value)
+    summary = output / "summary.json"
+    settings = {"recipe": RECIPE.value, **recipe.settings()}
+    if summary.exists():
+        before = json.loads(summary.read_text())
+        if before["settings"] == settings:
+            print(f"{output}: is there already ({before['kept']} episodes)")
+            return
+        raise ValueError(
+            f"{output}: holds data of other settings ({before['settings']}, not {settings}); give another --output or "
+            "delete it"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    kept, refused = recipe.make(output)
+    report = {"settings": settings, "kept": kept, "refused": refused, "seconds": round(time.monotonic() - begin, 1)}
+    temporary = summary.with_suffix(".partial")
+    temporary.write_text(json.dumps(report, indent=2) + "\n")
+    temporary.replace(summary)
+    print(f"{output}: {kept} episodes, {len(refused)} refused, {report['seconds']} s")
+    for name, reason in refused.items():
+        print(f"refused  {name}: {reason}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["recipe", "output"])
+    faults.run(main)

@@ -1,0 +1,107 @@
+"""A folder of films: NAME.mp4 (or .gif, .mkv, .webm), its caption in NAME.txt, and, if there are any, its input events in
+NAME.events.jsonl, one object a line: {"time": 0.4, "kind": "press", "key": "a"}.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from neural_computer import media
+from neural_computer.data.episodes import EpisodeWriter
+from neural_computer.types import Episode, Event
+
+INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of films.")
+SIZE = flags.DEFINE_string("size", "48x128", "Recipe videos: HEIGHTxWIDTH of the frames; films are letterboxed to it.")
+FPS = flags.DEFINE_float("fps", 5.0, "Recipe videos: frames per second of the data.", lower_bound=0.01)
+WINDOW = flags.DEFINE_integer("window", 9, "Recipe videos: frames of a training window; shorter films are refused.")
+LICENCE = flags.DEFINE_string("licence", "unknown", "Recipe videos: the films' licence, kept with every episode.")
+
+SUFFIXES = (".mp4", ".gif", ".mkv", ".webm", ".mov")
+
+
+def settings() -> dict[str, Any]:
+    """What the data depend on."""
+    if INPUT.value is None:
+        raise ValueError("--input: is missing; recipe videos needs a folder of NAME.mp4 and NAME.txt")
+    names = {"input": INPUT.value, "size": SIZE.value, "fps": FPS.value, "window": WINDOW.value}
+    return names | {"films": [path.name for path in films()]}
+
+
+def films() -> list[Path]:
+    """The folder's films, by name. Raises ValueError if there is none."""
+    folder = Path(INPUT.value)
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not found:
+        raise ValueError(f"{folder}: holds no films ({', '.join(SUFFIXES)})")
+    return found
+
+
+def make(output: Path) -> tuple[int, dict[str, str]]:
+    """Writes the films as episodes, one in ten held out; returns how many were kept and why others were refused."""
+    size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
+    if not size:
+        raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 48x128")
+    height, width = map(int, size.groups())
+    kept: list[str] = []
+    refused: dict[str, str] = {}
+    held = held_out(films())
+    for split, paths in (("train", [p for p in films() if p not in held]), ("test", sorted(held))):
+        if not paths:
+            continue
+        here = len(kept)
+        writer = EpisodeWriter(output, split, window=WINDOW.value)
+        for path in tqdm(paths, desc=split, unit="film", dynamic_ncols=True):
+            try:
+                writer.write(episode(path, height, width))
+                kept.append(path.name)
+            except ValueError as error:
+                refused[path.name] = str(error)
+        if len(kept) > here:
+            writer.close()
+    if not kept:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
+        raise ValueError(f"{INPUT.value}: none of its {len(refused)} films can be used ({reasons})")
+    return len(kept), refused
+
+
+def held_out(paths: list[Path]) -> set[Path]:
+    """One film in ten, at least one of two or more: those whose names have the smallest hashes."""
+    ranked = sorted(paths, key=lambda path: hashlib.sha256(path.stem.encode()).digest())
+    return set(ranked[: max(len(paths) // 10, int(len(paths) > 1))])
+
+
+def episode(path: Path, height: int, width: int) -> Episode:
+    """A film with its caption and events. Raises ValueError where something is missing or does not fit."""
+    caption = path.with_suffix(".txt")
+    if not caption.exists() or not (text := caption.read_text(encoding="utf-8", errors="strict").strip()):
+        raise ValueError(f"{caption.name} is missing or empty; it should hold the film's caption")
+    film, fps = media.read_video(path)
+    film = media.resample(film, fps, FPS.value)
+    if len(film) < WINDOW.value:
+        raise ValueError(f"has {len(film)} frames at {FPS.value} fps; --window={WINDOW.value} needs as many")
+    return Episode(
+        id=path.stem,
+        frames=media.letterbox(film, height, width),
+        fps=FPS.value,
+        captions={"plain": text},
+        events=events(path.with_suffix(".events.jsonl"), len(film) / FPS.value),
+        meta={"source": path.name, "licence": LICENCE.value},
+    )
+
+
+def events(path: Path, seconds: float) -> tuple[Event, ...]:
+    """The events in a file, those within the film; none if there is no file. Raises ValueError with the line."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
+        try:
+            event = Event(**json.loads(line))
+            found.append(event._replace(time=float(event.time)))
+        except (TypeError, ValueError) as error:
+            fields = ", ".join(Event._fields)
+            raise ValueError(f"{path.name}:{number}: is no event ({error}); its keys are {fields}") from error
+    return tuple(event for event in found if 0 <= event.time < seconds)

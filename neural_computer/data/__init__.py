@@ -1,0 +1,1 @@
+"""From recordings to batches: numpy and Grain, no jax."""

@@ -1,0 +1,1 @@
+"""Terminals: recording them, reading their screens, drawing them."""

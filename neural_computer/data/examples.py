@@ -1,0 +1,189 @@
+"""Episodes as records: what of an episode goes into one `tf.train.Example`, and a window of it back.
+
+The layout is a tfds FeaturesDict of scalars, texts and sequences of texts, so that tfds reads it too; the message itself
+is described here in protobuf's terms, so that reading and writing need neither tfds nor TensorFlow.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from neural_computer import media
+from neural_computer.types import Episode, Event, Window
+
+RECORD_FRAMES = 160
+"""A record holds about this many frames at most: what a reader must fetch for one window."""
+
+SCALARS = {"fps": "float32", "start": "int64", "owned": "int64"}
+TEXTS = ("id", "captions", "events", "cursor", "meta")
+SEQUENCES = ("frames", "cells")
+"""frames are PNGs, one each, so that a window decodes only its own; cells are screens; captions, events and meta are
+JSON; cursor is raw little-endian float32 (t, 2) or empty; `start` is the record's first frame in its episode, and
+windows that begin at its first `owned` frames belong to it, later ones to the next record."""
+
+
+def features() -> Any:
+    """The layout as tfds knows it."""
+    import tensorflow_datasets as tfds
+
+    return tfds.features.FeaturesDict(
+        {name: tfds.features.Scalar(np.dtype(kind)) for name, kind in SCALARS.items()}
+        | {name: tfds.features.Text() for name in TEXTS}
+        | {name: tfds.features.Sequence(tfds.features.Text()) for name in SEQUENCES}
+    )
+
+
+def records(episode: Episode, window: int, stride: int) -> Iterator[dict[str, Any]]:
+    """The episode as records that overlap by window - stride frames, so that every window of at most `window` frames
+    that begins at a multiple of `stride` lies whole in exactly the record that owns its first frame.
+
+    Raises ValueError for an episode whose parts do not fit together.
+    """
+    check(episode)
+    total = len(episode.frames)
+    limit = max(RECORD_FRAMES, window)
+    step = (limit - (window - stride)) // stride * stride
+    start = 0
+    while True:
+        last = start + limit >= total
+        stop = total if last else start + step + window - stride
+        yield _record(episode, start, stop, owned=total - start if last else step)
+        if last:
+            return
+        start += step
+
+
+def _record(episode: Episode, start: int, stop: int, owned: int) -> dict[str, Any]:
+    span = slice(start, stop)
+    begin, end = start / episode.fps, stop / episode.fps
+    events = [[round(e.time - begin, 6), *e[1:]] for e in episode.events if begin <= e.time < end]
+    return {
+        "id": episode.id,
+        "fps": np.float32(episode.fps),
+        "start": start,
+        "owned": owned,
+        "captions": json.dumps(dict(episode.captions)),
+        "events": json.dumps([[None if x != x else x for x in event] for event in events]),
+        "cursor": b"" if episode.cursor is None else episode.cursor[span].astype("<f4").tobytes(),
+        "meta": json.dumps(dict(episode.meta)),
+        "frames": [media.png(frame, level=1) for frame in episode.frames[span]],
+        "cells": [] if episode.cells is None else list(episode.cells[span]),
+    }
+
+
+def check(episode: Episode) -> None:
+    """Raises ValueError, naming the episode and the rule, where its parts do not fit together."""
+
+    def refuse(rule: str) -> None:
+        raise ValueError(f"episode {episode.id!r}: {rule}")
+
+    frames = episode.frames
+    if not episode.id:
+        refuse("id must not be empty")
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        refuse(f"frames must be uint8 (t, h, w, 3) with t >= 1; they are {frames.dtype} {frames.shape}")
+    if not episode.fps > 0:
+        refuse(f"fps={episode.fps}: must be positive")
+    if episode.cells is not None and len(episode.cells) != len(frames):
+        refuse(f"has {len(frames)} frames and {len(episode.cells)} cells; give one screen of text a frame")
+    if episode.cursor is not None and episode.cursor.shape != (len(frames), 2):
+        refuse(f"cursor must be ({len(frames)}, 2), one (x, y) a frame; it is {episode.cursor.shape}")
+    late = [e for e in episode.events if not 0 <= e.time <= len(frames) / episode.fps]
+    if late:
+        refuse(f"event {late[0]} is outside the film's {len(frames) / episode.fps:.3f} s")
+
+
+# Records to bytes and back
+
+
+@cache
+def _example() -> Any:
+    """The class of `tf.train.Example`, in a descriptor pool of its own: TensorFlow, if it is there, is not disturbed."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    file = descriptor_pb2.FileDescriptorProto(name="neural_computer/example.proto", package="nc", syntax="proto3")
+
+    def message(name: str, *fields: tuple[str, int, int, int, str | None]) -> Any:
+        made = file.message_type.add(name=name)
+        for field, number, kind, label, type_name in fields:
+            made.field.add(name=field, number=number, type=kind, label=label, type_name=type_name)
+        return made
+
+    one, many = kinds.LABEL_OPTIONAL, kinds.LABEL_REPEATED
+    message("BytesList", ("value", 1, kinds.TYPE_BYTES, many, None))
+    message("FloatList", ("value", 1, kinds.TYPE_FLOAT, many, None))
+    message("Int64List", ("value", 1, kinds.TYPE_INT64, many, None))
+    lists = (("bytes_list", 1, "BytesList"), ("float_list", 2, "FloatList"), ("int64_list", 3, "Int64List"))
+    feature = message("Feature", *((n, i, kinds.TYPE_MESSAGE, one, f".nc.{t}") for n, i, t in lists))
+    feature.oneof_decl.add(name="kind")
+    for field in feature.field:
+        field.oneof_index = 0
+    table = message("Features", ("feature", 1, kinds.TYPE_MESSAGE, many, ".nc.Features.FeatureEntry"))
+    entry = table.nested_type.add(name="FeatureEntry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=one)
+    entry.field.add(name="value", number=2, type=kinds.TYPE_MESSAGE, label=one, type_name=".nc.Feature")
+    message("Example", ("features", 1, kinds.TYPE_MESSAGE, one, ".nc.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nc.Example"))
+
+
+def to_bytes(record: dict[str, Any]) -> bytes:
+    """A record as a serialised `tf.train.Example`."""
+    example = _example()()
+    table = example.features.feature
+
+    def raw(value: str | bytes) -> bytes:
+        return value.encode() if isinstance(value, str) else value
+
+    for name, kind in SCALARS.items():
+        values = table[name].float_list if kind == "float32" else table[name].int64_list
+        values.value.append(record[name])
+    for name in TEXTS:
+        table[name].bytes_list.value.append(raw(record[name]))
+    for name in SEQUENCES:
+        table[name].bytes_list.value.extend(raw(value) for value in record[name])
+    return example.SerializeToString(deterministic=True)
+
+
+class Record:
+    """A record read: its sizes are at hand, its frames are decoded when a window of it is asked for."""
+
+    def __init__(self, data: bytes):
+        """Raises google.protobuf's DecodeError or ValueError for bytes that are no record."""
+        self._table = _example().FromString(data).features.feature
+        absent = [name for name in (*SCALARS, *TEXTS, *SEQUENCES) if name not in self._table and name != "cells"]
+        if absent:
+            raise ValueError(f"has no feature {absent[0]!r}; episodes are written by EpisodeWriter")
+        self.start = self._table["start"].int64_list.value[0]
+        self.owned = self._table["owned"].int64_list.value[0]
+        self.frames = len(self._table["frames"].bytes_list.value)
+
+    def window(self, start: int, length: int) -> Window:
+        """`length` frames from frame `start` of the episode."""
+        first = start - self.start
+        span = slice(first, first + length)
+        cells = tuple(screen.decode() for screen in self._table["cells"].bytes_list.value[span])
+        fps = self._table["fps"].float_list.value[0]
+        cursor = np.frombuffer(self._text("cursor"), "<f4").reshape(-1, 2)
+        begin, end = first / fps, (first + length) / fps
+        events = (Event(*[float("nan") if x is None else x for x in e]) for e in json.loads(self._text("events")))
+        return Window(
+            id=self._text("id").decode(),
+            frames=np.stack([media.from_png(data) for data in self._table["frames"].bytes_list.value[span]]),
+            fps=fps,
+            captions=json.loads(self._text("captions")),
+            cells=cells or None,
+            events=tuple(e._replace(time=e.time - begin) for e in events if begin <= e.time < end),
+            cursor=cursor[span] if len(cursor) else None,
+            meta=json.loads(self._text("meta")),
+            start=start,
+        )
+
+    def _text(self, name: str) -> bytes:
+        return self._table[name].bytes_list.value[0]

@@ -1,0 +1,83 @@
+"""Batches by Grain. All randomness comes from (seed, position in the training order): a resume is an integer, and any
+number of processes sees the same global batches."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neural_computer.types import Batch, Window
+
+Tokenizer = Callable[[Sequence[str]], np.ndarray]
+
+
+class Sample(NamedTuple):
+    """One film of a batch."""
+
+    video: np.ndarray
+    text: np.ndarray
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A window's film and one of its captions, drawn by tier."""
+
+    tokenizer: Tokenizer
+    captions: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not self.captions or min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0:
+            raise ValueError(f"captions={dict(self.captions)}: give tiers with shares that are not negative")
+
+    def __call__(self, window: Window, rng: np.random.Generator) -> Sample:
+        shares = np.asarray(list(self.captions.values()))
+        tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
+        return Sample(window.frames, self.tokenizer([caption(window, tier)])[0])
+
+
+def caption(window: Window, tier: str) -> str:
+    """A window's caption of a tier. Raises ValueError, naming the tiers there are, if it has none."""
+    if tier not in window.captions:
+        raise ValueError(
+            f"{window.id}: has no caption of tier {tier!r}, only {', '.join(window.captions) or 'none'}; set "
+            "config.data.captions to tiers that all films have"
+        )
+    return window.captions[tier]
+
+
+def batches(
+    source: Any,
+    *,
+    tokenizer: Tokenizer,
+    captions: Mapping[str, float],
+    batch_size: int,
+    seed: int,
+    start: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[Batch]:
+    """This process's share of the batches from number `start` on, for ever.
+
+    `batch_size` is the global one and must divide among the processes; batch k holds positions k * batch_size and on of
+    an endless order, shuffled anew each time round.
+    """
+    import grain
+
+    if batch_size % process_count:
+        raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
+    order = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(Draw(tokenizer, captions))
+    numbered = order.map_with_index(lambda position, sample: (position, sample))
+    own = numbered[process_index::process_count].batch(batch_size // process_count, batch_fn=_collate)
+    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    return iter(own[start:].to_iter_dataset(options))
+
+
+def _collate(samples: Sequence[tuple[int, Sample]]) -> Batch:
+    positions, films = zip(*samples, strict=True)
+    return Batch(
+        # int32, as jax has it: the numbering starts over after two billion films.
+        index=np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1),
+        video=np.stack([film.video for film in films]),
+        text=np.stack([film.text for film in films]),
+    )

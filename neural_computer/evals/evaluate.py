@@ -1,0 +1,174 @@
+"""Rolling out on held-out films and scoring, arm by arm, beside what costs nothing and what the codec allows."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from neural_computer.computer import NeuralComputer, film, to_pixels, to_signed
+from neural_computer.evals import pixels, text
+from neural_computer.evals.tasks import Arithmetic
+from neural_computer.types import Params, TrainState, Window
+
+Tokenizer = Callable[[Sequence[str]], np.ndarray]
+Films = np.ndarray
+"""uint8 (n, t, h, w, 3)"""
+
+
+class Arm(NamedTuple):
+    """One way of being asked: the films that came of it, and every film's scores."""
+
+    films: Films
+    scores: list[dict[str, float]]
+
+    def means(self) -> dict[str, float]:
+        """Every score's mean over the films that have it."""
+        names = dict.fromkeys(name for score in self.scores for name in score)
+        return {n: float(np.nanmean([score[n] for score in self.scores if n in score])) for n in names}
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Open-loop rollouts of one computer, `batch_size` films at a time; compiled once."""
+
+    computer: NeuralComputer
+    tokenizer: Tokenizer
+    batch_size: int = 32
+
+    def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Films:
+        """One film a window, from its first frame and a caption."""
+        first = np.stack([window.frames[0] for window in windows])
+        ids = self.tokenizer(captions)
+        key = jax.random.key(seed)
+        made = []
+        for number, start in enumerate(range(0, len(windows), self.batch_size)):
+            rows = np.arange(start, start + self.batch_size) % len(windows)  # a short last batch is filled up
+            frames = self._run(params, first[rows], ids[rows], jax.random.fold_in(key, number))
+            made.append(np.asarray(frames)[: len(windows) - start])
+        return np.concatenate(made)
+
+    @cached_property
+    def _run(self) -> Callable:
+        computer = self.computer
+
+        def run(params, x0, text, key):
+            _, frames = computer.run(params, computer.boot(params, x0, text), None, key)
+            return to_pixels(film(frames))
+
+        return jax.jit(run)
+
+    def ceiling(self, params: Params, windows: Sequence[Window]) -> Films:
+        """The true films, encoded and decoded: no rollout can be better than its codec."""
+        codec, frozen = self.computer.codec, params.frozen["codec"]
+        through = jax.jit(lambda x: to_pixels(codec.decode(frozen, codec.encode(frozen, to_signed(x)))))
+        size = self.batch_size
+        parts = [truth(windows[i : i + size]) for i in range(0, len(windows), size)]
+        return np.concatenate([np.asarray(through(part)) for part in parts])
+
+
+def truth(windows: Sequence[Window]) -> Films:
+    """The films as they were recorded."""
+    return np.stack([window.frames for window in windows])
+
+
+def copies(windows: Sequence[Window]) -> Films:
+    """The first frame for ever: what costs nothing."""
+    return np.stack([window.frames[:1].repeat(len(window.frames), axis=0) for window in windows])
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores films against their windows: pixels always, text where the windows have it, a task where they have one."""
+
+    reader: text.GlyphReader = field(default_factory=text.GlyphReader)
+    batch_size: int = 32
+
+    def __call__(self, films: Films, windows: Sequence[Window]) -> list[dict[str, float]]:
+        seen = self._pixels(films, truth(windows))
+        return [{**p, **self._text(f, w)} for p, f, w in zip(seen, films, windows, strict=True)]
+
+    def _pixels(self, films: Films, right: Films) -> list[dict[str, float]]:
+        out = []
+        for start in range(0, len(films), self.batch_size):
+            pair = films[start : start + self.batch_size], right[start : start + self.batch_size]
+            values = {"psnr": _psnr(*pair), "ssim": _ssim(*pair)}
+            out += [{n: float(v[i]) for n, v in values.items()} for i in range(len(pair[0]))]
+        return out
+
+    def _text(self, made: np.ndarray, window: Window) -> dict[str, float]:
+        if window.cells is None:
+            return {}
+        read = self.reader(made)
+        scores = {
+            "char_acc": text.accuracy(read, window.cells),
+            "new_char_acc": text.new_accuracy(read, window.cells),
+            "exact_lines": text.exact_lines(read, window.cells),
+            "exact_last_screen": text.exact_screen(read[-1], window.cells[-1]),
+        }
+        task = Arithmetic.of(window)
+        return scores | (task.score(read[-1]) if task else {})
+
+
+_psnr, _ssim = jax.jit(pixels.psnr), jax.jit(pixels.ssim)
+
+
+def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
+    """Captions by arm: the three of the reprompting table where every film is arithmetic, else the tier's own."""
+    tasks = [Arithmetic.of(window) for window in windows]
+    asked = [task.prompts() for task in tasks if task]
+    if windows and len(asked) == len(windows):
+        return {arm: [captions[arm] for captions in asked] for arm in asked[0]}
+    return {tier: [window.captions[tier] for window in windows]}
+
+
+def evaluate(
+    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Window], tier: str = "plain"
+) -> dict[str, Arm]:
+    """Every arm's films and scores, then those of the copied first frame and of the codec alone."""
+    films = {arm: rollout(params, windows, captions) for arm, captions in prompts(windows, tier).items()}
+    films |= {"copy of frame 0": copies(windows), "codec alone": rollout.ceiling(params, windows)}
+    return {name: Arm(made, judge(made, windows)) for name, made in films.items()}
+
+
+def headline(arms: Mapping[str, Arm]) -> dict[str, float]:
+    """The figures by which a run is known. Without arithmetic: the means of the one arm."""
+    means = {name: arm.means() for name, arm in arms.items()}
+    if "with_answer" not in means:
+        return next(iter(means.values()))
+    told, asked, misled = (means[arm] for arm in ("with_answer", "without_answer", "wrong_answer"))
+    return {
+        # Both true prompts, in equal parts, as in training.
+        "typed_line_exact": (told["typed_line_exact"] + asked["typed_line_exact"]) / 2,
+        "output_exact_with_answer": told["output_exact"],
+        "output_exact_without_answer": asked["output_exact"],
+        "wrong_answer_obeyed": misled["wrong_obeyed"],
+        "new_char_acc": (told["new_char_acc"] + asked["new_char_acc"]) / 2,
+        "psnr_with_answer": told["psnr"],
+    }
+
+
+def spread(source: Any, count: int) -> list[Window]:
+    """`count` windows, evenly spread over a source."""
+    places = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
+    return [source[int(place)] for place in places]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """An evaluator for the training loop: the headline figures of some held-out films, by the averaged parameters."""
+
+    rollout: Rollout
+    frozen: Any
+    windows: Sequence[Window]
+    tier: str = "plain"
+
+    def __call__(self, state: TrainState) -> Iterator[tuple[str, float]]:
+        arms = {
+            arm: Arm(films, Judge()(films, self.windows))
+            for arm, captions in prompts(self.windows, self.tier).items()
+            for films in [self.rollout(Params(state.ema, self.frozen), self.windows, captions)]
+        }
+        yield from headline(arms).items()

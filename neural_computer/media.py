@@ -1,0 +1,161 @@
+"""Films in and out: mp4, gif, folders of pictures; strips of frames side by side. numpy, PyAV and Pillow.
+
+A film is uint8 (t, h, w, 3).
+"""
+
+import io
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+Film = UInt8[np.ndarray, "t h w 3"]
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def read_video(path: str | Path) -> tuple[Film, float]:
+    """(film, frames per second) of a video file, a GIF, or a folder of pictures in the order of their names (25 fps).
+
+    Raises ValueError for what holds no film.
+    """
+    path = Path(path)
+    if path.is_dir():
+        pictures = [read_image(p) for p in sorted(path.iterdir()) if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
+        if not pictures or len({p.shape for p in pictures}) > 1:
+            raise ValueError(f"{path}: must hold pictures (png, jpg) of one size; it has {len(pictures)} pictures")
+        return np.stack(pictures), 25.0
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+            fps = float(stream.average_rate or stream.guessed_rate or 25)
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as a video ({error})") from error
+    if not frames:
+        raise ValueError(f"{path}: has no frames")
+    return np.stack(frames), fps
+
+
+def write_video(path: str | Path, film: Film, fps: float) -> None:
+    """Writes mp4 (h264, visually lossless), gif, or, where the path has no suffix, a folder of png pictures."""
+    path = Path(path)
+    if path.suffix == ".gif":
+        path.write_bytes(gif(film, fps))
+    elif path.suffix == "":
+        path.mkdir(parents=True, exist_ok=True)
+        for number, frame in enumerate(film):
+            (path / f"{number:05d}.png").write_bytes(png(frame))
+    else:
+        _encode(path, film, fps)
+
+
+def _encode(path: Path, film: Film, fps: float) -> None:
+    import av
+
+    # yuv420p halves the colour planes: sides must be even.
+    film = np.pad(film, ((0, 0), (0, film.shape[1] % 2), (0, film.shape[2] % 2), (0, 0)), mode="edge")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "10"})
+        stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"
+        for frame in film:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def read_image(path: str | Path) -> Picture:
+    """A picture file. Raises ValueError for what is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
+
+
+def png(picture: Picture, level: int = 6) -> bytes:
+    """A picture as PNG; `level` is zlib's."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "png", compress_level=level)
+    return file.getvalue()
+
+
+def from_png(data: bytes) -> Picture:
+    """The picture in some PNG bytes."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def gif(film: Film, fps: float) -> bytes:
+    """A film as an endless GIF; the last frame is held for a second."""
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in film)
+    durations = [round(1000 / fps)] * (len(film) - 1) + [1000]
+    file = io.BytesIO()
+    first.save(file, "gif", save_all=True, append_images=rest, duration=durations, loop=0)
+    return file.getvalue()
+
+
+def upscale(film: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarray, "*s hh ww 3"]:
+    """Every pixel as a square of `factor` pixels."""
+    return film.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 4) -> Picture:
+    """One picture: a row a film, named, a column every `every` frames. Films are of one size."""
+    rows = [
+        np.concatenate(
+            [_named(name, scale * next(iter(films.values())).shape[1], scale, gap)]
+            + [_framed(frame, scale, gap) for frame in film[::every]],
+            axis=1,
+        )
+        for name, film in films.items()
+    ]
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
+
+
+def _framed(frame: Picture, scale: int, gap: int) -> Picture:
+    return np.pad(upscale(frame, scale), ((gap // 2, gap // 2), (gap // 2, gap // 2), (0, 0)), constant_values=90)
+
+
+def _named(name: str, height: int, scale: int, gap: int) -> Picture:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(6.0 * scale + 4)
+    box = Image.new("RGB", (12 + 46 * scale, height + gap // 2 * 2), (90, 90, 90))
+    draw = ImageDraw.Draw(box)
+    words = "\n".join(name.split())
+    draw.multiline_text((6, box.height // 2), words, font=font, fill=(255, 255, 255), anchor="lm")
+    return np.asarray(box)
+
+
+def letterbox(film: Film, height: int, width: int) -> Film:
+    """A film scaled, as large as fits with its proportions kept, onto black frames of another size."""
+    from PIL import Image
+
+    scale = min(height / film.shape[1], width / film.shape[2])
+    h, w = max(1, round(film.shape[1] * scale)), max(1, round(film.shape[2] * scale))
+    top, left = (height - h) // 2, (width - w) // 2
+    out = np.zeros((len(film), height, width, 3), np.uint8)
+    for to, frame in zip(out, film, strict=True):
+        picture = (
+            frame if (h, w) == frame.shape[:2] else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
+        )
+        to[top : top + h, left : left + w] = np.asarray(picture)
+    return out
+
+
+def resample(film: Film, fps: float, to: float) -> Film:
+    """The film at another rate: at every new instant, the frame that was on the screen then."""
+    count = max(1, round(len(film) / fps * to))
+    return film[np.minimum((np.arange(count) / to * fps + 1e-6).astype(int), len(film) - 1)]
