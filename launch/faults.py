@@ -1,11 +1,23 @@
 """Errors as users should meet them: one line and an exit code, the traceback only with --traceback."""
 
+import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from absl import app, flags
+from absl import logging as absl_logging
 
 TRACEBACK = flags.DEFINE_boolean("traceback", False, "Show the whole traceback of an error.")
+
+
+OURS = str(Path(__file__).resolve().parent.parent)
+
+
+def ours(record: logging.LogRecord) -> bool:
+    """Is it from this project, or at least a warning? Libraries tell every file they touch."""
+    installed = "site-packages" in record.pathname
+    return record.levelno >= logging.WARNING or (record.pathname.startswith(OURS) and not installed)
 
 
 def run(main: Callable[[list[str]], None]) -> None:
@@ -13,6 +25,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     Ctrl-C in exit code 130."""
 
     def guarded(argv: list[str]) -> None:
+        absl_logging.get_absl_handler().addFilter(ours)
         try:
             main(argv)
         except KeyboardInterrupt as stop:

@@ -124,7 +124,7 @@ def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 
     return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
-def _framed(frame: Picture, scale: int, gap: int) -> Picture:
+def _framed(frame: Picture, scale: int, gap: int) -> UInt8[np.ndarray, "hh ww 3"]:
     return np.pad(upscale(frame, scale), ((gap // 2, gap // 2), (gap // 2, gap // 2), (0, 0)), constant_values=90)
 
 
@@ -139,7 +139,7 @@ def _named(name: str, height: int, scale: int, gap: int) -> Picture:
     return np.asarray(box)
 
 
-def letterbox(film: Film, height: int, width: int) -> Film:
+def letterbox(film: Film, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
     """A film scaled, as large as fits with its proportions kept, onto black frames of another size."""
     from PIL import Image
 
@@ -155,7 +155,7 @@ def letterbox(film: Film, height: int, width: int) -> Film:
     return out
 
 
-def resample(film: Film, fps: float, to: float) -> Film:
+def resample(film: Film, fps: float, to: float) -> UInt8[np.ndarray, "n h w 3"]:
     """The film at another rate: at every new instant, the frame that was on the screen then."""
     count = max(1, round(len(film) / fps * to))
     return film[np.minimum((np.arange(count) / to * fps + 1e-6).astype(int), len(film) - 1)]

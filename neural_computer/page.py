@@ -4,7 +4,7 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -31,15 +31,15 @@ class Page:
         self.title = title
         self._parts: list[str] = []
 
-    def heading(self, text: str) -> Self:
+    def heading(self, text: str) -> "Page":
         """A section's heading."""
         return self._add(f"<h2>{html.escape(text)}</h2>")
 
-    def text(self, text: str) -> Self:
+    def text(self, text: str) -> "Page":
         """A paragraph."""
         return self._add(f"<p>{html.escape(text)}</p>")
 
-    def table(self, rows: Sequence[Mapping[str, Any]], caption: str = "") -> Self:
+    def table(self, rows: Sequence[Mapping[str, Any]], caption: str = "") -> "Page":
         """A table; its columns are the keys of all rows, in the order of their first appearance."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
         head = "".join(f"<th>{html.escape(str(c))}</th>" for c in columns)
@@ -55,7 +55,7 @@ class Page:
         xlabel: str = "",
         ylabel: str = "",
         log: bool = False,
-    ) -> Self:
+    ) -> "Page":
         """Named lines (xs, ys) in one plot; `log` scales y by its logarithm."""
         import io
 
@@ -74,11 +74,11 @@ class Page:
         figure.savefig(file, format="png", dpi=150)
         return self._figure(_picture("png", file.getvalue(), caption, "smooth"), caption)
 
-    def image(self, picture: UInt8[np.ndarray, "h w 3"], caption: str = "") -> Self:
+    def image(self, picture: UInt8[np.ndarray, "h w 3"], caption: str = "") -> "Page":
         """A picture."""
         return self._figure(_picture("png", media.png(picture), caption), caption)
 
-    def gif(self, film: UInt8[np.ndarray, "t h w 3"], fps: float, caption: str = "") -> Self:
+    def gif(self, film: UInt8[np.ndarray, "t h w 3"], fps: float, caption: str = "") -> "Page":
         """A film, played for ever."""
         return self._figure(_picture("gif", media.gif(film, fps), caption), caption)
 
@@ -92,11 +92,11 @@ class Page:
         temporary.write_text(text + "\n".join(self._parts) + "\n</body></html>\n", encoding="utf-8")
         temporary.replace(path)
 
-    def _figure(self, inner: str, caption: str) -> Self:
+    def _figure(self, inner: str, caption: str) -> "Page":
         below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
         return self._add(f'<figure><div class="wide">{inner}</div>{below}</figure>')
 
-    def _add(self, part: str) -> Self:
+    def _add(self, part: str) -> "Page":
         self._parts.append(part)
         return self
 

@@ -6,6 +6,8 @@ The environment is set here, before anything imports jax; processes that tests s
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +29,13 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("neural_computer", "beartype.beartype")
+import tests.checker  # noqa: E402, F401  # the hook finds it by name
+
+install_import_hook("neural_computer", "tests.checker.check")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=4, help="How often the kill tests kill; 20 is the full form.")
 
 
 def missing(mark: str) -> str | None:
@@ -48,3 +56,56 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in ("parity", "rig", "gpu"):
         if item.get_closest_marker(mark) and (reason := missing(mark)):
             pytest.skip(reason)
+
+
+def program(module: str, *arguments: object, env: dict[str, str] | None = None, check: bool = True, **options):
+    """Runs `python -m module` as a user would, on one device unless `env` says otherwise; returns what it printed."""
+    one = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | one | (env or {}), capture_output=True, text=True, timeout=600, **options
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    return done
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of random films of the tiny size, splits train and test."""
+    import numpy as np
+
+    from neural_computer.data.episodes import EpisodeWriter
+    from neural_computer.types import Episode
+
+    folder, rng = tmp_path_factory.mktemp("films"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 3)):
+        with EpisodeWriter(folder, split, window=5) as writer:
+            for i in range(count):
+                frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
+                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"film {i}"}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workdir of the micro world: sixteen recorded sessions, a small network, six updates."""
+    workdir = tmp_path_factory.mktemp("trained")
+    program("launch.prepare_data", "--recipe=repl", "--operands=4", f"--output={workdir}/data", "--workers=2")
+    program(
+        "launch.train",
+        "--config=configs/quickstart.py:smoke",
+        f"--workdir={workdir}",
+        f"--config.data.directory={workdir}/data",
+        "--config.schedule.steps=6",
+        "--config.schedule.eval_every=3",
+        "--config.evaluation.films=4",
+        "--config.evaluation.batch_size=2",
+        "--config.data.batch_size=4",
+        "--config.network.layers=1",
+        "--config.network.width=16",
+        "--config.network.ffn=32",
+        "--config.text.width=16",
+        "--config.sampling.steps=2",
+    )
+    return workdir

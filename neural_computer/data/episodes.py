@@ -4,17 +4,16 @@ with EpisodeWriter("data") as writer:
     writer.write(Episode("first", frames, fps=5, captions={"plain": "python 1+1"}))
 """
 
-import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from neural_computer.data import examples
+from neural_computer.data.windows import INFO, splits
 from neural_computer.types import Episode
 
 NAME = "episodes"
 SHARD_BYTES = 256 * 2**20
-INFO = "dataset_info.json"
 
 
 class EpisodeWriter:
@@ -76,7 +75,7 @@ class EpisodeWriter:
         self._shard_bytes = 0
         self._lengths.append(0)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "EpisodeWriter":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -110,9 +109,3 @@ def _describe(directory: Path, split: str, lengths: list[int], size: int) -> Non
         ],
         check_data=False,
     )
-
-
-def splits(directory: Path) -> list[tuple[str, list[int], int]]:
-    """(name, records a shard, bytes) of every split of a dataset's folder."""
-    info = json.loads((directory / INFO).read_text())
-    return [(s["name"], [int(n) for n in s["shardLengths"]], int(s.get("numBytes", 0))) for s in info["splits"]]

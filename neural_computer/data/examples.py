@@ -172,7 +172,9 @@ class Record:
         fps = self._table["fps"].float_list.value[0]
         cursor = np.frombuffer(self._text("cursor"), "<f4").reshape(-1, 2)
         begin, end = first / fps, (first + length) / fps
-        events = (Event(*[float("nan") if x is None else x for x in e]) for e in json.loads(self._text("events")))
+        unknown: Any = float("nan")
+        stored = json.loads(self._text("events"))
+        events = [Event(*(unknown if x is None else x for x in event)) for event in stored]
         return Window(
             id=self._text("id").decode(),
             frames=np.stack([media.from_png(data) for data in self._table["frames"].bytes_list.value[span]]),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from neural_computer.data.examples import Record
 from neural_computer.types import Window
+
+INFO = "dataset_info.json"
 
 
 class WindowSource:
@@ -76,35 +79,42 @@ class WindowSource:
             pass  # Read-only data: it is worked out anew next time.
         return table
 
-    def _scan(self):
+    def _scan(self) -> Iterator[tuple[int, int, int, int, int]]:
         from tqdm import tqdm
 
+        promised = dict((name, counts) for name, counts, _ in splits(self.directory))[self.split]
         for file, path in enumerate(tqdm(self.files, desc=f"index {self.split}", unit="file", leave=False)):
-            try:
-                count = _open(path).num_records()
-            except Exception as error:
+            count = self._count(path)
+            if len(promised) != len(self.files) or count != promised[file]:
                 raise ValueError(
-                    f"{path}: cannot be opened ({error}); it is damaged or cut off: copy it again"
-                ) from error
+                    f"{path}: holds {count} records, {INFO} promises {sum(promised)} in {len(promised)} files; it is "
+                    "damaged or cut off: copy it again, or write the dataset anew"
+                )
             for number in range(count):
                 record = self._record(file, number)
                 yield file, number, record.start, record.frames, record.owned
+
+    def _count(self, path: Path) -> int:
+        try:
+            return _open(path).num_records()
+        except Exception as error:
+            raise ValueError(f"{path}: cannot be opened ({error}); it is damaged or cut off: copy it again") from error
 
 
 def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(file, record, first frame) of every window: on the stride's grid, owned by its record, and whole."""
     file, number, start, frames, owned = table.T
     first = -(-start // stride) * stride
-    ends = np.minimum(start + owned, start + frames - length + 1)
-    # Where a record is not its episode's last, its owned starts must leave room for a whole window.
-    cut = (start + owned > ends) & (owned < frames)
+    counts, whole = (np.maximum(0, -(-(end - first) // stride)) for end in (start + owned, start + frames - length + 1))
+    # Only an episode's last record may end before a window does: there the film ends too.
+    cut = (whole < counts) & (owned < frames)
     if cut.any():
-        longest = int((frames - owned + 1)[cut].min())
+        longest = int((start + frames - first - (counts - 1) * stride)[cut].min())
         raise ValueError(
-            f"{place}: its records hold windows of up to about {longest} frames, length={length} was asked for; write it "
-            f"again with EpisodeWriter(window={length})"
+            f"{place}: its records hold windows of up to {longest} frames, length={length} was asked for; write it again "
+            f"with EpisodeWriter(window={length})"
         )
-    counts = np.maximum(0, -(-(ends - first) // stride))
+    counts = np.minimum(counts, whole)
     if not counts.sum():
         raise ValueError(
             f"{place}: no film is {length} frames long (the longest record has {int(frames.max(initial=0))}); ask for "
@@ -115,11 +125,17 @@ def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np
     return file[rows], number[rows], first[rows] + within * stride
 
 
+def splits(directory: Path) -> list[tuple[str, list[int], int]]:
+    """(name, records a shard, bytes) of every split of a dataset's folder."""
+    info = json.loads((directory / INFO).read_text())
+    return [(s["name"], [int(n) for n in s["shardLengths"]], int(s.get("numBytes", 0))) for s in info["splits"]]
+
+
 def locate(directory: Path) -> Path:
     """The folder with the dataset's records: `directory`, or the one name/version below it. Raises ValueError."""
-    if (directory / "dataset_info.json").exists():
+    if (directory / INFO).exists():
         return directory
-    below = sorted(p.parent for p in directory.glob("*/*/dataset_info.json") if "incomplete" not in p.parent.name)
+    below = sorted(p.parent for p in directory.glob(f"*/*/{INFO}") if "incomplete" not in p.parent.name)
     if len(below) != 1:
         found = (
             "holds no dataset" if not below else f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"

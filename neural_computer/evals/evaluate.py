@@ -125,10 +125,10 @@ def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
 
 
 def evaluate(
-    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Window], tier: str = "plain"
+    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Window], tier: str = "plain", seed: int = 0
 ) -> dict[str, Arm]:
     """Every arm's films and scores, then those of the copied first frame and of the codec alone."""
-    films = {arm: rollout(params, windows, captions) for arm, captions in prompts(windows, tier).items()}
+    films = {arm: rollout(params, windows, captions, seed) for arm, captions in prompts(windows, tier).items()}
     films |= {"copy of frame 0": copies(windows), "codec alone": rollout.ceiling(params, windows)}
     return {name: Arm(made, judge(made, windows)) for name, made in films.items()}
 

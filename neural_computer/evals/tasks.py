@@ -5,7 +5,6 @@ not be obeyed; if it draws what it is told, both will.
 """
 
 from dataclasses import dataclass
-from typing import Self
 
 from neural_computer.data.cli.repl import PROMPT, caption
 from neural_computer.types import Window
@@ -22,7 +21,7 @@ class Arithmetic:
     answer: str
 
     @classmethod
-    def of(cls, window: Window) -> Self | None:
+    def of(cls, window: Window) -> "Arithmetic | None":
         """The window's task, or None if it has another or none."""
         if window.meta.get("task") != "arithmetic":
             return None

@@ -21,7 +21,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from neural_computer.data.cli.terminal import Cells, Screen, stack
 
@@ -52,7 +51,7 @@ class Session:
     environment: Mapping[str, str] = field(default_factory=dict)
     deadline: float = 20.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Session":
         self.screen = Screen(self.rows, self.cols)
         self._home = tempfile.TemporaryDirectory(prefix="session-", ignore_cleanup_errors=True)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -133,27 +133,28 @@ class Atlas:
 
     def draw(self, cells: Cells) -> UInt8[np.ndarray, "*t h w 3"]:
         """The picture of a screen, or of several. A character that the font lacks is a box."""
-        bold = (cells.flags & BOLD).astype(np.uint32)
-        codes, places = np.unique(cells.chars | bold << 24, return_inverse=True)
-        masks = np.stack([self._glyph(int(code)) for code in codes])[places.reshape(cells.chars.shape)]
-        masks[..., -2, :] |= np.where(cells.flags & UNDERLINE, 255, 0).astype(np.uint8)[..., None]
-        inverse = (cells.flags & INVERSE).astype(bool)
-        _cursor(inverse, cells.cursor)
-        fg, bg = (np.where(inverse[..., None], b, a) for a, b in ((cells.fg, cells.bg), (cells.bg, cells.fg)))
-        faint = (cells.flags & FAINT).astype(bool)
-        if faint.any():
-            fg = np.where(faint[..., None], (fg.astype(np.uint16) + bg) // 2, fg).astype(np.uint8)
-        return self._paint(masks, fg, bg)
+        flags = cells.flags ^ _under(cells)
+        # Few of the cells differ: each kind is coloured once, then set in its places.
+        pairs, pair = _kinds(_rgb(cells.fg) << 24 | _rgb(cells.bg))
+        kinds, kind = _kinds(pair << 32 | flags.astype(np.int64) << 24 | cells.chars)
+        tiles = np.stack([self._tile(int(k) & 0xFFFFFF, int(k) >> 24 & 0xFF, int(pairs[int(k) >> 32])) for k in kinds])
+        placed = np.moveaxis(tiles[kind], -3, -4)
+        *lead, rows, height, cols, width, _ = placed.shape
+        return placed.reshape(*lead, rows * height, cols * width, 3)
 
-    def _paint(self, masks: np.ndarray, fg: np.ndarray, bg: np.ndarray) -> np.ndarray:
-        *lead, rows, cols, height, width = masks.shape
-        grey = (fg == fg[..., :1]).all() and (bg == bg[..., :1]).all()
-        fg, bg = (x[..., :1] if grey else x for x in (fg, bg))
-        alpha = masks.astype(np.int32)[..., None]
-        f, b = (x.astype(np.int32)[..., None, None, :] for x in (fg, bg))
-        tiles = (b + ((f - b) * alpha + 127 * np.sign(f - b)) // 255).astype(np.uint8)
-        picture = np.moveaxis(tiles, -3, -4).reshape(*lead, rows * height, cols * width, tiles.shape[-1])
-        return np.repeat(picture, 3, axis=-1) if grey else picture
+    def _tile(self, char: int, flags: int, colours: int) -> UInt8[np.ndarray, "h w 3"]:
+        """One cell in its colours (48 bits: fg, bg)."""
+        fg, bg = (np.asarray([c >> 16 & 255, c >> 8 & 255, c & 255], np.int32) for c in (colours >> 24, colours))
+        if flags & INVERSE:
+            fg, bg = bg, fg
+        if flags & FAINT:
+            fg = (fg + bg) // 2
+        mask = self._glyph(char | (BOLD << 24 if flags & BOLD else 0))
+        if flags & UNDERLINE:
+            mask = mask.copy()
+            mask[-2] = 255
+        blend = bg + (fg - bg) * (mask.astype(np.float32)[..., None] / 255)
+        return np.round(blend).astype(np.uint8)
 
     def _glyph(self, code: int) -> UInt8[np.ndarray, "h w"]:
         """The coverage of a character, 0 to 255; bit 24 asks for bold."""
@@ -201,11 +202,27 @@ def font_path(name: str) -> Path:
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
 
 
-def _cursor(inverse: np.ndarray, cursor: np.ndarray) -> None:
-    """Turns the cell under every visible cursor over, in place."""
-    flat, places = inverse.reshape(-1, *inverse.shape[-2:]), cursor.reshape(-1, 2)
+def _under(cells: Cells) -> np.ndarray:
+    """INVERSE in the cell under every visible cursor, 0 elsewhere."""
+    out = np.zeros_like(cells.flags)
+    flat, places = out.reshape(-1, *out.shape[-2:]), cells.cursor.reshape(-1, 2)
     seen = np.flatnonzero(places[:, 0] >= 0)
-    flat[seen, places[seen, 0], places[seen, 1]] ^= True
+    flat[seen, places[seen, 0], places[seen, 1]] = INVERSE
+    return out
+
+
+def _rgb(colours: np.ndarray) -> np.ndarray:
+    """Colours as one number each, 24 bits."""
+    r, g, b = np.moveaxis(colours.astype(np.int64), -1, 0)
+    return r << 16 | g << 8 | b
+
+
+def _kinds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different values, and for every place which of them stands there."""
+    if (values == values.flat[0]).all():
+        return values.flat[:1], np.zeros(values.shape, np.int64)
+    kinds, places = np.unique(values, return_inverse=True)
+    return kinds, places.reshape(values.shape)
 
 
 def draw_text(text: str, atlas: Atlas | None = None) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,0 +1,152 @@
+import numpy as np
+import pytest
+
+from neural_computer.data import examples
+from neural_computer.data.episodes import EpisodeWriter
+from neural_computer.data.windows import WindowSource
+from neural_computer.types import Episode, Event
+
+
+def film(frames: int = 12, name: str = "a", **fields) -> Episode:
+    """Frame t has t in every pixel of its first channel."""
+    pixels = np.zeros((frames, 8, 8, 3), np.uint8)
+    pixels[..., 0] = np.arange(frames)[:, None, None] % 256
+    return Episode(name, pixels, fps=5, **fields)
+
+
+def written(folder, *episodes: Episode, split: str = "train", **settings):
+    with EpisodeWriter(folder, split, **settings) as writer:
+        for episode in episodes:
+            writer.write(episode)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("frames", "window", "stride"), [(12, 5, 1), (400, 9, 1), (400, 81, 1), (401, 33, 4), (170, 170, 3)]
+)
+def test_every_legal_start_exists_exactly_once(tmp_path, frames, window, stride):
+    source = WindowSource(written(tmp_path, film(frames), window=window, stride=stride), "train", window, stride)
+    starts = [source[i].start for i in range(len(source))]
+    assert sorted(starts) == list(range(0, frames - window + 1, stride))
+    for i in (0, len(source) // 2, len(source) - 1):
+        np.testing.assert_array_equal(source[i].frames[:, 0, 0, 0], np.arange(starts[i], starts[i] + window) % 256)
+
+
+@pytest.mark.parametrize("length", [1, 5, 9])
+def test_shorter_windows_of_long_films_are_whole_too(tmp_path, length):
+    source = WindowSource(written(tmp_path, film(400), window=9), "train", length)
+    assert sorted(source[i].start for i in range(len(source))) == list(range(400 - length + 1))
+
+
+def test_longer_windows_than_were_written_are_refused(tmp_path):
+    written(tmp_path, film(400), window=9)
+    with pytest.raises(ValueError, match="write it again with EpisodeWriter\\(window=12\\)"):
+        WindowSource(tmp_path, "train", 12)
+
+
+def test_records_are_bounded():
+    sizes = [len(record["frames"]) for record in examples.records(film(1000), 81, 1)]
+    assert max(sizes) <= examples.RECORD_FRAMES and len(sizes) > 1
+
+
+def test_what_is_written_is_read(tmp_path):
+    events = (Event(0.1, "press", key="a"), Event(1.7, "move", x=3.0, y=4.0))
+    cells = tuple(f"screen {t}" for t in range(12))
+    cursor = np.arange(24, dtype=np.float32).reshape(12, 2)
+    cursor[3] = np.nan
+    episode = film(captions={"plain": "é"}, cells=cells, events=events, cursor=cursor, meta={"licence": "CC0-1.0"})
+    window = WindowSource(written(tmp_path, episode), "train", 5)[7]
+    assert window.start == 7 and window.cells == cells[7:] and window.captions == {"plain": "é"}
+    assert window.meta == {"licence": "CC0-1.0"} and window.fps == 5
+    np.testing.assert_array_equal(window.cursor, cursor[7:])
+    (event,) = window.events
+    assert event.kind == "move" and event.x == 3 and event.time == pytest.approx(1.7 - 7 / 5)
+    first = WindowSource(tmp_path, "train", 5)[0]
+    assert first.events[0].key == "a" and np.isnan(first.events[0].x)
+
+
+def test_tfds_reads_it_and_both_splits(tmp_path):
+    import tensorflow_datasets as tfds
+
+    written(tmp_path, film(name="a"), film(name="b"))
+    written(tmp_path, film(name="c"), split="test")
+    builder = tfds.builder_from_directory(str(tmp_path))
+    data = builder.as_data_source()
+    assert len(data["train"]) == 2 and len(data["test"]) == 1
+    record = data["test"][0]
+    assert record["id"] == b"c" and len(record["frames"]) == 12 and record["fps"] == 5
+
+
+def test_a_builder_of_tfds_is_read_and_no_pair_is_in_two_splits(tmp_path):
+    from neural_computer.data.cli import repl
+    from neural_computer.data.datasets import PythonRepl
+
+    repl.record_all(repl.sums(4), tmp_path / "recordings", workers=2)
+    PythonRepl(tmp_path / "recordings", data_dir=str(tmp_path)).download_and_prepare()
+    pairs = {}
+    for split in ("train", "test"):
+        source = WindowSource(tmp_path, split, 9)
+        pairs[split] = {source[i].meta["expression"] for i in range(len(source))}
+    assert not pairs["train"] & pairs["test"] and len(pairs["train"] | pairs["test"]) == 16
+
+
+def test_a_split_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt), EpisodeWriter(tmp_path) as writer:
+        writer.write(film())
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="holds no dataset"):
+        WindowSource(tmp_path, "train", 5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rule"),
+    [
+        ({"cells": ("one",)}, "one screen of text a frame"),
+        ({"events": (Event(9.0, "press"),)}, "outside the film"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(tmp_path, fields, rule):
+    writer = EpisodeWriter(tmp_path)
+    with pytest.raises(ValueError, match=f"episode 'a': .*{rule}"):
+        writer.write(film(**fields))
+
+
+def test_an_id_is_written_once(tmp_path):
+    writer = EpisodeWriter(tmp_path)
+    writer.write(film())
+    with pytest.raises(ValueError, match="written twice"):
+        writer.write(film())
+
+
+def test_a_cut_off_file_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = [Episode(f"{i}", rng.integers(0, 256, (5, 64, 64, 3)).astype(np.uint8), fps=5) for i in range(8)]
+    written(tmp_path, *noise)
+    (file,) = tmp_path.glob("*.array_record*")
+    WindowSource(tmp_path, "train", 5)
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=f"{file.name}.*(damaged|cut off)"):
+        source = WindowSource(tmp_path, "train", 5)
+        for i in range(len(source)):
+            source[i]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    rng = np.random.default_rng(0)
+    noise = [Episode(f"{i}", rng.integers(0, 256, (5, 64, 64, 3)).astype(np.uint8), fps=5) for i in range(8)]
+    source = WindowSource(written(tmp_path, *noise), "train", 5)
+    data = bytearray(source.files[0].read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    source.files[0].write_bytes(data)
+    with pytest.raises(ValueError, match="record \\d+ cannot be read"):
+        for i in range(len(source)):
+            source[i]
+
+
+def test_an_unknown_split_is_told_from_those_there_are(tmp_path):
+    written(tmp_path, film())
+    with pytest.raises(ValueError, match="no split 'test'; it has train"):
+        WindowSource(tmp_path, "test", 5)

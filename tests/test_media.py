@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from neural_computer import media, page
+
+
+def film(t=6, h=16, w=24):
+    x = np.zeros((t, h, w, 3), np.uint8)
+    for i in range(t):
+        x[i, :, 2 * i : 2 * i + 8] = (200, 40 * i, 90)
+    return x
+
+
+def test_an_mp4_comes_back_nearly_the_same(tmp_path):
+    media.write_video(tmp_path / "a.mp4", media.upscale(film(), 4), 5)
+    back, fps = media.read_video(tmp_path / "a.mp4")
+    assert fps == 5 and back.shape == (6, 64, 96, 3)
+    assert np.abs(back.astype(int) - media.upscale(film(), 4)).mean() < 6
+
+
+def test_folders_and_gifs_come_back(tmp_path):
+    media.write_video(tmp_path / "frames", film(), 5)
+    np.testing.assert_array_equal(media.read_video(tmp_path / "frames")[0], film())
+    media.write_video(tmp_path / "a.gif", film(), 5)
+    assert media.read_video(tmp_path / "a.gif")[0].shape[1:] == (16, 24, 3)
+
+
+def test_pictures_are_lossless():
+    np.testing.assert_array_equal(media.from_png(media.png(film()[2])), film()[2])
+
+
+@pytest.mark.parametrize("name", ["none.mp4", "text.mp4"])
+def test_what_is_no_film_is_named(tmp_path, name):
+    (tmp_path / "text.mp4").write_text("no film")
+    with pytest.raises(ValueError, match=name):
+        media.read_video(tmp_path / name)
+
+
+def test_letterbox_keeps_proportions():
+    boxed = media.letterbox(np.full((1, 10, 40, 3), 255, np.uint8), 20, 20)
+    assert boxed.shape == (1, 20, 20, 3)
+    assert boxed[0, 10].min() == 255 and boxed[0, :7].max() == 0 and boxed[0, 13:].max() == 0
+
+
+def test_resampling_shows_what_was_on_the_screen():
+    frames = np.arange(10, dtype=np.uint8)[:, None, None, None].repeat(3, -1)
+    assert media.resample(frames, 10, 5)[:, 0, 0, 0].tolist() == [0, 2, 4, 6, 8]
+    assert media.resample(frames[:2], 5, 10)[:, 0, 0, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_a_strip_has_a_row_a_film():
+    one, two = (media.strip({n: film() for n in names}, scale=1) for names in (["truth"], ["truth", "rollout"]))
+    assert two.shape == (2 * one.shape[0], *one.shape[1:])
+
+
+def test_a_page_is_one_file_with_everything_escaped(tmp_path):
+    report = page.Page("<title>").heading("part & parcel").text("a < b")
+    report.table([{"x": 1.23456, "y": "<script>"}, {"x": 33.333, "z": None}], "cap")
+    report.curve({"loss": ([1, 2], [2.0, 1.0])}, "loss", "step", "loss", log=True)
+    report.image(film()[0], "picture").gif(film(), 5, "film").save(tmp_path / "r.html")
+    text = (tmp_path / "r.html").read_text()
+    assert "<script>" not in text and "a &lt; b" in text and "1.235" in text and "33.33" in text
+    assert text.count("data:image/png;base64,") == 2 and text.count("data:image/gif;base64,") == 1
+    assert "http" not in text
+
+
+def test_a_plain_table_lines_up():
+    lines = page.plain([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
+    assert len({len(line) for line in lines}) == 1 and lines[1].split() == ["x", "1.000"]
