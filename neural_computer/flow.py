@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, Shaped
 
 TIME_SCALE = 1000.0
 """The time embedding of Wan2.1 counts from 0 to 1000."""
@@ -26,7 +26,7 @@ def sampling_times(steps: int, shift: float) -> Float[np.ndarray, " n"]:
     return (shift * t / (1 + (shift - 1) * t)).astype(np.float32)
 
 
-def per_sample(values: Float[Array, " b"], like: Float[Array, " b *s"]) -> Float[Array, "b ..."]:
+def per_sample(values: Shaped[Array, " b"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
     """`values` with trailing axes, to meet a (b, ...) array."""
     return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))
 

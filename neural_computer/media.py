@@ -110,7 +110,7 @@ def upscale(film: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarra
     return film.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
-def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 4) -> Picture:
+def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 4) -> UInt8[np.ndarray, "hh ww 3"]:
     """One picture: a row a film, named, a column every `every` frames. Films are of one size."""
     rows = [
         np.concatenate(

@@ -188,7 +188,7 @@ class DiT(nn.Module):
         z: Float[Array, "b f i j c"],
         t: Float[Array, "b g"],
         text: Float[Array, "b l e"],
-        image: Float[Array, "b m i"] | None = None,
+        image: Float[Array, "b m y"] | None = None,
         u: Any = None,
     ) -> Float[Array, "b f i j o"]:
         """The network's answer for latents `z` (with condition channels) at timesteps `t` in [0, 1000].

@@ -1,0 +1,119 @@
+"""The programs, as a user calls them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from neural_computer import WindowSource, media
+from tests.conftest import program
+
+pytestmark = pytest.mark.slow
+
+
+def test_evaluate_writes_figures_and_a_report_once(trained):
+    program("launch.evaluate", f"--workdir={trained}")
+    metrics = json.loads((trained / "metrics.json").read_text())
+    assert 0 <= metrics["new_char_acc"] <= 1 and metrics["psnr_with_answer"] > 0 and metrics["step"] == 6
+    assert set(metrics["seconds"]) == {"prepare_data", "train", "evaluate"}
+    assert {row["prompt"] for row in metrics["table"]} >= {
+        "with answer",
+        "wrong answer",
+        "copy of frame 0",
+        "codec alone",
+    }
+    page = (trained / "report.html").read_text()
+    assert page.count("<img") >= 4 and "data:image/gif" in page
+    written = (trained / "metrics.json").stat().st_mtime_ns
+    again = program("launch.evaluate", f"--workdir={trained}")
+    assert (trained / "metrics.json").stat().st_mtime_ns == written and "psnr_with_answer" in again.stdout
+
+
+def test_run_draws_a_film_of_any_length(trained, tmp_path):
+    program("launch.run", f"--workdir={trained}", "--prompt=python 12+7", f"--out={tmp_path}", "--chunks=2")
+    film, fps = media.read_video(tmp_path / "rollout.mp4")
+    assert film.shape == (17, 192, 512, 3) and fps == 5
+    assert (tmp_path / "rollout.gif").stat().st_size and (tmp_path / "rollout.txt").read_text().count("[frame") == 17
+    media.write_video(tmp_path / "start", film[:1, :48, :128], 5)
+    small = program(
+        "launch.run", f"--workdir={trained}", "--prompt=x", f"--out={tmp_path}", f"--frame={tmp_path}/start/00000.png"
+    )
+    assert "rollout.mp4" in small.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["launch.evaluate", "--workdir={}/none"], "none: no config.json there; train first"),
+        (["launch.run", "--workdir={}/none", "--prompt=x", "--out={}"], "none: no config.json there; train first"),
+        (
+            ["launch.train", "--config=configs/cligen.py:tiny", "--workdir={}/w", "--config.data.directory={}/none"],
+            "none: holds no dataset; make one with",
+        ),
+        (
+            ["launch.train", "--config=configs/cligen.py:tiny", "--workdir={}/w", "--config.network.heads=5"],
+            "config.network.heads=5",
+        ),
+        (["launch.prepare_data", "--recipe=videos", "--output={}/d"], "--input: is missing"),
+        (["launch.prepare_data", "--recipe=videos", "--input={}", "--output={}/d"], "holds no films"),
+        (["launch.prepare_data", "--recipe=repl", "--operands=500", "--output={}/d"], "operands=500: must be"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, arguments, told):
+    module, *rest = (argument.format(tmp_path, tmp_path) for argument in arguments)
+    done = program(module, *rest, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and len(lines) == 1 and told in lines[0], done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_checkpoint_of_another_architecture_is_told(trained):
+    done = program(
+        "launch.train",
+        "--config=configs/quickstart.py:smoke",
+        f"--workdir={trained}",
+        f"--config.data.directory={trained}/data",
+        check=False,
+    )
+    assert done.returncode == 1 and "of another architecture" in done.stderr
+
+
+def test_a_folder_of_films_becomes_a_dataset_and_refusals_are_listed(tmp_path):
+    films, rng = tmp_path / "films", np.random.default_rng(0)
+    films.mkdir()
+    for i in range(4):
+        media.write_video(films / f"good{i}.mp4", rng.integers(0, 256, (20, 60, 100, 3)).astype(np.uint8), 10)
+        (films / f"good{i}.txt").write_text(f"film {i}\n")
+    (films / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
+    media.write_video(films / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
+    (films / "short.txt").write_text("too short")
+    media.write_video(films / "mute.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
+    (films / "odd.mp4").write_text("no film at all")
+    (films / "odd.txt").write_text("odd")
+    arguments = ["--recipe=videos", f"--input={films}", f"--output={tmp_path}/data", "--size=48x128", "--fps=5"]
+    told = program("launch.prepare_data", *arguments).stdout
+    summary = json.loads((tmp_path / "data" / "summary.json").read_text())
+    assert summary["kept"] == 4 and set(summary["refused"]) == {"short.mp4", "mute.mp4", "odd.mp4"}
+    assert "has 2 frames at 5.0 fps" in summary["refused"]["short.mp4"] and "refused  mute.mp4" in told
+    sources = [WindowSource(tmp_path / "data", split, 9) for split in ("train", "test")]
+    ids = [{source[i].id for i in range(len(source))} for source in sources]
+    assert ids[0] | ids[1] == {f"good{i}" for i in range(4)} and not ids[0] & ids[1] and ids[1]
+    windows = [source[i] for source in sources for i in range(len(source))]
+    assert windows[0].frames.shape == (9, 48, 128, 3)
+    assert any(w.events and w.events[0].key == "a" for w in windows if w.id == "good0")
+    assert "is there already" in program("launch.prepare_data", *arguments).stdout
+
+
+def test_broken_off_recording_goes_on(tmp_path):
+    """Chunks that are there are not recorded again; partial files are ignored."""
+    arguments = ["--recipe=repl", "--operands=7", f"--output={tmp_path}", "--workers=2"]
+    (tmp_path / "recordings").mkdir(parents=True)
+    (tmp_path / "recordings" / "1+1_to_6+5.123.partial").write_bytes(b"half")
+    program("launch.prepare_data", *arguments)
+    assert json.loads((tmp_path / "summary.json").read_text())["kept"] == 49
+
+
+def test_the_benchmark_runs(tmp_path):
+    program("launch.bench", "--suite=core", "--repeats=1", f"--out={tmp_path}")
+    rows = json.loads((tmp_path / "core.json").read_text())
+    assert len(rows) == 3 and all(row["ratio"] > 0 for row in rows)

@@ -1,0 +1,102 @@
+"""No config can rot: each, shrunk to tiny, builds, updates once and runs once. And every bad value is told plainly."""
+
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from configs import base
+from configs.sizes import SIZES
+from neural_computer import build
+from neural_computer.build import ConfigError
+from neural_computer.computer import to_pixels
+from neural_computer.types import Params, Window
+from tests import builders
+
+CONFIGS = ["base", "cligen:micro", "cligen:tiny", "quickstart:full", "quickstart:smoke"]
+
+
+def config(name: str) -> ConfigDict:
+    module, _, argument = name.partition(":")
+    get = importlib.import_module(f"configs.{module}").get_config
+    return get(argument) if argument else get()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_builds_updates_and_runs(name):
+    wanted = config(name)
+    if name != "base":
+        build.build(config(name))  # at its own size
+    own = wanted.sampling.to_dict()
+    SIZES["tiny"](wanted)
+    wanted.sampling.update(own | {"steps": 2})  # a config's own way of asking the network is kept
+    small = build.build(wanted)
+    frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
+    state = builders.start(small)
+    before = jax.tree.map(np.array, state.network)
+    state, metrics = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
+    assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
+    state, _ = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
+    moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before, state.network))
+    assert max(moved) > 0
+    booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], batch.text[:2])
+    _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, None, jax.random.key(0))
+    assert to_pixels(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
+
+
+def test_configs_are_tested():
+    """Every file of configs/ that has a get_config is in the list above."""
+    from pathlib import Path
+
+    found = {p.stem for p in Path(base.__file__).parent.glob("*.py") if "def get_config" in p.read_text()}
+    assert found == {name.partition(":")[0] for name in CONFIGS}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network__heads": 3}, r"config.network.heads=3: .*; try heads=1"),
+        ({"network__patch": (1, 3, 2)}, r"config.network.patch=\(1, 3, 2\): must divide the latent size 2x4"),
+        ({"injection__every": 3}, r"config.injection.*every=3: must divide layers=2"),
+        ({"injection__mode": "telepathy"}, r"config.injection.mode='telepathy': unknown; one of none"),
+        ({"data__frames": 6}, r"config.data.frames=6: must be 4k \+ 1; try 5"),
+        ({"data__height": 20}, r"config.data.size=20x32: must be multiples of 8x8"),
+        ({"sampling__target": "eps"}, r"config.sampling.target='eps': unknown; one of v, x"),
+        ({"objective__dropout_text": 1.0}, r"config.objective.dropout_text=1.0: must be in \[0, 1\)"),
+        ({"average__accumulate": 3}, r"config.average.accumulate=3: must divide config.data.batch_size=8"),
+        ({"network__dtype": "float8"}, r"config.network.dtype='float8': must be float32 or bfloat16"),
+        ({"optimizer__rate": 0.0}, r"config.optimizer.rate=0.0, .*positive"),
+    ],
+)
+def test_impossible_values_name_path_value_rule(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        builders.experiment(**changes)
+
+
+def test_an_unknown_key_is_told_with_the_nearest_known():
+    wrong = base.get_config()
+    wrong.optimizer.weight_decoy = 1.0
+    with pytest.raises(
+        ConfigError, match="config.optimizer.weight_decoy=1.0: unknown key; did you mean .*weight_decay"
+    ):
+        build.build(wrong)
+
+
+def test_a_missing_key_and_a_wrong_type_are_told():
+    wrong = base.get_config()
+    del wrong.sampling.shift
+    with pytest.raises(ConfigError, match="config.sampling.shift: missing"):
+        build.build(wrong)
+    typed = base.get_config().to_dict()
+    typed["data"]["frames"] = "nine"
+    with pytest.raises(ConfigError, match="config.data.frames='nine': must be int, is str"):
+        build.build(ConfigDict(typed))
+
+
+def test_films_of_another_size_are_told():
+    film = Window("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
+    with pytest.raises(ConfigError, match="are 24x32: set height and width"):
+        build.check_films(builders.experiment(), film)
