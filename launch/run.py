@@ -1,12 +1,15 @@
 """Runs a trained computer: python -m launch.run --workdir=DIR --prompt='python 12+7' --out=DIR
 
-Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and a saved state to go on from.
+Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and state, the machine's state after the last
+frame: with --state=OUT/state another run goes on from there.
 """
 
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 from absl import flags
 
 from launch import faults
@@ -14,6 +17,7 @@ from neural_computer import build, media
 from neural_computer.computer import film, to_pixels
 from neural_computer.data.cli.terminal import Atlas
 from neural_computer.evals.text import GlyphReader
+from neural_computer.types import State
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 PROMPT = flags.DEFINE_string("prompt", None, "The caption.")
@@ -22,25 +26,33 @@ FRAME = flags.DEFINE_string("frame", None, "A picture to begin with; by default 
 CHUNKS = flags.DEFINE_integer(
     "chunks", 1, "Chunks to roll out, each from the last frame of the one before.", lower_bound=1
 )
+STATE = flags.DEFINE_string("state", None, "A saved state to go on from, with this prompt, instead of booting.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the noise.")
 
 
 def main(argv: list[str]) -> None:
     del argv
     trained = build.load(WORKDIR.value)
-    frames = rollout(trained, PROMPT.value, FRAME.value, CHUNKS.value, SEED.value)
+    state = woken(trained, STATE.value) if STATE.value else booted(trained, FRAME.value)
+    state = state._replace(text=jnp.asarray(trained.experiment.tokenizer([PROMPT.value])))
+    run = jax.jit(trained.computer.run, static_argnames="chunks")
+    state, chunks = run(trained.params, state, None, jax.random.key(SEED.value), chunks=CHUNKS.value)
+    frames = np.asarray(to_pixels(film(chunks)))[0]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
-    media.write_video(out / "rollout.mp4", media.upscale(frames, 4), 5)
-    media.write_video(out / "rollout.gif", media.upscale(frames, 4), 5)
+    fps = trained.fps
+    media.write_video(out / "rollout.mp4", media.upscale(frames, 4), fps)
+    media.write_video(out / "rollout.gif", media.upscale(frames, 4), fps)
+    with ocp.StandardCheckpointer() as saver:
+        saver.save((out / "state").absolute(), state, force=True)
     screens = GlyphReader(Atlas())(frames)
     (out / "rollout.txt").write_text("\n\n".join(f"[frame {i}]\n{screen}" for i, screen in enumerate(screens)) + "\n")
     print(screens[-1])
     print(f"{out}/rollout.mp4  rollout.gif  rollout.txt  (step {trained.step} of {WORKDIR.value})")
 
 
-def rollout(trained: build.Trained, prompt: str, frame: str | None, chunks: int, seed: int) -> np.ndarray:
-    """The film (t, h, w, 3), uint8, of one prompt. Raises ValueError for a picture of another size."""
+def booted(trained: build.Trained, frame: str | None) -> State:
+    """The state of a computer that shows a picture, or a screen it knows. Raises ValueError for another size."""
     computer, x0 = trained.computer, trained.first_frame
     if frame is not None:
         x0 = media.read_image(frame)
@@ -49,11 +61,20 @@ def rollout(trained: build.Trained, prompt: str, frame: str | None, chunks: int,
                 f"{frame}: is {x0.shape[0]}x{x0.shape[1]} pixels; this computer's screen is "
                 f"{computer.size[0]}x{computer.size[1]}"
             )
-    text = trained.experiment.tokenizer([prompt])
-    state = computer.boot(trained.params, x0[None], text)
-    run = jax.jit(computer.run, static_argnames="chunks")
-    _, frames = run(trained.params, state, None, jax.random.key(seed), chunks=chunks)
-    return np.asarray(to_pixels(film(frames)))[0]
+    return computer.boot(trained.params, x0[None], trained.experiment.tokenizer([""]))
+
+
+def woken(trained: build.Trained, path: str) -> State:
+    """The state saved by an earlier run. Raises ValueError if it is none of this computer's."""
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, booted(trained, None))
+    try:
+        with ocp.StandardCheckpointer() as saver:
+            return saver.restore(Path(path).absolute(), like)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ValueError(
+            f"{path}: holds no state of this computer ({reason}); launch.run writes one to OUT/state"
+        ) from error
 
 
 if __name__ == "__main__":

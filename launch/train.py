@@ -74,7 +74,7 @@ def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSou
         count = min(experiment.codec.fit_films, len(source))
         places = np.linspace(0, len(source) - 1, count).astype(int)
         codec = experiment.computer.codec.fit(source[int(i)].frames for i in places)
-        build.save_setup(experiment, workdir, codec, source[0].frames[0])
+        build.save_setup(experiment, workdir, codec, source[0])
     hosts.wait("setup")
     return build.load_setup(experiment, workdir)[0]
 

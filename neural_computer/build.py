@@ -294,20 +294,22 @@ class Trained:
     step: int
     first_frame: np.ndarray
     """uint8 (h, w, 3): the first frame of a training film, a screen the computer knows."""
+    fps: float
+    """Frames per second of the training films."""
 
     @property
     def computer(self) -> NeuralComputer:
         return self.experiment.computer
 
 
-def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, first_frame: np.ndarray) -> None:
-    """Writes what a run needs beside a checkpoint: the config, the codec and a first frame."""
-    save_arrays(workdir / "codec.npz", codec | {"first_frame": first_frame})
+def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, window: Window) -> None:
+    """Writes what a run needs beside a checkpoint: the config, the codec, a window's first frame and its rate."""
+    save_arrays(workdir / "codec.npz", codec | {"first_frame": window.frames[0], "fps": np.asarray(window.fps)})
     (workdir / "config.json").write_text(experiment.config.to_json(indent=2) + "\n")
 
 
-def load_setup(experiment: Experiment, workdir: Path) -> tuple[PyTree, np.ndarray]:
-    """(frozen parameters, first frame) written by `save_setup`. Raises CheckpointError."""
+def load_setup(experiment: Experiment, workdir: Path) -> tuple[PyTree, np.ndarray, float]:
+    """(frozen parameters, first frame, frames per second) written by `save_setup`. Raises CheckpointError."""
     arrays = load_arrays(workdir / "codec.npz")
     blank = experiment.computer.codec.init()
     for name, value in blank.items():
@@ -317,7 +319,7 @@ def load_setup(experiment: Experiment, workdir: Path) -> tuple[PyTree, np.ndarra
                 f"{workdir / 'codec.npz'}: {name} is {found}, config.codec.channels={experiment.codec.channels} needs "
                 f"{value.shape}; use the config it was fitted with, or a new workdir"
             )
-    return {"codec": {name: arrays[name] for name in blank}}, arrays["first_frame"]
+    return {"codec": {name: arrays[name] for name in blank}}, arrays["first_frame"], float(arrays["fps"])
 
 
 def load(workdir: str | Path) -> Trained:
@@ -328,7 +330,7 @@ def load(workdir: str | Path) -> Trained:
             f"{workdir}: no config.json there; train first (python -m launch.train --config=... --workdir={workdir})"
         )
     experiment = build(ConfigDict(read_json(workdir / "config.json")))
-    frozen, first_frame = load_setup(experiment, workdir)
+    frozen, first_frame, fps = load_setup(experiment, workdir)
     text = jnp.zeros((1, experiment.tokenizer.length), jnp.int32)
     abstract = jax.eval_shape(lambda: experiment.trainer.init(experiment.seed, text))
     checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.keep)
@@ -337,4 +339,4 @@ def load(workdir: str | Path) -> Trained:
     if found is None:
         raise CheckpointError(f"{workdir}: no checkpoint there yet; give the training command again")
     step, state, _ = found
-    return Trained(experiment, Params(state.ema, frozen), step, first_frame)
+    return Trained(experiment, Params(state.ema, frozen), step, first_frame, fps)

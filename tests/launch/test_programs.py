@@ -41,6 +41,18 @@ def test_run_draws_a_film_of_any_length(trained, tmp_path):
     assert "rollout.mp4" in small.stdout
 
 
+def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
+    ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
+    program(*ask, f"--out={tmp_path}/whole", "--chunks=2")
+    program(*ask, f"--out={tmp_path}/half")
+    program(*ask, f"--out={tmp_path}/rest", f"--state={tmp_path}/half/state")
+    screens = [(tmp_path / name / "rollout.txt").read_text().split("\n\n") for name in ("whole", "half", "rest")]
+    whole, half, rest = ([screen.split("\n", 1)[1].rstrip() for screen in film] for film in screens)
+    assert whole == half + rest[1:]
+    wrong = program(*ask, f"--out={tmp_path}/x", f"--state={tmp_path}", check=False)
+    assert wrong.returncode == 1 and "holds no state of this computer" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
