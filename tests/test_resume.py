@@ -101,3 +101,4 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(films, tmp_path):
     program("launch.train", *arguments(films, tmp_path / "asked", steps, every=100))
     program("launch.train", *arguments(films, tmp_path / "whole", steps, every=100))
     equal(final(tmp_path / "whole"), final(tmp_path / "asked"))
+    assert [line["step"] for line in read_metrics(tmp_path / "asked")] == list(range(1, steps + 1))

@@ -1,6 +1,7 @@
 """1 and 8 devices, 1 and 2 processes: the same global batches, the same losses."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 
 from neural_computer.train.loop import read_metrics
 from tests.conftest import ROOT, program
-from tests.test_resume import arguments
+from tests.test_resume import arguments, newest, wait_until
 
 pytestmark = pytest.mark.slow
 EIGHT = "--xla_force_host_platform_device_count=8 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -38,14 +39,15 @@ def test_eight_devices_train_as_one(films, tmp_path, alone, mesh):
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=1e-5)
 
 
-def test_two_processes_train_as_one(films, tmp_path, alone):
+def pair(films, workdir, steps: int, every: int) -> list[subprocess.Popen]:
+    """Two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     join = [f"--coordinator=127.0.0.1:{port}", "--processes=2"]
-    processes = [
+    return [
         subprocess.Popen(
-            [sys.executable, "-m", "launch.train", *arguments(films, tmp_path, 20, every=20), *join, f"--process={i}"],
+            [sys.executable, "-m", "launch.train", *arguments(films, workdir, steps, every), *join, f"--process={i}"],
             cwd=ROOT,
             env=os.environ | {"XLA_FLAGS": ONE},
             stderr=subprocess.PIPE,
@@ -53,6 +55,24 @@ def test_two_processes_train_as_one(films, tmp_path, alone):
         )
         for i in range(2)
     ]
+
+
+def ended(processes: list[subprocess.Popen], code: int) -> None:
     told = [process.communicate(timeout=400)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(t[-2000:] for t in told)
+    assert [process.returncode for process in processes] == [code] * 2, "\n".join(t[-2000:] for t in told)
+
+
+def test_two_processes_train_as_one(films, tmp_path, alone):
+    ended(pair(films, tmp_path, 20, every=20), 0)
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=1e-5)
+
+
+def test_one_of_two_is_asked_to_stop_and_both_do_after_the_same_step(films, tmp_path):
+    """Ctrl-C, which there becomes a SIGTERM."""
+    processes = pair(films, tmp_path, 2000, every=1000)
+    assert wait_until(lambda: len(read_metrics(tmp_path)) > 7, processes[0])
+    processes[1].send_signal(signal.SIGINT)
+    ended(processes, 130)
+    stopped = newest(tmp_path)
+    assert 0 < stopped < 1000
+    assert [line["step"] for line in read_metrics(tmp_path)] == list(range(1, stopped + 1))

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -67,15 +68,13 @@ def fit(
     try:
         state, seconds = _start(trainer, frozen, batches, checkpoints, mesh, seed)
         step = int(state.step)
-        log = MetricsLog(workdir, step)
+        log = MetricsLog(workdir, step, seconds)
         frozen = sharding.place(frozen, mesh)
         stream = batches(step)
         compiled = None
-        clock = time.monotonic() - seconds
-        pending: tuple[int, Metrics] | None = None
         main = jax.process_index() == 0
         with (
-            _stop_signals() as stop,
+            _stop_signals() as stop_after,
             tqdm(
                 total=schedule.steps,
                 initial=step,
@@ -94,21 +93,18 @@ def fit(
                 state, metrics = compiled(state, frozen, batch)
                 step += 1
                 bar.update()
-                # The metrics of the step before are ready by now: reading them does not make the device wait.
-                if pending:
-                    bar.set_postfix(loss=f"{log.write(*pending, time.monotonic() - clock)['loss']:.4f}")
-                last = step == schedule.steps
-                pending = (step, metrics) if last or step % schedule.log_every == 0 else None
+                if before := log.flush():
+                    bar.set_postfix(loss=f"{before['loss']:.4f}")
+                last, stopping = step == schedule.steps, stop_after(step)
+                if last or step % schedule.log_every == 0:
+                    log.later(step, metrics)
                 if evaluators and schedule.eval_every and (last or step % schedule.eval_every == 0):
-                    log.write(step, _evaluate(evaluators, state), time.monotonic() - clock)
-                stopping = stop.is_set()
+                    log.write(step, _evaluate(evaluators, state))
                 if last or stopping or step % schedule.checkpoint_every == 0:
-                    jax.block_until_ready(state)
-                    checkpoints.save(step, state, {"seconds": time.monotonic() - clock})
+                    log.flush()  # first: a checkpoint that counts has the metrics of all its steps
+                    checkpoints.save(step, jax.block_until_ready(state), {"seconds": log.seconds})
                 if stopping and not last:
                     raise Interrupted(f"stopped at step {step}, saved; the same command goes on from there")
-            if pending:
-                log.write(*pending, time.monotonic() - clock)
         return state
     finally:
         if hasattr(stream, "close"):
@@ -178,9 +174,11 @@ def bytes_per_device(tree: PyTree, mesh: Mesh) -> int:
 class MetricsLog:
     """metrics.jsonl in the workdir, one object a line, and TensorBoard where it is installed; process 0 writes."""
 
-    def __init__(self, workdir: Path, step: int):
-        """Begins after `step`: lines beyond it, from a run that was cut off, are dropped."""
+    def __init__(self, workdir: Path, step: int, seconds: float):
+        """Begins after `step`, `seconds` into the run: lines beyond it, from a run that was cut off, are dropped."""
         self.path = workdir / "metrics.jsonl"
+        self._begin = time.monotonic() - seconds
+        self._later: tuple[int, Metrics] | None = None
         self._board = None
         if jax.process_index() != 0:
             return
@@ -194,12 +192,26 @@ class MetricsLog:
             return
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
 
-    def write(self, step: int, metrics: Metrics, seconds: float) -> dict[str, float]:
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far, of its earlier parts too."""
+        return time.monotonic() - self._begin
+
+    def later(self, step: int, metrics: Metrics) -> None:
+        """Keeps the metrics of a step for the next `flush`: fetched a step late, they do not make the device wait."""
+        self._later = step, metrics
+
+    def flush(self) -> dict[str, float]:
+        """Records what `later` kept and returns it; empty if that was nothing."""
+        kept, self._later = self._later, None
+        return self.write(*kept) if kept else {}
+
+    def write(self, step: int, metrics: Metrics) -> dict[str, float]:
         """Fetches and records the metrics of a step; returns them as floats."""
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         if jax.process_index() == 0:
             with self.path.open("a") as file:
-                file.write(json.dumps({"step": step, "seconds": round(seconds, 2), **values}) + "\n")
+                file.write(json.dumps({"step": step, "seconds": round(self.seconds, 2), **values}) + "\n")
             if self._board is not None:
                 for name, value in values.items():
                     self._board.add_scalar(name, value, step)
@@ -219,22 +231,27 @@ def read_metrics(workdir: Path) -> list[dict[str, float]]:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event set by the first Ctrl-C or SIGTERM; a second one acts as usual."""
-    stop = threading.Event()
+def _stop_signals() -> Iterator[Callable[[int], bool]]:
+    """Whether to stop after a step: the first Ctrl-C or SIGTERM asks for it, a second one acts as usual.
+
+    Several processes must stop after the same step: jax's preemption service hears the SIGTERM of any and agrees on one.
+    """
+    asked, several = threading.Event(), jax.process_count() > 1
+    ours = [signal.SIGINT] if several else [signal.SIGINT, signal.SIGTERM]
     if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+        ours = []
+    before = {number: signal.getsignal(number) for number in ours}
 
     def ask(number, frame):
-        stop.set()
         signal.signal(number, before[number])
+        asked.set()
+        if several:
+            signal.raise_signal(signal.SIGTERM)
 
-    for name in before:
-        signal.signal(name, ask)
+    for number in ours:
+        signal.signal(number, ask)
     try:
-        yield stop
+        yield multihost_utils.reached_preemption_sync_point if several else lambda step: asked.is_set()
     finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
