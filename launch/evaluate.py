@@ -20,6 +20,7 @@ from neural_computer.evals import evaluate
 from neural_computer.train.loop import read_metrics
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
+SPLIT = flags.DEFINE_string("split", None, "The films to score; by default the config's (evaluation.split).")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the rollouts' noise.")
 AGAIN = flags.DEFINE_boolean("again", False, "Evaluate even if it was done for this checkpoint.")
 
@@ -41,19 +42,22 @@ def main(argv: list[str]) -> None:
     workdir = Path(WORKDIR.value)
     begin = time.monotonic()
     trained = build.load(workdir)
+    asked: dict[str, Any] = {
+        "step": trained.step,
+        "split": SPLIT.value or trained.experiment.evaluation.split,
+        "seed": SEED.value,
+    }
     done = workdir / "metrics.json"
     if done.exists() and not AGAIN.value:
         metrics = json.loads(done.read_text())
-        if metrics["step"] == trained.step and metrics["seed"] == SEED.value and (workdir / "report.html").exists():
+        if {name: metrics.get(name) for name in asked} == asked and (workdir / "report.html").exists():
             show(workdir, metrics)
             return
-    windows, arms = judged(trained, SEED.value)
-    rows = table(arms)
+    windows, arms = judged(trained, asked["split"], asked["seed"])
     metrics = evaluate.headline(arms) | {
-        "step": trained.step,
-        "seed": SEED.value,
+        **asked,
         "films": len(windows),
-        "table": rows,
+        "table": table(arms),
         "seconds": seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
     }
     report(workdir, metrics, windows, arms)
@@ -63,11 +67,11 @@ def main(argv: list[str]) -> None:
     show(workdir, metrics)
 
 
-def judged(trained: build.Trained, seed: int) -> tuple[list[evaluate.Window], dict[str, evaluate.Arm]]:
-    """The held-out windows and, by arm, what became of them."""
+def judged(trained: build.Trained, split: str, seed: int) -> tuple[list[evaluate.Window], dict[str, evaluate.Arm]]:
+    """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
-    source = WindowSource(data.directory, wanted.split, data.frames, data.stride)
+    source = WindowSource(data.directory, split, data.frames, data.stride)
     build.check_films(experiment, source[0])
     windows = evaluate.spread(source, wanted.films)
     rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, wanted.batch_size)
@@ -102,14 +106,16 @@ def show(workdir: Path, metrics: Mapping[str, Any]) -> None:
     print(page.plain(metrics["table"]))
     print()
     print(page.plain([{"figure": name, "value": value} for name, value in figures.items()]))
-    print(f"\n{metrics['films']} held-out films, step {metrics['step']}; {spent}\n{workdir}/report.html")
+    print(
+        f"\n{metrics['films']} films of split {metrics['split']}, step {metrics['step']}; {spent}\n{workdir}/report.html"
+    )
 
 
 def report(
     workdir: Path, metrics: Mapping[str, Any], windows: list[evaluate.Window], arms: Mapping[str, evaluate.Arm]
 ) -> None:
     """report.html: tables, the loss, truth over rollout, a film."""
-    paper = page.Page(f"{workdir.name}: {metrics['films']} held-out films, step {metrics['step']}")
+    paper = page.Page(f"{workdir.name}: {metrics['films']} films of split {metrics['split']}, step {metrics['step']}")
     paper.text(
         "Every film below was drawn by the model from its first frame and a caption alone. PSNR and SSIM flatter black "
         "screens, so read them beside the characters: new characters are those that are not on the first screen, and a "
@@ -128,7 +134,7 @@ def report(
     made = {name: arm.films for name, arm in arms.items() if name not in ("copy of frame 0",)}
     for i in np.linspace(0, len(windows) - 1, min(4, len(windows))).astype(int):
         films = {"truth": truth[i]} | {name.replace("_", " "): films[i] for name, films in made.items()}
-        paper.image(media.strip(films, scale=1), f"{windows[i].id}: {windows[i].captions}")
+        paper.image(media.strip(films, scale=1), f"{windows[i].id}: {' / '.join(windows[i].captions.values())}")
     first = next(iter(made))
     paper.gif(media.upscale(made[first][0], 4), windows[0].fps, f"{windows[0].id}, {first.replace('_', ' ')}")
     paper.save(workdir / "report.html")

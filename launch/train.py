@@ -51,7 +51,9 @@ def train(experiment: build.Experiment, workdir: Path):
         )
 
     evaluators = {}
-    if experiment.schedule.eval_every and jax.process_count() == 1:
+    if experiment.schedule.eval_every and jax.process_count() > 1:
+        logging.warning("no evaluation on the way with several processes; launch.evaluate scores the workdir")
+    elif experiment.schedule.eval_every:
         held_out = windows.WindowSource(data.directory, experiment.evaluation.split, data.frames, data.stride)
         some = evaluate.spread(held_out, experiment.evaluation.films_on_the_way)
         rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, experiment.evaluation.batch_size)

@@ -3,7 +3,8 @@
     python -m launch.prepare_data --recipe=repl --output=DIR
     python -m launch.prepare_data --recipe=videos --input=FILMS --output=DIR
 
-Broken off, the same command goes on; finished, it does nothing. What was kept and refused: DIR/summary.json.
+Finished, the same command does nothing. Broken off, it goes on (recipe repl) or begins anew (videos), and what is half
+written is never read. What was kept and refused: DIR/summary.json.
 """
 
 import json

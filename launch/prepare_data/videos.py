@@ -47,32 +47,26 @@ def make(output: Path) -> tuple[int, dict[str, str]]:
     if not size:
         raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 48x128")
     height, width = map(int, size.groups())
-    kept: list[str] = []
+    writers = {split: EpisodeWriter(output, split, window=WINDOW.value) for split in ("train", "test")}
+    kept = dict.fromkeys(writers, 0)
     refused: dict[str, str] = {}
-    held = held_out(films())
-    for split, paths in (("train", [p for p in films() if p not in held]), ("test", sorted(held))):
-        if not paths:
-            continue
-        here = len(kept)
-        writer = EpisodeWriter(output, split, window=WINDOW.value)
-        for path in tqdm(paths, desc=split, unit="film", dynamic_ncols=True):
-            try:
-                writer.write(episode(path, height, width))
-                kept.append(path.name)
-            except ValueError as error:
-                refused[path.name] = str(error)
-        if len(kept) > here:
-            writer.close()
-    if not kept:
+    paths = sorted(films(), key=lambda path: hashlib.sha256(path.stem.encode()).digest())
+    held_out = max(len(paths) // 10, 1)
+    for path in tqdm(paths, desc="films", unit="film", dynamic_ncols=True):
+        # In the order of their names' hashes: the first that can be used is for training, the next ones are held out.
+        split = "test" if kept["train"] and kept["test"] < held_out else "train"
+        try:
+            writers[split].write(episode(path, height, width))
+            kept[split] += 1
+        except ValueError as error:
+            refused[path.name] = str(error)
+    if not kept["train"]:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
         raise ValueError(f"{INPUT.value}: none of its {len(refused)} films can be used ({reasons})")
-    return len(kept), refused
-
-
-def held_out(paths: list[Path]) -> set[Path]:
-    """One film in ten, at least one of two or more: those whose names have the smallest hashes."""
-    ranked = sorted(paths, key=lambda path: hashlib.sha256(path.stem.encode()).digest())
-    return set(ranked[: max(len(paths) // 10, int(len(paths) > 1))])
+    for split, writer in writers.items():
+        if kept[split]:
+            writer.close()
+    return sum(kept.values()), refused
 
 
 def episode(path: Path, height: int, width: int) -> Episode:

@@ -148,7 +148,10 @@ def _shards(directory: Path, split: str) -> list[Path]:
     files = sorted(directory.glob(f"*-{split}.array_record*"))
     if not files:
         there = sorted({p.name.split(".")[0].split("-", 1)[1] for p in directory.glob("*-*.array_record*")})
-        raise ValueError(f"{directory}: has no split {split!r}; it has {', '.join(there) or 'none'}")
+        raise ValueError(
+            f"{directory}: has no split {split!r}; it has {', '.join(there) or 'none'}: ask for one of these, or prepare "
+            "the data with films to spare for it"
+        )
     return files
 
 
