@@ -4,6 +4,7 @@ Resumes from the newest checkpoint in the workdir. Ctrl-C saves first; so does S
 process --coordinator, --processes and --process (on TPU pods and SLURM, --distributed alone).
 """
 
+import contextlib
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
-from launch import faults, hosts
+from launch import faults, hosts, lock
 from neural_computer import build, sharding
 from neural_computer.data import pipeline, windows
 from neural_computer.evals import evaluate
@@ -26,8 +27,8 @@ def main(argv: list[str]) -> None:
     hosts.join()
     experiment = build.build(CONFIG.value)
     workdir = Path(WORKDIR.value)
-    workdir.mkdir(parents=True, exist_ok=True)
-    state = train(experiment, workdir)
+    with lock.held(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+        state = train(experiment, workdir)
     logging.info("%s: trained to step %d", workdir, int(state.step))
 
 

@@ -15,7 +15,7 @@ import pytest
 from neural_computer import build
 from neural_computer.train.checkpoint import Checkpoints, read_json
 from neural_computer.train.loop import read_metrics
-from tests.conftest import ROOT, program
+from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -54,18 +54,6 @@ def started(films, workdir, *options, **settings) -> subprocess.Popen:
 def newest(workdir) -> int:
     folder = workdir / "checkpoints"
     return max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0) if folder.exists() else 0
-
-
-def wait_until(condition, process, seconds: float = 240) -> bool:
-    """Waits for the condition; False if the process ended first."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        if process.poll() is not None:
-            return False
-        time.sleep(0.005)
-    raise AssertionError("the training did not come that far")
 
 
 def test_killed_during_saves_and_retention_it_always_resumes(films, tmp_path, request):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from neural_computer.train.loop import read_metrics
-from tests.conftest import ROOT, program
-from tests.test_resume import arguments, newest, wait_until
+from tests.conftest import ROOT, program, wait_until
+from tests.test_resume import arguments, newest
 
 pytestmark = pytest.mark.slow
 EIGHT = "--xla_force_host_platform_device_count=8 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

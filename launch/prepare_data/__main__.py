@@ -9,11 +9,14 @@ written is never read. What was kept and refused: DIR/summary.json.
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 
-from launch import faults
+from launch import faults, lock
 from launch.prepare_data import repl, videos
 
 RECIPES = {"repl": repl, "videos": videos}
@@ -36,13 +39,18 @@ def main(argv: list[str]) -> None:
             f"{output}: holds data of other settings ({before['settings']}, not {settings}); give another --output or "
             "delete it"
         )
-    output.mkdir(parents=True, exist_ok=True)
+    with lock.held(output):
+        make(recipe, output, settings)
+
+
+def make(recipe: ModuleType, output: Path, settings: Mapping[str, Any]) -> None:
+    """Makes the data and writes summary.json; prints what was refused."""
     begin = time.monotonic()
     kept, refused = recipe.make(output)
     report = {"settings": settings, "kept": kept, "refused": refused, "seconds": round(time.monotonic() - begin, 1)}
-    temporary = summary.with_suffix(".partial")
+    temporary = output / "summary.partial"
     temporary.write_text(json.dumps(report, indent=2) + "\n")
-    temporary.replace(summary)
+    temporary.replace(output / "summary.json")
     print(f"{output}: {kept} episodes, {len(refused)} refused, {report['seconds']} s")
     for name, reason in refused.items():
         print(f"refused  {name}: {reason}")

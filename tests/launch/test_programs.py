@@ -1,12 +1,17 @@
 """The programs, as a user calls them."""
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from launch import lock
 from neural_computer import WindowSource, media
-from tests.conftest import program
+from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -117,13 +122,38 @@ def test_a_folder_of_films_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     assert "is there already" in program("launch.prepare_data", *arguments).stdout
 
 
-def test_broken_off_recording_goes_on(tmp_path):
-    """Chunks that are there are not recorded again; partial files are ignored."""
-    arguments = ["--recipe=repl", "--operands=7", f"--output={tmp_path}", "--workers=2"]
-    (tmp_path / "recordings").mkdir(parents=True)
-    (tmp_path / "recordings" / "1+1_to_6+5.123.partial").write_bytes(b"half")
-    program("launch.prepare_data", *arguments)
-    assert json.loads((tmp_path / "summary.json").read_text())["kept"] == 49
+def test_a_killed_recording_leaves_no_process_and_goes_on(tmp_path):
+    arguments = ["launch.prepare_data", "--recipe=repl", "--operands=10", f"--output={tmp_path}", "--workers=2"]
+    process = subprocess.Popen([sys.executable, "-m", *arguments], cwd=ROOT, start_new_session=True)
+    recordings = tmp_path / "recordings"
+    assert wait_until(lambda: list(recordings.glob("*.npz")), process)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "summary.json").exists(), "it was killed too late for this test"
+
+    def gone() -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 0)
+            return False
+        return True
+
+    wait_until(gone, seconds=20)
+    first = {path: path.stat().st_mtime_ns for path in recordings.glob("*.npz")}
+    program(*arguments)
+    assert first.items() <= {path: path.stat().st_mtime_ns for path in recordings.glob("*.npz")}.items()
+    assert json.loads((tmp_path / "summary.json").read_text())["kept"] == 100
+
+
+def test_two_processes_do_not_write_to_one_folder(films, tmp_path):
+    with lock.held(tmp_path):
+        for module, *rest in (
+            ("launch.train", "--config=configs/cligen.py:tiny", f"--workdir={tmp_path}"),
+            ("launch.prepare_data", "--recipe=repl", f"--output={tmp_path}"),
+        ):
+            done = program(module, *rest, check=False)
+            assert done.returncode == 1 and f"process {os.getpid()} on " in done.stderr
+    with lock.held(tmp_path):
+        pass
 
 
 def test_the_benchmark_runs(tmp_path):

@@ -4,11 +4,15 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +100,7 @@ def record_all(problems: list[Sum], directory: Path, workers: int) -> int:
     done = len(problems) - sum(map(len, missing))
     with (
         tqdm(total=len(problems), initial=done, desc="record", unit="session", dynamic_ncols=True) as bar,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool,
     ):
         running = [pool.submit(record_chunk, chunk, directory) for chunk in missing]
         try:
@@ -106,6 +110,19 @@ def record_all(problems: list[Sum], directory: Path, workers: int) -> int:
             pool.shutdown(cancel_futures=True)
             raise
     return len(problems) - done
+
+
+def end_with_parent() -> None:
+    """Ends this worker soon after the process that made it, even if that was killed and could tell nobody."""
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os.kill(os.getpid(), signal.SIGINT)  # the session under way cleans up
+        time.sleep(1)
+        os._exit(1)
+
+    if parent := parent_process():
+        threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def chunk_path(directory: Path, chunk: list[Sum]) -> Path:
