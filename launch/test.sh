@@ -22,4 +22,5 @@ environment dev
 
 .venv/bin/ruff check .
 .venv/bin/mypy
-exec .venv/bin/python -m pytest --durations=10 ${arguments[@]+"${arguments[@]}"}
+# A process a core, one thread each (tests/conftest.py); the tests of a file share what they train.
+exec .venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10 ${arguments[@]+"${arguments[@]}"}
