@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from absl import logging
+
 NAME = ".lock"
 
 
@@ -26,6 +28,10 @@ def held(folder: Path) -> Iterator[None]:
                 f"{folder}: process {file.read().strip()} is writing there; wait for it to end, or stop it, and give the "
                 "same command again"
             ) from None
+        except OSError as error:
+            logging.warning(
+                "%s: its file system has no locks (%s); see to it that only one process writes", folder, error
+            )
         file.truncate(0)
         file.write(f"{os.getpid()} on {platform.node()}\n")
         file.flush()
