@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
     from neural_computer.data.windows import WindowSource as WindowSource
     from neural_computer.page import Page as Page
+    from neural_computer.pretrained import load_pretrained as load_pretrained
     from neural_computer.types import Actions as Actions
     from neural_computer.types import Batch as Batch
     from neural_computer.types import Encoded as Encoded
@@ -43,6 +44,7 @@ _ROOM_OF = {
     "Window": "types",
     "WindowSource": "data.windows",
     "load": "build",
+    "load_pretrained": "pretrained",
 }
 
 __all__ = tuple(_ROOM_OF)

@@ -18,6 +18,9 @@ from neural_computer import flow
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT
 from neural_computer.models.text import ByteText
+from neural_computer.models.umt5 import UMT5
+from neural_computer.models.vae import WanVAE
+from neural_computer.models.vision import CLIPVision, preprocess
 from neural_computer.types import Batch, Encoded, Params, PyTree, State
 
 CONDITIONS = ("repeat", "wan")
@@ -40,22 +43,31 @@ class NeuralComputer:
     `frames` film frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.TARGETS`).
     `condition` lays out what it knows of the first frame x: "wan", the paper's (Wan2.1 I2V), encodes x followed by grey;
     "repeat" repeats x's latent over time. `clean_first` keeps latent frame 0 clean at time 0 instead of generating it.
+    `guidance` other than 1 asks twice, with the prompt and with the state's negative one, and goes that many times the way
+    from the second answer to the first (Ho and Salimans 2022). `words` and `vision` are frozen encoders: without `words`
+    the network takes captions as they come.
     """
 
     network: Network
-    codec: LinearCodec
+    codec: LinearCodec | WanVAE
     frames: int
     size: tuple[int, int]
     target: str = "v"
     condition: str = "wan"
     clean_first: bool = False
+    solver: str = "euler"
     steps: int = 40
     shift: float = 3.0
+    guidance: float = 1.0
+    words: UMT5 | None = None
+    vision: CLIPVision | None = None
 
     def __post_init__(self) -> None:
         latent_size(self.frames, *self.size)
         if self.target not in flow.TARGETS:
             raise ValueError(f"target={self.target!r}: unknown; one of {', '.join(flow.TARGETS)}")
+        if self.solver not in flow.SOLVERS:
+            raise ValueError(f"solver={self.solver!r}: unknown; one of {', '.join(flow.SOLVERS)}")
         if self.condition not in CONDITIONS:
             raise ValueError(f"condition={self.condition!r}: unknown; one of {', '.join(CONDITIONS)}")
         if self.steps < 1:
@@ -76,8 +88,10 @@ class NeuralComputer:
 
     def init(self, key: Key[Array, ""], text: Shaped[Array, "1 ..."]) -> PyTree:
         """Fresh network parameters; `text` is one caption as the network takes it."""
-        z = jnp.zeros((1, *self.latent_shape[:3], self.network.dit.shape.in_channels))
-        return self.network.init(key, z, jnp.zeros((1, 1)), text)["params"]
+        shape = self.network.dit.shape
+        z = jnp.zeros((1, *self.latent_shape[:3], shape.in_channels))
+        image = jnp.zeros((1, 1, shape.image_width)) if shape.image_width else None
+        return self.network.init(key, z, jnp.zeros((1, 1)), text, image)["params"]
 
     # What the network is told
 
@@ -92,6 +106,19 @@ class NeuralComputer:
         mask = jnp.zeros((x.shape[0], f, h, w, STRIDE[0]), latents.dtype).at[:, 0].set(1)
         return jnp.concatenate([mask, latents], axis=-1)
 
+    def read(self, frozen: PyTree, text: Shaped[Array | np.ndarray, "b ..."]) -> Array:
+        """Captions as the network takes them: token ids through the frozen text encoder, if there is one."""
+        text = jnp.asarray(text)
+        if self.words is None or not jnp.issubdtype(text.dtype, jnp.integer):
+            return text
+        return jnp.asarray(self.words.apply({"params": frozen["umt5"]}, text))
+
+    def look(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b m y"] | None:
+        """Frame x through the frozen image encoder, if there is one."""
+        if self.vision is None:
+            return None
+        return jnp.asarray(self.vision.apply({"params": frozen["clip"]}, preprocess(x)))
+
     def encode(self, frozen: PyTree, batch: Batch) -> Encoded:
         """A batch through the frozen encoders."""
         film = to_signed(batch.video)
@@ -99,49 +126,65 @@ class NeuralComputer:
             index=batch.index,
             latents=self.codec.encode(frozen["codec"], film),
             cond=self.first_frame(frozen, film[:, 0]),
-            text=batch.text,
+            text=self.read(frozen, batch.text),
+            image=self.look(frozen, film[:, 0]),
             actions=batch.actions,
             mouse=batch.mouse,
         )
 
     def answer(self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, text: Any, image: Any) -> Array:
-        """What the network says of noisy latents z at time t in [0, 1]; with `clean_first`, frame 0 is at time 0."""
+        """What the network says of noisy latents z at time t in [0, 1000]; with `clean_first`, frame 0 is at time 0."""
         times = t[:, None]
         if self.clean_first:
             times = jnp.repeat(times, z.shape[1], axis=1).at[:, 0].set(0.0)
         x = jnp.concatenate([z, cond], axis=-1)
-        out = self.network.apply({"params": network}, x, times * flow.TIME_SCALE, text, image)
-        return jnp.asarray(out)
+        return jnp.asarray(self.network.apply({"params": network}, x, times, text, image))
+
+    def guided(self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, state: State) -> Array:
+        """`answer` to the state's prompt, led away from its negative prompt: both asked in one batch."""
+        if self.guidance == 1:
+            return self.answer(network, z, t, cond, state.text, state.image)
+        if state.negative is None:
+            raise ValueError(f"guidance={self.guidance}: needs a negative prompt; boot with one, an empty one perhaps")
+        z, t, cond, image = jax.tree.map(lambda x: jnp.concatenate([x, x]), (z, t, cond, state.image))
+        text = jnp.concatenate([state.text, state.negative])
+        told, away = jnp.split(self.answer(network, z, t, cond, text, image), 2)
+        return away + self.guidance * (told - away)
 
     # The machine
 
     def boot(
-        self, params: Params, x0: UInt8[Array | np.ndarray, "b h w 3"], text: Shaped[Array | np.ndarray, "b ..."]
+        self,
+        params: Params,
+        x0: UInt8[Array | np.ndarray, "b h w 3"],
+        text: Shaped[Array | np.ndarray, "b ..."],
+        negative: Shaped[Array | np.ndarray, "b ..."] | None = None,
     ) -> State:
-        """The state of a computer that shows x0 and was given a prompt (token ids or features)."""
+        """The state of a computer that shows x0 and was given a prompt (token ids or features), perhaps a negative one."""
         x = to_signed(x0)
         latents = jnp.repeat(self.codec.encode(params.frozen["codec"], x[:, None]), self.latent_shape[0], axis=1)
-        return State(latents, x, jnp.asarray(text), None, jnp.zeros((), jnp.int32))
+        read = self.read(params.frozen, text)
+        away = None if negative is None else self.read(params.frozen, negative)
+        return State(latents, x, read, self.look(params.frozen, x), jnp.zeros((), jnp.int32), away)
 
     def step(self, params: Params, state: State, x: Float[Array, "b h w 3"], u: Any, key: Key[Array, ""]) -> State:
-        """F: one chunk that begins with frame x, by Euler steps from noise; all of a sample's noise from its own row."""
+        """F: one chunk that begins with frame x, solved from noise; all of a sample's noise from its own row."""
         cond = self.first_frame(params.frozen, x)
-        clean = self.codec.encode(params.frozen["codec"], x[:, None])
+        clean = self.codec.encode(params.frozen["codec"], x[:, None]) if self.clean_first else None
+        state = state._replace(frame=x, image=self.look(params.frozen, x))
         rows = jnp.arange(x.shape[0])
-        times = jnp.asarray(flow.sampling_times(self.steps, self.shift))
 
         def hold(z: Array) -> Array:
-            return z.at[:, :1].set(clean) if self.clean_first else z
+            return z if clean is None else z.at[:, :1].set(clean)
 
-        def denoise(z: Array, span: tuple[Array, Array]) -> tuple[Array, None]:
-            t, s = span
-            t_rows = jnp.full(rows.shape, t)
-            out = self.answer(params.network, z, t_rows, cond, state.text, state.image)
-            return hold(flow.euler(z, flow.TARGETS[self.target].velocity(out, z, t_rows), t, s)), None
+        def film(z: Array, time: Array, told: Array) -> Array:
+            z = hold(z)
+            out = self.guided(params.network, z, jnp.full(rows.shape, told), cond, state)
+            return hold(flow.TARGETS[self.target].film(out, z, jnp.full(rows.shape, time)))
 
-        start = hold(flow.noise(key, rows, self.latent_shape))
-        latents, _ = jax.lax.scan(denoise, start, (times[:-1], times[1:]))
-        return state._replace(latents=latents, frame=x, time=state.time + 1)
+        plan = flow.SOLVERS[self.solver](self.steps, self.shift)
+        latents = flow.solve(plan, flow.noise(key, rows, self.latent_shape), film)
+        return state._replace(latents=latents, time=state.time + 1)
 
     def render(self, params: Params, state: State) -> Float[Array, "b t h w 3"]:
         """G: the frames of the newest chunk, in [-1, 1]."""

@@ -1,4 +1,4 @@
-"""Flow matching as pure functions: shifted times, the straight path, what the network is asked for, Euler steps.
+"""Flow matching as pure functions: shifted times, the straight path, what the network is asked for, solvers.
 
 The path is z_t = (1 - t) z_0 + t eps with t = 0 the film and t = 1 noise, as in Wan2.1; its velocity is eps - z_0.
 Times are floats in [0, 1]; the network is given `TIME_SCALE` times as much.
@@ -18,12 +18,6 @@ TIME_SCALE = 1000.0
 def shift_time(t: Float[Array, " *s"], shift: float) -> Float[Array, " *s"]:
     """`t` pushed towards noise: shift t / (1 + (shift - 1) t) (Esser et al. 2024, eq. 23)."""
     return shift * t / (1 + (shift - 1) * t)
-
-
-def sampling_times(steps: int, shift: float) -> Float[np.ndarray, " n"]:
-    """Times from 1 (noise) to 0 (film), evenly spaced before the shift."""
-    t = np.linspace(1.0, 0.0, steps + 1)
-    return (shift * t / (1 + (shift - 1) * t)).astype(np.float32)
 
 
 def per_sample(values: Shaped[Array, " b"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
@@ -48,22 +42,115 @@ def uniform(key: Key[Array, ""], index: Int[Array, " b"]) -> Float[Array, " b"]:
 
 
 class Target(NamedTuple):
-    """What the network is asked for, and how a velocity is read from its answer."""
+    """What the network is asked for, and how the film is read from its answer."""
 
     of: Callable
     """(z0, eps) -> the regression target"""
-    velocity: Callable
-    """(answer, z_t, t per sample) -> velocity"""
+    film: Callable
+    """(answer, z_t, t per sample) -> z0 as the answer has it"""
 
 
 TARGETS = {
-    "v": Target(of=lambda z0, eps: eps - z0, velocity=lambda out, zt, t: out),
-    "x": Target(of=lambda z0, eps: z0, velocity=lambda out, zt, t: (zt - out) / per_sample(t, zt)),
+    "v": Target(of=lambda z0, eps: eps - z0, film=lambda out, zt, t: zt - per_sample(t, zt) * out),
+    "x": Target(of=lambda z0, eps: z0, film=lambda out, zt, t: out),
 }
 """v is the paper's and Wan's. x (the film itself) learns far faster when a patch has as many numbers as the network is
 wide, since the network need not carry the noise through."""
 
 
-def euler(z: Float[Array, " *s"], velocity: Float[Array, " *s"], t: Any, s: Any) -> Float[Array, " *s"]:
-    """z at time s from z at time t: one Euler step along the velocity."""
-    return z + (s - t) * velocity
+# Solvers. All times are known beforehand, so a step is linear, with coefficients worked out here in float64.
+
+
+class Plan(NamedTuple):
+    """A solver's steps: times, what the network is told of them, and every step's coefficients."""
+
+    times: Float[np.ndarray, " n"]
+    """from noise towards the film, whose time, 0, is left out"""
+    told: Float[np.ndarray, " n"]
+    """in [0, 1000], for the time embedding"""
+    correct: Float[np.ndarray, "n 5"]
+    """z <- of (z, z before the last step, film now, film one step ago, film two steps ago)"""
+    predict: Float[np.ndarray, "n 3"]
+    """next z <- of (z, film now, film one step ago)"""
+
+
+def euler(steps: int, shift: float) -> Plan:
+    """Euler steps along the velocity, (z - film) / t, at times evenly spaced from 1 to 0 before the shift."""
+    t = _shifted(np.linspace(1, 0, steps + 1), shift)
+    now, then = t[:-1], t[1:]
+    predict = np.stack([then / now, 1 - then / now, 0 * now], axis=1)
+    return _plan(now, now * TIME_SCALE, np.eye(1, 5).repeat(steps, axis=0), predict)
+
+
+def unipc(steps: int, shift: float) -> Plan:
+    """Wan2.1's sampler: UniPC of order 2 with B(h) = e^h - 1, predicting the film (Zhao et al. 2023, algorithms 5, 6).
+
+    Times begin at .999; the network is told whole thousandths, as in the release. The first and last steps are of order 1.
+    """
+    t = _shifted(np.linspace(0.999, 0, steps + 1)[:-1], shift)
+    order = [min(2, i + 1, steps - i) for i in range(steps)]
+    correct = [np.eye(1, 5)[0]] + [_correct(t[: i + 1], order[i - 1]) for i in range(1, steps)]
+    predict = [_predict(t[: i + 1], [*t[1:], 0.0][i], order[i]) for i in range(steps)]
+    return _plan(t, np.floor(t * TIME_SCALE), np.stack(correct), np.stack(predict))
+
+
+SOLVERS = {"euler": euler, "unipc": unipc}
+
+
+def solve(plan: Plan, z: Float[Array, " b *s"], film: Callable) -> Float[Array, " b *s"]:
+    """z at time 0 from z at the plan's first time; `film(z, time, told)` is z0 as the network sees it there. One scan."""
+
+    def step(carry, row):
+        z, before, last, previous = carry
+        time, told, correct, predict = row
+        now = film(z, time, told)
+        z = _sum(correct, (z, before, now, last, previous))
+        return (_sum(predict, (z, now, last)), z, now, last), None
+
+    (z, *_), _ = jax.lax.scan(step, (z,) * 4, plan)
+    return z
+
+
+def _sum(coefficients, terms):
+    return sum(coefficients[i] * term for i, term in enumerate(terms))
+
+
+def _shifted(t: np.ndarray, shift: float) -> np.ndarray:
+    return shift * t / (1 + (shift - 1) * t)
+
+
+def _plan(*parts: np.ndarray) -> Plan:
+    return Plan(*(part.astype(np.float32) for part in parts))
+
+
+def _lambda(t: float) -> float:
+    """Half the logarithm of the signal-to-noise ratio."""
+    return np.log1p(-t) - np.log(t)
+
+
+def _predict(t: np.ndarray, then: float, order: int) -> np.ndarray:
+    """Coefficients (z, film now, film one step ago) of the step from t[-1] to `then`."""
+    now = t[-1]
+    if then == 0:
+        return np.asarray([0.0, 1.0, 0.0])
+    h = _lambda(then) - _lambda(now)
+    base = (1 - then) * np.expm1(-h)
+    if order == 1:
+        return np.asarray([then / now, -base, 0.0])
+    slope = -base / 2 / ((_lambda(t[-2]) - _lambda(now)) / h)
+    return np.asarray([then / now, -base - slope, slope])
+
+
+def _correct(t: np.ndarray, order: int) -> np.ndarray:
+    """Coefficients (z, z before the step, film now, one step ago, two steps ago) that redo the step from t[-2] to t[-1]."""
+    last, now = t[-2:]
+    h = _lambda(now) - _lambda(last)
+    base = (1 - now) * np.expm1(-h)
+    if order == 1:
+        return np.asarray([0.0, now / last, -base / 2, -base / 2, 0.0])
+    ratio = (_lambda(t[-3]) - _lambda(last)) / h
+    phi = np.expm1(-h) / -h - 1
+    right = np.asarray([phi, 2 * (phi / -h - 1 / 2)]) / np.expm1(-h)
+    back, new = np.linalg.solve(np.asarray([[1, 1], [ratio, 1]]), right)
+    slope = -base * back / ratio
+    return np.asarray([0.0, now / last, -base * new, -base + base * new - slope, slope])

@@ -109,6 +109,8 @@ class State(NamedTuple):
     image: Any
     time: Any
     """int32: chunks run since boot"""
+    negative: Any = None
+    """What guidance leads away from, as `text`; None where there is no guidance"""
 
 
 class Params(NamedTuple):
@@ -116,7 +118,7 @@ class Params(NamedTuple):
 
     network: PyTree
     frozen: PyTree
-    """The codec and the frozen encoders."""
+    """The codec, the frozen encoders, and, in training, what of the network is held fixed."""
 
 
 class TrainState(NamedTuple):
@@ -124,5 +126,6 @@ class TrainState(NamedTuple):
 
     step: Any
     network: PyTree
+    """What is trained of the network: all of it, or the part that the optimizer's regex names"""
     ema: PyTree
     optimizer: PyTree

@@ -18,20 +18,38 @@ def test_path_runs_from_film_to_noise():
 
 
 @pytest.mark.parametrize("target", flow.TARGETS)
-@pytest.mark.parametrize("steps", [1, 5])
-def test_euler_with_the_true_answer_arrives_at_the_film(target, steps):
+@pytest.mark.parametrize("solver", flow.SOLVERS)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_with_the_true_answer_every_solver_arrives_at_the_film(solver, target, steps):
     z0, eps = pair()
-    z, times = eps, flow.sampling_times(steps, shift=3.0)
-    for t, s in zip(times[:-1], times[1:], strict=True):
-        velocity = flow.TARGETS[target].velocity(flow.TARGETS[target].of(z0, eps), z, jnp.full(3, t))
-        z = flow.euler(z, velocity, t, s)
-    np.testing.assert_allclose(z, z0, atol=1e-5)
+    plan, asked = flow.SOLVERS[solver](steps, 3.0), flow.TARGETS[target]
+    start = flow.interpolate(z0, eps, jnp.full(3, plan.times[0]))
+    end = flow.solve(plan, start, lambda z, t, told: asked.film(asked.of(z0, eps), z, jnp.full(3, t)))
+    np.testing.assert_allclose(end, z0, atol=1e-5)
+
+
+def test_unipc_is_of_a_higher_order_than_euler():
+    """dz/dt of z e^-t-like fields: the error falls faster with the number of steps."""
+
+    def error(solver, steps):
+        def film(z, t, told):
+            return z - t * (1 + jnp.cos(3 * t) * z)  # velocity 1 + cos(3 t) z
+
+        return float(jnp.abs(flow.solve(solver(steps, 1.0), jnp.ones(1), film) - exact)[0])
+
+    exact = flow.solve(flow.euler(20000, 1.0), jnp.ones(1), lambda z, t, told: z - t * (1 + jnp.cos(3 * t) * z))
+    assert error(flow.unipc, 32) < error(flow.euler, 32) / 4
 
 
 def test_shift_pushes_times_towards_noise_and_keeps_the_ends():
-    times = flow.sampling_times(4, shift=3.0)
-    np.testing.assert_allclose(times, [1, 0.9, 0.75, 0.5, 0])
+    np.testing.assert_allclose(flow.euler(4, 3.0).times, [1, 0.9, 0.75, 0.5])
     np.testing.assert_allclose(flow.shift_time(jnp.asarray([0.0, 0.5, 1.0]), 3.0), [0, 0.75, 1])
+
+
+def test_unipc_tells_whole_thousandths():
+    """Truncated, not rounded: the release hands the network integers."""
+    plan = flow.unipc(5, 5.0)
+    np.testing.assert_array_equal(plan.told, [999, 952, 882, 768, 555])
 
 
 def test_noise_of_a_sample_depends_on_its_index_alone():

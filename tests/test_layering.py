@@ -4,7 +4,7 @@
 1  models actions data                    siblings
 2  computer
 3  train evals                            not each other
-4  build
+4  build pretrained                      not each other
 5  launch configs notebooks tests         nothing imports these; launch and notebooks may name a config
 """
 
@@ -22,7 +22,7 @@ LAYER = {
     **dict.fromkeys(("models", "actions", "data"), 1),
     "computer": 2,
     **dict.fromkeys(("train", "evals"), 3),
-    "build": 4,
+    **dict.fromkeys(("build", "pretrained"), 4),
     **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 5),
 }
 OUTER = {room for room, layer in LAYER.items() if layer == 5}

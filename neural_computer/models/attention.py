@@ -1,35 +1,275 @@
-"""One attention function; which kernel computes it is a value."""
+"""One attention function; which kernel computes it, and how it is spread over a mesh, are values.
+
+Tokens are (b, n, k, d), or (b, f, p, k, d) with p patches a latent frame. Block-causal attention needs no mask: the
+queries of a frame are one call, over the keys of the frames up to it. Under a mesh (jax.set_mesh) with context > 1,
+frames are split over `context` by patches: every device has a part of every frame, and so equal work.
+"""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from einops import rearrange
+from jax.sharding import PartitionSpec
+from jaxtyping import Array, Float, Int
 
-IMPLEMENTATIONS = ("xla", "cudnn")
+from neural_computer.models.context import NEVER, Ring, online
+from neural_computer.sharding import BATCH
+
+IMPLEMENTATIONS = ("xla", "blockwise", "cudnn", "splash")
+CONTEXTS = ("gather", "ring", "all_to_all")
+HALF = ("bfloat16", "float16")
 
 
 def attend(
-    query: Float[Array, "b n k d"],
-    key: Float[Array, "b m k d"],
-    value: Float[Array, "b m k d"],
+    query: Float[Array, "b *n k d"],
+    key: Float[Array, "b *m k d"],
+    value: Float[Array, "b *m k d"],
     implementation: str = "xla",
-) -> Float[Array, "b n k d"]:
+    *,
+    causal: bool = False,
+    start: int | Int[Array, ""] | None = None,
+    context: str = "gather",
+) -> Float[Array, "b *n k d"]:
     """softmax(q k^T / sqrt(d)) v over heads k, the softmax in float32.
 
-    `xla` runs everywhere. `cudnn` needs an NVIDIA GPU and half precision.
+    `causal`, for (b, f, p, k, d): query frame i sees key frames j <= start + i. Without `start` the queries are the last
+    frames of the keys. A `start` that is an array serves a cache of fixed capacity: what lies beyond is not seen.
+
+    `xla` runs everywhere and holds n x m scores; `blockwise` runs everywhere and does not; `cudnn` is for NVIDIA GPUs
+    and half precision, `splash` for TPUs.
+
+    `context` is how keys (b, f, p, k, d) that are split over a mesh reach the queries: `gather` copies them to every
+    device, `ring` passes them round, `all_to_all` splits heads instead of patches meanwhile. Keys (b, n, k, d) are whole.
     """
+    check(implementation, query.dtype, query.shape[-1], context)
+    if causal:
+        start = _start(query.shape, key.shape, start)
+    elif start is not None:
+        raise ValueError(f"start={start}: only causal attention has one; set causal=True or leave it out")
+    mesh = jax.sharding.get_abstract_mesh()
+    split = query.ndim == 5 and mesh.shape.get("context", 1) > 1
+    if mesh.size <= 1 or (implementation == "xla" and not split):
+        return _local(query, key, value, implementation, causal, start)
+    return _across(mesh, query, key, value, implementation, causal, start, context if split and key.ndim == 5 else "")
+
+
+def check(implementation: str, dtype: Any, head_dim: int, context: str = "gather") -> None:
+    """Raises ValueError, naming the value and a way out, for attention that cannot run on this machine."""
     if implementation not in IMPLEMENTATIONS:
         raise ValueError(f"attention={implementation!r}: unknown; one of {', '.join(IMPLEMENTATIONS)}")
-    kernel: Any = implementation
-    return jax.nn.dot_product_attention(query, key, value, implementation=kernel)
+    if context not in CONTEXTS:
+        raise ValueError(f"context={context!r}: unknown; one of {', '.join(CONTEXTS)}")
+    needs = {"cudnn": ("gpu", "an NVIDIA GPU"), "splash": ("tpu", "a TPU")}
+    backend, dtype = jax.default_backend(), jnp.dtype(dtype).name
+    if implementation in needs and backend != needs[implementation][0]:
+        raise ValueError(
+            f"attention={implementation!r}: needs {needs[implementation][1]}, jax runs on {backend}; "
+            "use attention='xla' or 'blockwise'"
+        )
+    if implementation == "cudnn" and dtype not in HALF:
+        raise ValueError(f"dtype={dtype!r}: attention='cudnn' needs {' or '.join(HALF)}; or use attention='blockwise'")
+    if implementation == "cudnn" and head_dim % 8:
+        raise ValueError(f"heads: attention='cudnn' needs a width a head that is a multiple of 8, this is {head_dim}")
 
 
-def split_heads(x: Float[Array, "b n d"], heads: int) -> Float[Array, "b n k e"]:
+def split_heads(x: Float[Array, "b *n d"], heads: int) -> Float[Array, "b *n k e"]:
     """(b, n, d) as (b, n, heads, d / heads)."""
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
-def merge_heads(x: Float[Array, "b n k e"]) -> Float[Array, "b n d"]:
+def merge_heads(x: Float[Array, "b *n k e"]) -> Float[Array, "b *n d"]:
     """(b, n, heads, e) as (b, n, heads * e)."""
     return jnp.reshape(x, (*x.shape[:-2], -1))
+
+
+# On one device
+
+
+def _local(query, key, value, implementation, causal, start):
+    """`attend` where all tokens are here."""
+    kernel = KERNELS[implementation]
+    if not causal:
+        return kernel(_flat(query), _flat(key), _flat(value), None).reshape(query.shape)
+    frames = []
+    for i in range(query.shape[1]):
+        if isinstance(start, int):
+            seen, length = start + i + 1, None
+        else:
+            seen, length = key.shape[1], (start + i + 1) * key.shape[2]
+        frames.append(kernel(query[:, i], _flat(key[:, :seen]), _flat(value[:, :seen]), length))
+    return jnp.stack(frames, axis=1)
+
+
+def _flat(x):
+    """(b, f, p, k, d) or (b, n, k, d) as (b, n, k, d)."""
+    return x.reshape(x.shape[0], -1, *x.shape[-2:])
+
+
+def _xla(query, key, value, length):
+    return _fused(query, key, value, length, "xla")
+
+
+def _cudnn(query, key, value, length):
+    """NVIDIA's kernel. jax differentiates it at even lengths alone: an odd one gets a row that nobody reads."""
+    n, m = query.shape[1], key.shape[1]
+    if m % 2 and length is None:
+        length = m
+    query, key, value = (_append(x, x.shape[1] % 2) for x in (query, key, value))
+    return _fused(query, key, value, length, "cudnn")[:, :n]
+
+
+def _fused(query, key, value, length, implementation):
+    """jax.nn's attention; with lengths, since cuDNN is given a bias where there is a mask."""
+    if length is not None:
+        length = jnp.full(len(key), length, jnp.int32)
+    return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=length, implementation=implementation)
+
+
+def _append(x, rows):
+    """`x` (b, n, k, d) with that many tokens of zeros behind it."""
+    return jnp.pad(x, ((0, 0), (0, rows), (0, 0), (0, 0)))
+
+
+def _blockwise(query, key, value, length):
+    n, m = query.shape[1], key.shape[1]
+    rank = jnp.zeros(m, jnp.int32) if length is None else (jnp.arange(m) >= length).astype(jnp.int32)
+    return online(query, key, value, jnp.zeros(n, jnp.int32), rank)
+
+
+def _splash(query, key, value, length, interpret=False):
+    """The TPU kernel: tokens filled up to whole blocks, the filling in a segment of its own."""
+    from jax.experimental.pallas.ops.tpu import splash_attention as splash
+
+    n, m, heads = query.shape[1], key.shape[1], query.shape[2]
+    (q, bq), (kv, bkv) = _cover(n), _cover(m)
+    sizes = splash.BlockSizes(
+        block_q=bq, block_kv=bkv, block_q_dkv=bq, block_kv_dkv=bkv, block_q_dq=bq, block_kv_dq=bkv
+    )
+    kernel = splash.make_splash_mha(
+        splash.MultiHeadMask([splash.FullMask((q, kv))] * heads),
+        block_sizes=sizes,
+        head_shards=1,
+        q_seq_shards=1,
+        interpret=interpret,
+    )
+    filling = jnp.arange(kv) >= (m if length is None else length)
+    segments = splash.SegmentIds(q=jnp.zeros(q, jnp.int32), kv=filling.astype(jnp.int32))
+    query = query * query.shape[-1] ** -0.5
+    query, key, value = (
+        rearrange(_append(x, size - x.shape[1]), "b n k d -> b k n d")
+        for x, size in ((query, q), (key, kv), (value, kv))
+    )
+    out = jax.vmap(kernel, (0, 0, 0, None))(query, key, value, segments)
+    return rearrange(out, "b k n d -> b n k d")[:, :n]
+
+
+def _cover(size, largest=512, lanes=128):
+    """(length, block): as few blocks of whole lanes as hold `size` tokens, and their length together."""
+    count = -(-size // largest)
+    block = -(-size // (count * lanes)) * lanes
+    return count * block, block
+
+
+KERNELS = {"xla": _xla, "blockwise": _blockwise, "cudnn": _cudnn, "splash": _splash}
+"""(query, key, value, length) -> out, flat in tokens; `length`, a scalar or None for all, is how many keys are seen."""
+
+
+def _start(query, key, start):
+    """The first query frame's place among the key frames."""
+    if len(query) != 5 or len(key) != 5 or query[2] != key[2]:
+        raise ValueError(f"causal: needs queries and keys (b, f, p, k, d) with one p; these are {query} and {key}")
+    room = key[1] - query[1]
+    if start is None:
+        start = room
+    if isinstance(start, int) and not 0 <= start <= room:
+        raise ValueError(f"start={start}: {query[1]} query frames from there leave the {key[1]} key frames")
+    return start
+
+
+# Over a mesh
+
+
+def split_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
+    """`x` with its batch and patches split over the mesh; as it is where the mesh does not split tokens."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.shape.get("context", 1) == 1:
+        return x
+    return jax.lax.with_sharding_constraint(x, PartitionSpec(_rows(mesh, x.shape[0]), None, "context"))
+
+
+def _rows(mesh, batch):
+    """The axes that split a batch; none for one that does not divide (a single row, at initialisation)."""
+    return None if batch % (mesh.shape["data"] * mesh.shape["fsdp"]) else BATCH[0]
+
+
+def _across(mesh, query, key, value, implementation, causal, start, context):
+    """`attend` with batch, heads and, for framed queries, patches split over the mesh; `context` is "" for whole keys."""
+    ways, heads = mesh.shape["context"], query.shape[-2]
+    if heads % mesh.shape["tensor"]:
+        raise ValueError(f"heads={heads}: must be a multiple of mesh.tensor={mesh.shape['tensor']}")
+    _check_context(context, implementation, heads // mesh.shape["tensor"], ways)
+    rows = _rows(mesh, query.shape[0])
+    whole = {4: PartitionSpec(rows, None, "tensor"), 5: PartitionSpec(rows, None, None, "tensor")}
+    parts = PartitionSpec(rows, None, "context", "tensor")
+    framed, moving, patches = query.ndim == 5 and ways > 1, context in ("ring", "all_to_all"), query.shape[2]
+
+    def local(query, key, value, *traced):
+        at = traced[0] if traced else start
+        if context == "ring":
+            return _ring(query, key, value, patches, ways, causal, at)
+        if context == "all_to_all":
+            return _all_to_all(query, key, value, patches, ways, implementation, causal, at)
+        return _local(query, key, value, implementation, causal, at)
+
+    traced = () if start is None or isinstance(start, int) else (start,)
+    query_at = parts if framed else whole[query.ndim]
+    key_at = parts if moving else whole[key.ndim]
+    spread = jax.shard_map(
+        local,
+        in_specs=(query_at, key_at, key_at, *(PartitionSpec() for _ in traced)),
+        out_specs=query_at,
+        check_vma=False,
+    )
+    query = _fill(query, ways) if framed else query
+    key, value = (_fill(x, ways) if moving else x for x in (key, value))
+    out = spread(query, key, value, *traced)
+    return out[:, :, :patches] if framed else out
+
+
+def _check_context(context, implementation, heads, ways):
+    if context == "ring" and implementation not in ("xla", "blockwise"):
+        raise ValueError(
+            f"context='ring': works blockwise in XLA and cannot use attention={implementation!r}; "
+            "use context='all_to_all' or 'gather', or attention='blockwise'"
+        )
+    if context == "all_to_all" and heads % ways:
+        raise ValueError(
+            f"context='all_to_all': a device has {heads} heads, they must be a multiple of mesh.context={ways}; "
+            "use context='ring' or 'gather', or a smaller mesh.context or mesh.tensor"
+        )
+
+
+def _fill(x, ways):
+    """`x` with patches appended until they split evenly."""
+    return jnp.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % ways), (0, 0), (0, 0)))
+
+
+def _ring(query, key, value, patches, ways, causal, start):
+    """This device's queries over the keys of all; a key's rank is its frame, that of a filling is out of sight."""
+    frames, part = key.shape[1:3]
+    filling = jax.lax.axis_index("context") * part + jnp.arange(part) >= patches
+    rank = jnp.where(filling, NEVER, jnp.arange(frames)[:, None]).reshape(-1)
+    last = start + jnp.arange(query.shape[1]) if causal else jnp.full(query.shape[1], frames)
+    out = online(_flat(query), _flat(key), _flat(value), jnp.repeat(last, part), rank, Ring("context", ways))
+    return out.reshape(query.shape)
+
+
+def _all_to_all(query, key, value, patches, ways, implementation, causal, start):
+    """Some heads of all patches on each device, while they attend (Jacobs et al. 2023, DeepSpeed-Ulysses)."""
+    query, key, value = (
+        jax.lax.all_to_all(x, "context", split_axis=3, concat_axis=2, tiled=True)[:, :, :patches]
+        for x in (query, key, value)
+    )
+    out = _fill(_local(query, key, value, implementation, causal, start), ways)
+    return jax.lax.all_to_all(out, "context", split_axis=2, concat_axis=3, tiled=True)

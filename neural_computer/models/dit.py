@@ -1,21 +1,22 @@
 """The diffusion transformer of Wan2.1: one network for every size, text-to-video and image-to-video alike.
 
 Tokens are kept as (b, f, p, d), p patches a latent frame, so that a time per latent frame modulates them without a
-copy a token. The residual stream, modulation and norms are float32; matmuls run in `dtype`.
+copy a token, and a mesh splits every frame alike. The residual stream, modulation and norms are float32; matmuls run
+in `dtype`.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from neural_computer.models import layers
-from neural_computer.models.attention import attend, merge_heads, split_heads
+from neural_computer.models import attention, layers
+from neural_computer.models.attention import attend, merge_heads, split_heads, split_tokens
 from neural_computer.models.injection import Injection
 
 REMAT = {
@@ -66,51 +67,92 @@ class Shape:
         return self.width // self.heads
 
 
+class How(NamedTuple):
+    """How a DiT is computed; see `attention.attend`."""
+
+    dtype: layers.Dtype = jnp.float32
+    attention: str = "xla"
+    context: str = "gather"
+    causal: bool = False
+
+
+class Cache(NamedTuple):
+    """Keys and values of earlier latent frames, of every group of blocks and block: (g, every, b, f, p, k, e) each."""
+
+    key: Any
+    value: Any
+
+
 class SelfAttention(nn.Module):
-    """Full attention over all tokens; RMSNorm of q and k over the whole width, then RoPE."""
+    """Attention over all tokens, or those of a frame and earlier ones; RMSNorm of q and k over the whole width, RoPE.
+
+    With a cache of one block, (b, F, p, k, e), writes the own frames into it at `start` and attends to it up to there.
+    """
 
     shape: Shape
-    dtype: layers.Dtype
-    attention: str
+    how: How
 
     @nn.compact
-    def __call__(self, h: Float[Array, "b f p d"], table: Float[Array, "2 n half"]) -> Float[Array, "b f p d"]:
-        width, heads = self.shape.width, self.shape.heads
-        x = rearrange(h, "b f p d -> b (f p) d")
-        q = layers.rms_norm("norm_q")(layers.linear(width, self.dtype, "q")(x))
-        k = layers.rms_norm("norm_k")(layers.linear(width, self.dtype, "k")(x))
-        v = layers.linear(width, self.dtype, "v")(x)
-        q, k = (layers.rotate(split_heads(y, heads), table).astype(self.dtype) for y in (q, k))
-        y = merge_heads(attend(q, k, split_heads(v, heads), self.attention))
-        y = layers.linear(width, self.dtype, "o")(checkpoint_name(y, "attention"))
-        return y.reshape(h.shape)
+    def __call__(
+        self, x: Float[Array, "b f p d"], table: Float[Array, "2 f p half"], cache: Cache | None, start: Any
+    ) -> tuple[Float[Array, "b f p d"], Cache | None]:
+        width, heads, dtype = self.shape.width, self.shape.heads, self.how.dtype
+        q = layers.rms_norm("norm_q")(layers.linear(width, dtype, "q")(x))
+        k = layers.rms_norm("norm_k")(layers.linear(width, dtype, "k")(x))
+        v = split_heads(layers.linear(width, dtype, "v")(x), heads)
+        q, k = (layers.rotate(split_heads(y, heads), table).astype(dtype) for y in (q, k))
+        if cache is not None:
+            cache = Cache(*(_write(held, new, start) for held, new in zip(cache, (k, v), strict=True)))
+            k, v = (held.astype(dtype) for held in cache)
+        y = attend(q, k, v, self.how.attention, causal=self.how.causal, start=start, context=self.how.context)
+        y = checkpoint_name(merge_heads(y), "attention")
+        return layers.linear(width, dtype, "o")(y), cache
+
+
+def _write(held: Float[Array, "b m p k e"], new: Float[Array, "b f p k e"], start: Any) -> Float[Array, "b m p k e"]:
+    return jax.lax.dynamic_update_slice_in_dim(held, new.astype(held.dtype), start, axis=1)
 
 
 class CrossAttention(nn.Module):
     """Attention to the text and, in a second softmax with keys and values of its own, to the image; the two summed."""
 
     shape: Shape
-    dtype: layers.Dtype
-    attention: str
+    how: How
 
     @nn.compact
     def __call__(
-        self, h: Float[Array, "b f p d"], text: Float[Array, "b l d"], image: Float[Array, "b m d"] | None
+        self, x: Float[Array, "b f p d"], text: Float[Array, "b l d"], image: Float[Array, "b m d"] | None
     ) -> Float[Array, "b f p d"]:
-        width, heads = self.shape.width, self.shape.heads
-        x = rearrange(h, "b f p d -> b (f p) d")
-        q = layers.rms_norm("norm_q")(layers.linear(width, self.dtype, "q")(x))
-        q = split_heads(q, heads).astype(self.dtype)
+        width, heads, dtype = self.shape.width, self.shape.heads, self.how.dtype
+        q = layers.rms_norm("norm_q")(layers.linear(width, dtype, "q")(x))
+        q = split_heads(q, heads).astype(dtype)
 
-        def read(context: Float[Array, "b m d"], suffix: str) -> Float[Array, "b n k e"]:
-            k = layers.rms_norm(f"norm_k{suffix}")(layers.linear(width, self.dtype, f"k{suffix}")(context))
-            v = layers.linear(width, self.dtype, f"v{suffix}")(context)
-            return attend(q, split_heads(k, heads).astype(self.dtype), split_heads(v, heads), self.attention)
+        def read(context: Float[Array, "b m d"], suffix: str) -> Float[Array, "b f p k e"]:
+            k = layers.rms_norm(f"norm_k{suffix}")(layers.linear(width, dtype, f"k{suffix}")(context))
+            v = layers.linear(width, dtype, f"v{suffix}")(context)
+            return attend(q, split_heads(k, heads).astype(dtype), split_heads(v, heads), self.how.attention)
 
         y = read(text, "")
         if image is not None:
             y = y + read(image, "_img")
-        return layers.linear(width, self.dtype, "o")(merge_heads(y)).reshape(h.shape)
+        return layers.linear(width, dtype, "o")(merge_heads(y))
+
+
+class Told(NamedTuple):
+    """What every block is told alike."""
+
+    modulation: Any
+    """(b, g, 6, d), g one or a latent frame each"""
+    text: Any
+    """(b, l, d)"""
+    image: Any
+    """(b, m, d) or None"""
+    table: Any
+    """(2, f, p, half): RoPE"""
+    u: Any
+    """Action embeddings, for the doors"""
+    start: Any
+    """The first latent frame's place in the cache; None without one"""
 
 
 class Block(nn.Module):
@@ -118,32 +160,27 @@ class Block(nn.Module):
 
     shape: Shape
     injection: Injection
-    dtype: layers.Dtype
-    attention: str
+    how: How
 
     @nn.compact
     def __call__(
-        self,
-        h: Float[Array, "b f p d"],
-        e: Float[Array, "b g 6 d"],
-        context: tuple[Float[Array, "b l d"], Float[Array, "b m d"] | None],
-        table: Float[Array, "2 n half"],
-        u: Any,
-        acts: bool,
-    ) -> Float[Array, "b f p d"]:
+        self, h: Float[Array, "b f p d"], told: Told, cache: Cache | None, acts: bool
+    ) -> tuple[Float[Array, "b f p d"], Cache | None]:
         width = self.shape.width
-        m = self.param("modulation", nn.initializers.normal(width**-0.5), (1, 6, width)) + e
+        m = self.param("modulation", nn.initializers.normal(width**-0.5), (1, 6, width)) + told.modulation
         shift1, scale1, gate1, shift2, scale2, gate2 = (m[:, :, None, i] for i in range(6))
-        kind = (self.shape, self.dtype, self.attention)
 
         x = layers.layer_norm("norm1")(h) * (1 + scale1) + shift1
-        h = h + gate1 * SelfAttention(*kind, name="self_attn")(x, table).astype(jnp.float32)
+        x, cache = SelfAttention(self.shape, self.how, name="self_attn")(x, told.table, cache, told.start)
+        h = h + gate1 * x.astype(jnp.float32)
         x = layers.layer_norm("norm_cross", affine=True)(h)
-        h = h + CrossAttention(*kind, name="cross_attn")(x, *context).astype(jnp.float32)
+        x = CrossAttention(self.shape, self.how, name="cross_attn")(x, told.text, told.image)
+        h = h + x.astype(jnp.float32)
         if acts:
-            h = self.injection.in_block(h, u)
+            h = self.injection.in_block(h, told.u)
         x = layers.layer_norm("norm2")(h) * (1 + scale2) + shift2
-        return h + gate2 * layers.Mlp(self.shape.ffn, width, self.dtype, name="ffn")(x).astype(jnp.float32)
+        x = layers.Mlp(self.shape.ffn, width, self.how.dtype, name="ffn")(x)
+        return split_tokens(h + gate2 * x.astype(jnp.float32)), cache
 
 
 class Group(nn.Module):
@@ -151,16 +188,16 @@ class Group(nn.Module):
 
     shape: Shape
     injection: Injection
-    dtype: layers.Dtype
-    attention: str
+    how: How
 
     @nn.compact
-    def __call__(self, h, e, context, table, u):
-        every = self.injection.every
+    def __call__(self, h, told: Told, cache: Cache | None):
+        every, caches = self.injection.every, []
         for i in range(every):
-            block = Block(self.shape, self.injection, self.dtype, self.attention, name=f"block_{i}")
-            h = block(h, e, context, table, u, acts=i == every - 1)
-        return self.injection.after_block(h, u), None
+            own = jax.tree.map(lambda x, i=i: x[i], cache)
+            h, own = Block(self.shape, self.injection, self.how, name=f"block_{i}")(h, told, own, acts=i == every - 1)
+            caches.append(own)
+        return self.injection.after_block(h, told.u), jax.tree.map(lambda *x: jnp.stack(x), *caches)
 
 
 class DiT(nn.Module):
@@ -171,9 +208,13 @@ class DiT(nn.Module):
     dtype: layers.Dtype = jnp.float32
     attention: str = "xla"
     remat: str = "none"
+    context: str = "gather"
+    """How tokens that a mesh splits meet in self-attention: `attention.CONTEXTS`."""
+    causal: bool = False
+    """Whether a latent frame sees itself and earlier ones only; Wan2.1 lets every frame see all."""
 
     def check(self) -> None:
-        """Raises ValueError, naming the field, for values that cannot be built."""
+        """Raises ValueError, naming the field, for values that cannot be built or cannot run on this machine."""
         if self.shape.layers % self.injection.every:
             raise ValueError(
                 f"injection.every={self.injection.every}: must divide layers={self.shape.layers}, "
@@ -181,6 +222,13 @@ class DiT(nn.Module):
             )
         if self.remat != "none" and self.remat not in REMAT:
             raise ValueError(f"remat={self.remat!r}: unknown; one of none, {', '.join(REMAT)}")
+        attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
+
+    def empty_cache(self, rows: int, frames: int, patches: int) -> Cache:
+        """Room for the keys and values of `frames` latent frames of `patches` tokens, in `dtype`."""
+        every, heads = self.injection.every, self.shape.heads
+        size = (self.shape.layers // every, every, rows, frames, patches, heads, self.shape.head_dim)
+        return Cache(jnp.zeros(size, self.dtype), jnp.zeros(size, self.dtype))
 
     @nn.compact
     def __call__(
@@ -190,24 +238,27 @@ class DiT(nn.Module):
         text: Float[Array, "b l e"],
         image: Float[Array, "b m y"] | None = None,
         u: Any = None,
-    ) -> Float[Array, "b f i j o"]:
-        """The network's answer for latents `z` (with condition channels) at timesteps `t` in [0, 1000].
+        cache: Cache | None = None,
+        start: int | Int[Array, ""] | None = None,
+    ) -> Any:
+        """The network's answer (b, f, i, j, o) for latents `z` (with condition channels) at timesteps `t` in [0, 1000].
 
         `t` is (b, 1), or (b, f) for a time per latent frame. `text` (b, l, text_width): every row is attended to, as in
-        Wan2.1. `image` (b, m, image_width) is needed exactly when the shape has an image branch.
+        Wan2.1. `image` (b, m, image_width) is needed exactly when the shape has an image branch. With a `cache`, for a
+        causal network, `z` is what follows the `start` latent frames in it, and the answer is (out, cache with z in it).
         """
         self.check()
         shape, d = self.shape, self.shape.width
+        if (cache is None) != (start is None) or (cache is not None and not self.causal):
+            raise ValueError("cache: goes with start, in a causal network; set causal=True, or leave both out")
         z = self.injection.on_latents(z, u)
         grid = self._grid(z)
-        h = self._patchify(z) + self._positions(grid)
+        h = split_tokens(self._patchify(z) + self._positions(grid, start))
         e = self._time(t)
-        modulation = nn.silu(e)
-        modulation = layers.linear(6 * d, jnp.float32, "time_proj")(modulation).reshape(*t.shape, 6, d)
+        modulation = layers.linear(6 * d, jnp.float32, "time_proj")(nn.silu(e)).reshape(*t.shape, 6, d)
         small = nn.initializers.normal(0.02)
         text = layers.Mlp(d, d, self.dtype, small, name="text_embed")(text)
-        context = (text, self._image(image))
-        table = jnp.asarray(layers.rope(grid, shape.head_dim))
+        told = Told(modulation, text, self._image(image), self._rope(grid, cache, start), u, start)
 
         h = self.injection.on_sequence(h, u)
         group = Group
@@ -217,11 +268,20 @@ class DiT(nn.Module):
             group,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=nn.broadcast,
+            in_axes=(nn.broadcast, 0),
             length=shape.layers // self.injection.every,
-        )(shape, self.injection, self.dtype, self.attention, name="blocks")
-        h, _ = blocks(h, modulation, context, table, u)
-        return self._head(h, e, grid)
+        )(shape, self.injection, How(self.dtype, self.attention, self.context, self.causal), name="blocks")
+        h, cache = blocks(h, told, cache)
+        out = self._head(h, e, grid)
+        return out if cache is None else (out, cache)
+
+    def _rope(self, grid: tuple[int, int, int], cache: Cache | None, start: Any) -> Float[Array, "2 f p half"]:
+        """The rotations of z's tokens, whose first frame is frame `start` of the film."""
+        f, h, w = grid
+        if cache is None:
+            return jnp.asarray(layers.rope(grid, self.shape.head_dim))
+        table = jnp.asarray(layers.rope((cache.key.shape[3], h, w), self.shape.head_dim))
+        return jax.lax.dynamic_slice_in_dim(table, start, f, axis=1)
 
     def _grid(self, z: Float[Array, "b f i j c"]) -> tuple[int, int, int]:
         """The film in tokens (f, h, w)."""
@@ -239,7 +299,7 @@ class DiT(nn.Module):
         tokens = rearrange(z, "b f (h p) (w q) c -> b f (h w) (p q c)", p=p, q=q)
         return layers.linear(self.shape.width, self.dtype, "patch_embed")(tokens).astype(jnp.float32)
 
-    def _positions(self, grid: tuple[int, int, int]) -> Float[Array, "1 f p d"] | float:
+    def _positions(self, grid: tuple[int, int, int], start: Any) -> Float[Array, "1 f p d"] | float:
         """Learned factorised positions, one table an axis, summed."""
         sizes = self.shape.positions
         if not any(sizes):
@@ -247,8 +307,9 @@ class DiT(nn.Module):
         if any(n > size for n, size in zip(grid, sizes, strict=True)):
             raise ValueError(f"positions={sizes}: the film has {grid} tokens (f, h, w); enlarge positions")
         init, d = nn.initializers.normal(0.3), self.shape.width
-        t, h, w = (self.param(f"position_{a}", init, (s, d))[:n] for a, s, n in zip("thw", sizes, grid, strict=True))
-        return rearrange(t[:, None, None] + h[:, None] + w, "f h w d -> 1 f (h w) d")
+        t, h, w = (self.param(f"position_{axis}", init, (size, d)) for axis, size in zip("thw", sizes, strict=True))
+        t = jax.lax.dynamic_slice_in_dim(t, 0 if start is None else start, grid[0])
+        return rearrange(t[:, None, None] + h[: grid[1], None] + w[: grid[2]], "f h w d -> 1 f (h w) d")
 
     def _time(self, t: Float[Array, "b g"]) -> Float[Array, "b g d"]:
         small = nn.initializers.normal(0.02)

@@ -55,24 +55,21 @@ def rope_dims(head_dim: int) -> tuple[int, int, int]:
     return head_dim - 2 * side, side, side
 
 
-def rope(grid: tuple[int, int, int], head_dim: int, start: int = 0) -> Float[np.ndarray, "2 n half"]:
-    """Cosine and sine of the rotation of every token of a (t, h, w) grid, rows in t, h, w order.
-
-    Built in float64, returned in float32; `start` is the first latent frame's place in the film.
-    """
-    t, h, w = grid
-    places = np.meshgrid(np.arange(start, start + t), np.arange(h), np.arange(w), indexing="ij")
+def rope(grid: tuple[int, int, int], head_dim: int) -> Float[np.ndarray, "2 f p half"]:
+    """Cosine and sine of the rotation of every token of a grid (f, h, w), p = h w; built in float64, float32 returned."""
+    f, h, w = grid
+    places = np.meshgrid(np.arange(f), np.arange(h), np.arange(w), indexing="ij")
     angles = []
     for place, dim in zip(places, rope_dims(head_dim), strict=True):
         frequency = 10000.0 ** (-np.arange(0, dim, 2) / dim)
-        angles.append(place.reshape(-1, 1) * frequency)
+        angles.append(place.reshape(f, h * w, 1) * frequency)
     angle = np.concatenate(angles, -1)
     return np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def rotate(x: Float[Array, "b n k d"], table: Float[Array | np.ndarray, "2 n half"]) -> Float[Array, "b n k d"]:
+def rotate(x: Float[Array, "b *n k d"], table: Float[Array | np.ndarray, "2 *n half"]) -> Float[Array, "b *n k d"]:
     """`x` with each (even, odd) pair of dims turned by the token's angle; float32 inside, x's dtype out."""
-    cos, sin = (jnp.asarray(part)[None, :, None, :] for part in table)
+    cos, sin = (jnp.asarray(part)[..., None, :] for part in table)
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     turned = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], -1)

@@ -46,7 +46,7 @@ class Objective:
         text = drop(encoded.text, self.dropout_text, keys["text"], index)
         image = drop(encoded.image, self.dropout_image, keys["image"], index)
         cond = drop(encoded.cond, self.dropout_cond, keys["cond"], index)
-        out = computer.answer(network, zt, t, cond, text, image)
+        out = computer.answer(network, zt, t * flow.TIME_SCALE, cond, text, image)
         error = jnp.square(out.astype(jnp.float32) - flow.TARGETS[computer.target].of(z0, eps))
         if computer.clean_first:
             error = error[:, 1:]

@@ -1,0 +1,47 @@
+"""Converts published Wan2.1 weights to Orbax checkpoints, and back to diffusers folders.
+
+    python -m launch.convert_weights --input=PATH --output=DIR [--dtype=float32|bfloat16] [--heads=N]
+    python -m launch.convert_weights --input=DIR --output=FOLDER --to=diffusers
+
+PATH is a .safetensors or .pth file, the folder of one network, a diffusers pipeline, or a folder of the original release:
+every network found is converted. DIR then holds an Orbax checkpoint a network, preset.json, keys.json and the tokenizer.
+Memory holds one tensor at a time. Broken off, the same command goes on with the networks that are not finished; finished,
+it does nothing. `neural_computer.load_pretrained(DIR)` reads the result.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from launch import faults, lock
+from launch.convert_weights import back, into, sources
+from neural_computer import pretrained
+
+INPUT = flags.DEFINE_string("input", None, "Published weights; with --to=diffusers, a folder that this program wrote.")
+OUTPUT = flags.DEFINE_string("output", None, "Where the result goes.")
+DTYPE = flags.DEFINE_enum(
+    "dtype", None, ["float32", "bfloat16"], "What the result is kept in; by default what each network's files are in."
+)
+HEADS = flags.DEFINE_integer(
+    "heads", None, "Heads of a DiT, where neither config.json nor a width of 128 a head tell them."
+)
+TO = flags.DEFINE_enum("to", None, ["diffusers"], "Writes a converted folder as diffusers and transformers read it.")
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    source, output = Path(INPUT.value), Path(OUTPUT.value)
+    if TO.value == "diffusers":
+        pretrained.networks(source)
+        with lock.held(output):
+            back.write(source, output, DTYPE.value)
+        return
+    found, tokenizer = sources.find(source)
+    plans = into.plan(found, DTYPE.value, HEADS.value)
+    with lock.held(output):
+        into.write(plans, tokenizer, output)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["input", "output"])
+    faults.run(main)

@@ -1,0 +1,183 @@
+"""Files of published weights, read a tensor at a time."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from neural_computer.models import weights
+
+TORCH = (".pth", ".pt", ".bin")
+DTYPES = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype(ml_dtypes.bfloat16)}
+MAPPED = 2**30
+"""Bytes read from a mapped file before it is mapped anew: what was read counts as this process's memory until then."""
+
+
+class Tensor(NamedTuple):
+    """Where a tensor is."""
+
+    file: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+@dataclass
+class Source:
+    """The tensors of one network, by key without prefix."""
+
+    place: Path
+    tensors: dict[str, Tensor]
+    heads: int | None
+    """What config.json beside the files says."""
+    _mapped: dict[Path, Any] = field(default_factory=dict)
+    _read: int = 0
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {key: tensor.shape for key, tensor in self.tensors.items()}
+
+    @property
+    def files(self) -> dict[str, int]:
+        """Names and bytes of the files."""
+        return {file.name: file.stat().st_size for file in sorted({t.file for t in self.tensors.values()})}
+
+    def get(self, key: str) -> np.ndarray:
+        """A tensor. Raises ValueError where the file cannot give it."""
+        tensor = self.tensors[key]
+        if tensor.file.suffix == ".safetensors":
+            with _safetensors(tensor.file) as file:
+                return file.get_tensor(tensor.key)
+        if self._read > MAPPED:
+            self._mapped.clear()
+            self._read = 0
+        if tensor.file not in self._mapped:
+            self._mapped[tensor.file] = _load_torch(tensor.file)
+        array = _numpy(self._mapped[tensor.file][tensor.key])
+        self._read += array.nbytes
+        return array
+
+
+def find(place: Path) -> tuple[list[Source], Path | None]:
+    """The networks in a file or folder, and the tokenizer's folder if there is one. Raises ValueError for none."""
+    if place.is_file():
+        return [_source(place, [place])], None
+    if not place.is_dir():
+        raise ValueError(f"{place}: is not there; --input is a file or a folder of published weights")
+    found: list[Source] = []
+    for folder in (place, *sorted(path for path in place.iterdir() if path.is_dir())):
+        if shards := _shards(folder):
+            found.append(_source(folder, shards))
+        found += [_source(file, [file]) for file in sorted(folder.iterdir()) if file.suffix in TORCH]
+    if not found:
+        raise ValueError(f"{place}: holds no weights (.safetensors, {', '.join(TORCH)}), nor do the folders in it")
+    return found, _tokenizer(place)
+
+
+def _tokenizer(place: Path) -> Path | None:
+    folders = [place / "tokenizer", *sorted(place.glob("google/*"))]
+    return next((f for f in folders if (f / "tokenizer.json").exists() or (f / "spiece.model").exists()), None)
+
+
+def _shards(folder: Path) -> list[Path]:
+    """A folder's safetensors files; by the index, where there is one. Raises ValueError for one that is missing."""
+    indices = sorted(folder.glob("*.safetensors.index.json"))
+    if len(indices) != 1:
+        return sorted(folder.glob("*.safetensors"))
+    try:
+        names = sorted(set(json.loads(indices[0].read_text())["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError):
+        raise ValueError(f"{indices[0]}: is no index of safetensors files; fetch it again") from None
+    for name in names:
+        if not (folder / name).exists():
+            raise ValueError(f"{folder / name}: is missing, {indices[0].name} names it; fetch it")
+    return [folder / name for name in names]
+
+
+def _source(place: Path, files: list[Path]) -> Source:
+    """Raises ValueError for files that cannot be read or share a key."""
+    stored: dict[str, Tensor] = {}
+    for file in files:
+        for tensor in _safetensors_in(file) if file.suffix == ".safetensors" else _torch_in(file):
+            if tensor.key in stored:
+                raise ValueError(
+                    f"{place}: {stored[tensor.key].file.name} and {file.name} both hold {tensor.key}; keep one"
+                )
+            stored[tensor.key] = tensor
+    try:
+        keys = weights.bare(stored)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    return Source(place, {short: stored[key] for short, key in keys.items()}, _heads(files[0].with_name("config.json")))
+
+
+def _heads(config: Path) -> int | None:
+    try:
+        read = json.loads(config.read_text())
+    except (OSError, ValueError):
+        return None
+    # The release's config says num_heads.
+    return read.get("num_attention_heads", read.get("num_heads"))
+
+
+def _safetensors(file: Path) -> Any:
+    try:
+        return safe_open(file, "numpy")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{file}: cannot be read ({_line(error)}); it is cut short or no safetensors file: fetch it again"
+        ) from None
+
+
+def _safetensors_in(file: Path) -> Iterator[Tensor]:
+    with _safetensors(file) as opened:
+        for key in opened.keys():  # noqa: SIM118  # it is no mapping
+            part = opened.get_slice(key)
+            if part.get_dtype() not in DTYPES:
+                raise ValueError(
+                    f"{file}: {key} is {part.get_dtype()}; this reads {', '.join(DTYPES)}: take such files"
+                )
+            yield Tensor(file, key, tuple(part.get_shape()), DTYPES[part.get_dtype()])
+
+
+def _load_torch(file: Path) -> dict[str, Any]:
+    """A .pth file's tensors, mapped and not read. Raises ValueError for what holds anything but tensors."""
+    try:
+        import torch
+    except ImportError:
+        raise ValueError(f"{file}: needs PyTorch to be read (pip install torch), or take safetensors files") from None
+    try:
+        stored = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        raise ValueError(
+            f"{file}: cannot be read ({_line(error)}); it is cut short or holds more than tensors"
+        ) from None
+    if not isinstance(stored, dict) or not all(isinstance(x, torch.Tensor) for x in stored.values()):
+        raise ValueError(f"{file}: is no flat table of tensors")
+    return stored
+
+
+def _torch_in(file: Path) -> Iterator[Tensor]:
+    for key, tensor in _load_torch(file).items():
+        name = str(tensor.dtype).removeprefix("torch.")
+        if name not in ("float32", "float16", "bfloat16"):
+            raise ValueError(f"{file}: {key} is {name}; this reads float32, float16, bfloat16: take such files")
+        yield Tensor(file, key, tuple(tensor.shape), np.dtype(name))
+
+
+def _numpy(tensor: Any) -> np.ndarray:
+    """A torch tensor, uncopied; numpy knows bfloat16 by another package than torch's conversion does."""
+    if str(tensor.dtype) == "torch.bfloat16":
+        import torch
+
+        return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

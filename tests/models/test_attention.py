@@ -1,0 +1,326 @@
+"""Every kernel on every mesh is the plain formula, forward and backward."""
+
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_computer import sharding
+from neural_computer.models import attention, context
+from neural_computer.models.attention import attend, split_tokens
+
+THREE = {"data": 2, "context": 2, "tensor": 2}
+METHODS = [("gather", "xla"), ("ring", "xla"), ("all_to_all", "xla"), ("all_to_all", "blockwise")]
+
+
+def mesh(sizes):
+    return sharding.make_mesh(sizes, jax.devices()[: int(np.prod(list(sizes.values())))])
+
+
+def draw(*shapes, dtype=jnp.float32):
+    rng = np.random.default_rng(0)
+    return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+
+
+def film(queries=3, keys=3, patches=5, heads=4, dim=8):
+    """Queries, keys, values of some latent frames, and a weight for every number of the answer."""
+    q, k = (2, queries, patches, heads, dim), (2, keys, patches, heads, dim)
+    return draw(q, k, k, q)
+
+
+def tokens(x):
+    return x.reshape(x.shape[0], -1, *x.shape[-2:])
+
+
+def plain(query, key, value, start=None):
+    """The formula, with the mask written out: query frame i sees key frames up to start + i."""
+    scores = jnp.einsum("bnkd,bmkd->bknm", tokens(query), tokens(key)) / np.sqrt(query.shape[-1])
+    if start is not None:
+        f, p = query.shape[1:3]
+        seen = np.arange(key.shape[1]) <= start + np.arange(f)[:, None]
+        scores = jnp.where(np.repeat(np.repeat(seen, p, 0), p, 1), scores, -1e30)
+    return jnp.einsum("bknm,bmkd->bnkd", jax.nn.softmax(scores), tokens(value)).reshape(query.shape)
+
+
+def everything(function, query, key, value, weight, *rest):
+    """The answer and the gradients of its weighted sum by query, key and value."""
+
+    def both(query, key, value, *rest):
+        out, back = jax.vjp(lambda q, k, v: function(q, k, v, *rest), query, key, value)
+        return out, *back(weight)
+
+    return jax.jit(both)(query, key, value, *rest)
+
+
+@lru_cache
+def wanted(*shape, start=None):
+    """`everything` of the plain formula on a film of that shape."""
+    return everything(partial(plain, start=start), *film(*shape))
+
+
+def assert_same(found, wanted):
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.fixture
+def splash(monkeypatch):
+    """The TPU kernel, interpreted."""
+    monkeypatch.setitem(attention.KERNELS, "splash", partial(attention._splash, interpret=True))
+    monkeypatch.setattr(attention, "check", lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Several blocks, the last not full, even of few keys."""
+    monkeypatch.setattr(context, "BLOCK", 4)
+
+
+# One device
+
+
+@pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
+def test_keys_of_another_length(implementation, splash):
+    inputs = draw((2, 7, 2, 8), (2, 11, 2, 8), (2, 11, 2, 8), (2, 7, 2, 8))
+    assert_same(everything(partial(attend, implementation=implementation), *inputs), everything(plain, *inputs))
+
+
+@pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
+@pytest.mark.parametrize("queries, start", [(3, None), (2, None), (1, 1)])
+def test_block_causal(implementation, queries, start, splash):
+    """All frames, the last ones of a cache, and one within a cache with room for more."""
+    form = partial(attend, implementation=implementation, causal=True, start=start)
+    place = 3 - queries if start is None else start
+    assert_same(everything(form, *film(queries)), wanted(queries, start=place))
+
+
+@pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
+def test_a_cache_with_a_traced_number_of_frames(implementation, splash):
+    """One compiled function serves all fillings; what lies beyond may be anything."""
+    query, key, value, weight = film(2, keys=4)
+    form = jax.jit(lambda q, k, v, start: attend(q, k, v, implementation, causal=True, start=start))
+    for start in range(3):
+        beyond = jnp.arange(4)[:, None, None, None] >= start + 2
+        found = form(query, jnp.where(beyond, 1e4, key), jnp.where(beyond, 1e4, value), jnp.asarray(start))
+        np.testing.assert_allclose(found, plain(query, key, value, start), atol=1e-5)
+    assert form._cache_size() == 1
+
+
+@pytest.mark.parametrize("implementation", ["xla", "blockwise"])
+def test_no_frame_sees_the_next(implementation):
+    query, key, value, _ = film()
+
+    def second(key, value):
+        return jnp.sum(attend(query, key, value, implementation, causal=True)[:, 1])
+
+    for gradient in jax.jit(jax.grad(second, (0, 1)))(key, value):
+        np.testing.assert_array_equal(gradient[:, 2], 0)
+        assert np.all(np.any(gradient[:, :2], axis=(2, 3, 4)))
+
+
+@pytest.mark.parametrize("implementation", ["xla", "blockwise"])
+def test_bfloat16_stays_near_float32(implementation):
+    inputs = film()
+    half = [x.astype(jnp.bfloat16) for x in inputs]
+    rough = everything(partial(attend, implementation=implementation, causal=True), *half)
+    for a, b in zip(rough, wanted(start=0), strict=True):
+        assert a.dtype == jnp.bfloat16
+        assert np.abs(a - b).max() < 0.02 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "start": jnp.asarray(1)}])
+def test_cudnn_gets_even_lengths_and_no_mask(options, monkeypatch):
+    """What jax can differentiate; another kernel stands in for cuDNN's."""
+    kernel = jax.nn.dot_product_attention
+
+    def even(query, key, value, key_value_seq_lengths, implementation):
+        assert implementation == "cudnn"
+        assert query.shape[1] % 2 == key.shape[1] % 2 == 0
+        return kernel(query, key, value, key_value_seq_lengths=key_value_seq_lengths, implementation="xla")
+
+    monkeypatch.setattr(attention, "check", lambda *_: None)
+    monkeypatch.setattr(jax.nn, "dot_product_attention", even)
+    found = everything(partial(attend, implementation="cudnn", **options), *film(2))
+    assert_same(found, wanted(2, start=1 if options else None))
+
+
+def test_large_scores_do_not_overflow():
+    """The running maximum rises from block to block."""
+    query, key, value, _ = film()
+    key = key * jnp.linspace(1, 300, 3)[:, None, None, None]
+    found, exact = (jax.jit(form)(query, key, value) for form in (partial(attend, implementation="blockwise"), plain))
+    np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
+def test_blockwise_needs_little_memory(monkeypatch):
+    monkeypatch.undo()
+    inputs = [jax.ShapeDtypeStruct((1, 2048, 2, 8), jnp.float32)] * 4
+
+    def memory(implementation):
+        def gradients(query, key, value, weight):
+            out, back = jax.vjp(lambda *x: attend(*x, implementation), query, key, value)
+            return back(weight)
+
+        return jax.jit(gradients).lower(*inputs).compile().memory_analysis().temp_size_in_bytes
+
+    assert memory("blockwise") < memory("xla") / 4
+
+
+# Over a mesh
+
+
+@pytest.mark.parametrize("sizes, causal", [({"context": 2}, False), ({"context": 4}, True), (THREE, True)])
+@pytest.mark.parametrize("method, implementation", METHODS)
+def test_tokens_split_over_a_mesh(sizes, method, implementation, causal):
+    """Five patches on two or four devices: the odd ones are filled up. Two queries of three frames."""
+    form = partial(attend, implementation=implementation, causal=causal, context=method)
+    with jax.set_mesh(mesh(sizes)):
+        found = everything(form, *film(2, 3, 5, 8))
+    assert_same(found, wanted(2, 3, 5, 8, start=1 if causal else None))
+
+
+@pytest.mark.parametrize("method, implementation", METHODS)
+def test_a_cache_split_over_a_mesh(method, implementation):
+    """A traced number of frames before the query's, with room for more."""
+    with jax.set_mesh(mesh(THREE)):
+
+        def form(query, key, value, start):
+            return attend(query, key, value, implementation, causal=True, start=start, context=method)
+
+        found = everything(form, *film(1, 3), jnp.asarray(1))
+    assert_same(found, wanted(1, 3, start=1))
+
+
+@pytest.mark.parametrize("implementation", ["xla", "splash"])
+def test_queries_split_and_keys_whole(implementation, splash):
+    """Cross-attention."""
+    inputs = draw((2, 3, 5, 4, 8), (2, 7, 4, 8), (2, 7, 4, 8), (2, 3, 5, 4, 8))
+    with jax.set_mesh(mesh(THREE)):
+        found = everything(partial(attend, implementation=implementation, context="ring"), *inputs)
+    assert_same(found, everything(plain, *inputs))
+
+
+def test_a_kernel_is_called_by_every_device_for_its_rows_and_heads(splash):
+    """GSPMD cannot split one; a batch that does not divide stays whole."""
+    with jax.set_mesh(mesh({"data": 2, "tensor": 2})):
+        form = partial(attend, implementation="splash")
+        assert_same(everything(form, *film()), wanted())
+        one = jax.jit(form)(*(x[:1] for x in film()[:3]))
+        called = jax.make_jaxpr(form)(*film()[:3]).pretty_print(use_color=False)
+    np.testing.assert_allclose(one, wanted()[0][:1], atol=1e-5)
+    assert "f32[1,2,128,8]" in called
+
+
+@pytest.mark.parametrize(
+    "method, used, unused",
+    [
+        ("gather", "all-gather", "collective-permute"),
+        ("ring", "collective-permute", "all-gather"),
+        ("all_to_all", "all-to-all", "all-gather"),
+    ],
+)
+def test_what_travels(method, used, unused):
+    """Split tokens stay split up to the kernel and from it: nothing but the method's own exchange."""
+
+    def layer(h, start):
+        h = split_tokens(h)
+        q = h.reshape(*h.shape[:-1], 4, 8)
+        return split_tokens(attend(q, q, q, causal=True, start=start, context=method).reshape(h.shape))
+
+    ours = mesh({"context": 4})
+    at = jax.NamedSharding(ours, jax.P(("data", "fsdp"), None, "context"))
+    h = jax.ShapeDtypeStruct((2, 3, 4, 32), jnp.float32, sharding=at)
+    with jax.set_mesh(ours):
+        compiled = jax.jit(layer, static_argnums=1).lower(h, 0).compile()
+    assert compiled.output_shardings.is_equivalent_to(at, 4)
+    text = compiled.as_text()
+    assert used in text
+    assert unused not in text
+
+
+def test_under_scan_and_rematerialisation():
+    """As in a network: the gradient of three layers in a row is that of one device."""
+    query, key, value, weight = film(2, 2)
+
+    def gradient(method):
+        def loss(query, key, value):
+            layer = jax.checkpoint(lambda q, _: (attend(q, key, value, causal=True, context=method), None))
+            return jnp.sum(weight * jax.lax.scan(layer, query, length=3)[0])
+
+        return jax.jit(jax.grad(loss, (0, 1, 2)))(query, key, value)
+
+    alone = gradient("gather")
+    with jax.set_mesh(mesh(THREE)):
+        for method in ("ring", "all_to_all"):
+            assert_same(gradient(method), alone)
+
+
+def test_tokens_are_split_where_the_mesh_does():
+    h = jnp.ones((2, 2, 4, 4))
+    assert split_tokens(h) is h
+    with jax.set_mesh(mesh(THREE)):
+        shard = jax.jit(split_tokens)(h).addressable_shards[0].data
+    assert shard.shape == (1, 2, 2, 4)
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"implementation": "flash"}, "attention='flash': unknown; one of xla, blockwise"),
+        ({"context": "none"}, "context='none': unknown; one of gather"),
+        ({"implementation": "cudnn"}, "attention='cudnn': needs an NVIDIA GPU, jax runs on cpu; use attention='xla'"),
+        ({"implementation": "splash"}, "attention='splash': needs a TPU"),
+        ({"causal": True, "start": 2}, "start=2: 2 query frames from there leave the 3 key frames"),
+        ({"start": 0}, "start=0: only causal attention"),
+    ],
+)
+def test_impossible_values_name_themselves(options, message):
+    with pytest.raises(ValueError, match=message):
+        attend(*film(2)[:3], **options)
+
+
+def test_block_causal_needs_frames():
+    with pytest.raises(ValueError, match="causal: needs queries and keys"):
+        attend(*draw((1, 4, 2, 8), (1, 4, 2, 8), (1, 4, 2, 8)), causal=True)
+
+
+@pytest.mark.parametrize(
+    "dtype, dim, message", [("float32", 8, "dtype='float32': attention='cudnn'"), ("bfloat16", 12, "this is 12")]
+)
+def test_cudnn_needs_half_precision_and_heads_of_eights(dtype, dim, message, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    with pytest.raises(ValueError, match=message):
+        attend(*draw((1, 4, 2, dim), (1, 4, 2, dim), (1, 4, 2, dim), dtype=dtype), "cudnn")
+
+
+@pytest.mark.parametrize(
+    "sizes, heads, options, message",
+    [
+        ({"context": 2}, 4, {"implementation": "splash", "context": "ring"}, "cannot use attention='splash'"),
+        ({"context": 4}, 2, {"context": "all_to_all"}, "has 2 heads, they must be a multiple of mesh.context=4"),
+        ({"context": 2, "tensor": 2}, 3, {}, "heads=3: must be a multiple of mesh.tensor=2"),
+    ],
+)
+def test_impossible_meshes(sizes, heads, options, message, splash):
+    with jax.set_mesh(mesh(sizes)), pytest.raises(ValueError, match=message):
+        attend(*film(heads=heads)[:3], **options)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "start": 1}])
+def test_cudnn_at_an_awkward_length(options):
+    """A prime number of tokens a frame; static frames are slices, a traced number is a length."""
+    exact = film(2, 3, 523, 2, 64)
+    half = [x.astype(jnp.bfloat16) for x in exact]
+    start = 1 if options else None
+    if "start" in options:
+        options = options | {"start": jnp.asarray(1)}
+    found = everything(partial(attend, implementation="cudnn", **options), *half)
+    for a, b in zip(found, wanted(2, 3, 523, 2, 64, start=start), strict=True):
+        assert np.isfinite(a.astype(jnp.float32)).all()
+        assert np.abs(a - b).max() < 0.03 * np.abs(b).max()
