@@ -8,6 +8,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
+            "init": "",
             "data": {
                 "directory": "",
                 "frames": 81,
@@ -17,8 +18,9 @@ def get_config() -> ConfigDict:
                 "batch_size": 8,
                 "captions": ConfigDict({"plain": 1.0}),
             },
-            "text": {"width": 128, "length": 512, "heads": 2, "depth": 1},
-            "codec": {"channels": 16, "fit_films": 256},
+            "text": {"kind": "bytes", "width": 128, "length": 512, "heads": 2, "depth": 1, "negative": ""},
+            "image": {"kind": "none"},
+            "codec": {"kind": "linear", "channels": 16, "fit_films": 256, "chunk": 0, "tile": 0},
             "network": {
                 "width": 128,
                 "ffn": 512,
@@ -29,10 +31,21 @@ def get_config() -> ConfigDict:
                 "positions": (0, 0, 0),
                 "dtype": "float32",
                 "attention": "xla",
+                "context": "gather",
+                "causal": False,
                 "remat": "none",
+                "lora": 0,
             },
             "injection": {"mode": "none", "every": 1},
-            "sampling": {"target": "v", "condition": "wan", "clean_first": False, "steps": 40, "shift": 3.0},
+            "sampling": {
+                "target": "v",
+                "condition": "wan",
+                "clean_first": False,
+                "solver": "unipc",
+                "steps": 40,
+                "shift": 3.0,
+                "guidance": 1.0,
+            },
             "objective": {"shift": 3.0, "dropout_text": 0.1, "dropout_image": 0.1, "dropout_cond": 0.1},
             "optimizer": {
                 "rate": 5e-5,
@@ -43,6 +56,7 @@ def get_config() -> ConfigDict:
                 "b2": 0.999,
                 "weight_decay": 0.01,
                 "clip": 1.0,
+                "train": "",
             },
             "average": {"ema": 0.999, "accumulate": 1},
             "schedule": {"steps": 1000, "checkpoint_every": 500, "keep": 2, "log_every": 10, "eval_every": 0},

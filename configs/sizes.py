@@ -10,10 +10,12 @@ def micro(config: ConfigDict) -> None:
     the paper's own ("v", "wan", False) stay the base's.
     """
     config.data.update(frames=9, height=48, width=128, batch_size=32)
-    config.text.update(width=128, length=40, heads=2, depth=1)
-    config.codec.update(channels=32, fit_films=256)
-    config.network.update(width=128, ffn=512, heads=2, layers=4, positions=(3, 3, 8))
-    config.sampling.update(target="x", condition="repeat", clean_first=True, steps=8, shift=3.0)
+    config.text.update(kind="bytes", width=128, length=40, heads=2, depth=1)
+    config.image.kind = "none"
+    config.codec.update(kind="linear", channels=32, fit_films=256)
+    config.network.update(width=128, ffn=512, heads=2, layers=4, positions=(3, 3, 8), dtype="float32", remat="none")
+    config.network.update(attention="xla", time_width=256)
+    config.sampling.update(target="x", condition="repeat", clean_first=True, solver="euler", steps=8, shift=3.0)
     config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
     config.optimizer.update(rate=2e-3, warmup=50, b2=0.98)
     config.average.update(ema=0.99)
@@ -29,4 +31,35 @@ def tiny(config: ConfigDict) -> None:
     config.sampling.update(steps=2)
 
 
-SIZES = {"micro": micro, "tiny": tiny}
+def wan_1_3b_i2v(config: ConfigDict) -> None:
+    """81 frames of 480x832, 1.564 B parameters: Wan2.1's 1.3B made image-to-video, from its text-to-video weights."""
+    _wan(config)
+    config.network.update(width=1536, ffn=8960, heads=12, layers=30)
+
+
+def wan_14b_i2v(config: ConfigDict) -> None:
+    """81 frames of 480x832, 16.395 B parameters: the paper's network."""
+    _wan(config)
+    config.network.update(width=5120, ffn=13824, heads=40, layers=40)
+
+
+def _wan(config: ConfigDict) -> None:
+    """What Wan2.1's sizes share; guidance 5 and shift 3 are the release's for image-to-video at 480p.
+
+    Guidance leads away from no text at all, which dropout trains. The release's negative prompt, for films of people and
+    places, is in its wan/configs/shared_config.py: text.negative takes it.
+    """
+    config.data.update(frames=81, height=480, width=832, batch_size=8)
+    config.text.update(kind="umt5", width=4096, length=512, heads=64)
+    config.image.kind = "clip"
+    config.codec.update(kind="wan", channels=16, chunk=1)
+    config.network.update(time_width=256, positions=(0, 0, 0), dtype="bfloat16", remat="full", attention="blockwise")
+    config.sampling.update(
+        target="v", condition="wan", clean_first=False, solver="unipc", steps=40, shift=3.0, guidance=5.0
+    )
+    config.objective.update(dropout_text=0.1, dropout_image=0.1, dropout_cond=0.1)
+    config.optimizer.update(rate=5e-5, warmup=0, b2=0.999, weight_decay=0.01, clip=1.0)
+    config.average.update(ema=0.999)
+
+
+SIZES = {"micro": micro, "tiny": tiny, "wan_1_3b_i2v": wan_1_3b_i2v, "wan_14b_i2v": wan_14b_i2v}

@@ -15,6 +15,7 @@ from absl import flags
 
 from launch import faults
 from neural_computer import build, media, page
+from neural_computer import workdir as workdirs
 from neural_computer.data.windows import WindowSource
 from neural_computer.evals import evaluate
 from neural_computer.train.loop import read_metrics
@@ -41,7 +42,7 @@ def main(argv: list[str]) -> None:
     del argv
     workdir = Path(WORKDIR.value)
     begin = time.monotonic()
-    trained = build.load(workdir)
+    trained = workdirs.load(workdir)
     asked: dict[str, Any] = {
         "step": trained.step,
         "split": SPLIT.value or trained.experiment.evaluation.split,
@@ -67,14 +68,14 @@ def main(argv: list[str]) -> None:
     show(workdir, metrics)
 
 
-def judged(trained: build.Trained, split: str, seed: int) -> tuple[list[evaluate.Window], dict[str, evaluate.Arm]]:
+def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evaluate.Window], dict[str, evaluate.Arm]]:
     """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
     source = WindowSource(data.directory, split, data.frames, data.stride)
     build.check_films(experiment, source[0])
     windows = evaluate.spread(source, wanted.films)
-    rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, wanted.batch_size)
+    rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away())
     tier = next(iter(data.captions))
     return windows, evaluate.evaluate(rollout, evaluate.Judge(), trained.params, windows, tier, seed)
 
@@ -87,7 +88,7 @@ def table(arms: Mapping[str, evaluate.Arm]) -> list[dict[str, Any]]:
     ]
 
 
-def seconds(trained: build.Trained, workdir: Path) -> dict[str, float]:
+def seconds(trained: workdirs.Trained, workdir: Path) -> dict[str, float]:
     """Wall time of the stages before this one, as they wrote it down."""
     spent = {}
     summary = Path(trained.experiment.data.directory) / "summary.json"

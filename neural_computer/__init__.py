@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neural_computer.build import load as load
     from neural_computer.computer import NeuralComputer as NeuralComputer
     from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
     from neural_computer.data.windows import WindowSource as WindowSource
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from neural_computer.types import State as State
     from neural_computer.types import TrainState as TrainState
     from neural_computer.types import Window as Window
+    from neural_computer.workdir import load as load
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,7 @@ _ROOM_OF = {
     "TrainState": "types",
     "Window": "types",
     "WindowSource": "data.windows",
-    "load": "build",
+    "load": "workdir",
     "load_pretrained": "pretrained",
 }
 

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from neural_computer import sharding
+from neural_computer import pretrained, sharding
 from neural_computer.computer import Network, NeuralComputer
-from neural_computer.data.tokens import ByteTokenizer
+from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
+from neural_computer.models import weights
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT, Shape
 from neural_computer.models.injection import MODES
 from neural_computer.models.text import ByteText
-from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, read_json, save_arrays
 from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
 from neural_computer.train.update import Trainer
-from neural_computer.types import Params, PyTree, Window
+from neural_computer.types import Window
 
 
 class ConfigError(ValueError):
@@ -51,24 +51,51 @@ class Data:
 
 @dataclass(frozen=True)
 class Text:
-    """The byte text encoder."""
+    """The text encoder. `kind` "bytes" is a small one, trained with the network, to which heads and depth belong; "umt5" is
+    Wan2.1's, frozen, its sizes those of `init`'s or the published ones. `negative` is the prompt that guidance leads
+    away from."""
 
+    kind: str
     width: int
     length: int
     heads: int
     depth: int
+    negative: str
 
     def __post_init__(self) -> None:
+        _one_of("kind", self.kind, ("bytes", "umt5"))
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads}: must divide width={self.width}")
 
 
 @dataclass(frozen=True)
-class Codec:
-    """The linear codec: latent channels, and how many films of the training split it is fitted to."""
+class Image:
+    """The image encoder: "none", or Wan2.1's "clip"."""
 
+    kind: str
+
+    def __post_init__(self) -> None:
+        _one_of("kind", self.kind, ("none", "clip"))
+
+
+@dataclass(frozen=True)
+class Codec:
+    """`kind` "linear": fitted to `fit_films` films of the training split. "wan": the causal VAE, its sizes those of `init`'s
+    or the published ones; `chunk` and `tile` bound its memory (see `models.vae.WanVAE`)."""
+
+    kind: str
     channels: int
     fit_films: int
+    chunk: int
+    tile: int
+
+    def __post_init__(self) -> None:
+        _one_of("kind", self.kind, ("linear", "wan"))
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: unknown; one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +111,10 @@ class Size:
     positions: tuple[int, ...]
     dtype: str
     attention: str
+    context: str
+    causal: bool
     remat: str
+    lora: int
 
 
 @dataclass(frozen=True)
@@ -100,8 +130,10 @@ class Sampling:
     target: str
     condition: str
     clean_first: bool
+    solver: str
     steps: int
     shift: float
+    guidance: float
 
 
 @dataclass(frozen=True)
@@ -128,22 +160,36 @@ class Experiment:
 
     config: ConfigDict
     seed: int
+    init: str
+    """The converted folder that training starts from; "" for none."""
     data: Data
     codec: Codec
+    negative: str
     trainer: Trainer
     schedule: Schedule
     evaluation: Evaluation
-    tokenizer: ByteTokenizer
+    tokenizer: ByteTokenizer | UMT5Tokenizer
     mesh: Mapping[str, int]
 
     @property
     def computer(self) -> NeuralComputer:
         return self.trainer.computer
 
+    def away(self, negative: str | None = None) -> Int[np.ndarray, "1 l"] | None:
+        """Token ids of what guidance leads away from, by default config.text.negative; None where there is no guidance.
+
+        "" is nothing at all, not the encoding of an empty text: what dropout trains.
+        """
+        if self.computer.guidance == 1:
+            return None
+        negative = self.negative if negative is None else negative
+        return self.tokenizer([negative]) if negative else np.zeros((1, self.tokenizer.length), np.int32)
+
 
 SECTIONS = {
     "data": Data,
     "text": Text,
+    "image": Image,
     "codec": Codec,
     "network": Size,
     "injection": InjectionMode,
@@ -157,63 +203,110 @@ SECTIONS = {
 
 
 def build(config: ConfigDict) -> Experiment:
-    """The experiment of a config. Raises ConfigError."""
-    _known(config, [*SECTIONS, "seed", "mesh"], "config")
+    """The experiment of a config. Raises ConfigError, and CheckpointError for an `init` that is no converted folder."""
+    _known(config, [*SECTIONS, "seed", "init", "mesh"], "config")
     part = {name: read(cls, config[name], f"config.{name}") for name, cls in SECTIONS.items()}
-    mesh = dict(config.mesh)
+    mesh, init = dict(config.mesh), _typed(config.init, str, "config.init")
     _known(mesh, sharding.AXES, "config.mesh")
     return Experiment(
         config=config,
         seed=_typed(config.seed, int, "config.seed"),
+        init=init,
         data=part["data"],
         codec=part["codec"],
-        trainer=_trainer(part),
+        negative=part["text"].negative,
+        trainer=_trainer(part, pretrained.networks(init) if init else {}),
         schedule=part["schedule"],
         evaluation=part["evaluation"],
-        tokenizer=ByteTokenizer(part["text"].length),
+        tokenizer=_tokenizer(part["text"], init),
         mesh=mesh,
     )
 
 
-def _trainer(part: Mapping[str, Any]) -> Trainer:
-    data, text, size, injection = part["data"], part["text"], part["network"], part["injection"]
-    channels = part["codec"].channels
-    with _at("config.data"):
-        grid = latent_size(data.frames, data.height, data.width)
+def _tokenizer(text: Text, init: str) -> ByteTokenizer | UMT5Tokenizer:
+    if text.kind == "bytes":
+        return ByteTokenizer(text.length)
+    # Wan2.1 itself cuts longer captions off.
+    return UMT5Tokenizer(str(Path(init) / "tokenizer") if init else "google/umt5-xxl", text.length, truncate=True)
+
+
+def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
+    data, size = part["data"], part["network"]
     with _at("config.network"):
         if size.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"dtype={size.dtype!r}: must be float32 or bfloat16")
-        fields = {f.name for f in dataclasses.fields(Shape)} & set(vars(size))
-        shape = Shape(
-            in_channels=2 * channels + STRIDE[0],
-            out_channels=channels,
-            text_width=text.width,
-            **{name: getattr(size, name) for name in fields},
-        )
+    dtype = jnp.dtype(size.dtype)
+    encoders = _encoders(part, preset, dtype)
+    with _at("config.data"):
+        grid = latent_size(data.frames, data.height, data.width)
+    dit = _dit(part, encoders["vision"].width if encoders["vision"] else 0, dtype)
+    with _at("config.network"):
         if grid[1] % size.patch[1] or grid[2] % size.patch[2]:
             raise ValueError(
                 f"patch={tuple(size.patch)}: must divide the latent size {grid[1]}x{grid[2]} of "
                 f"{data.height}x{data.width} films"
             )
-    with _at("config.injection"):
-        if injection.mode not in MODES:
-            raise ValueError(f"mode={injection.mode!r}: unknown; one of {', '.join(MODES)}")
-        if injection.every < 1:
-            raise ValueError(f"every={injection.every}: must be at least 1")
-        dit = DiT(shape, MODES[injection.mode](injection.every), jnp.dtype(size.dtype), size.attention, size.remat)
-        dit.check()
-    with _at("config.codec"):
-        codec = LinearCodec(channels)
-    encoder = ByteText(text.width, text.length, text.heads, text.depth, jnp.dtype(size.dtype))
+    text = part["text"]
+    along = None if encoders["words"] else ByteText(text.width, text.length, text.heads, text.depth, dtype)
     with _at("config.sampling"):
         computer = NeuralComputer(
-            Network(dit, encoder), codec, data.frames, (data.height, data.width), **vars(part["sampling"])
+            Network(dit, along),
+            frames=data.frames,
+            size=(data.height, data.width),
+            **encoders,
+            **vars(part["sampling"]),
         )
     with _at("config.average"):
         trainer = Trainer(computer, part["objective"], part["optimizer"], **vars(part["average"]))
         if data.batch_size % trainer.accumulate:
             raise ValueError(f"accumulate={trainer.accumulate}: must divide config.data.batch_size={data.batch_size}")
     return trainer
+
+
+def _encoders(part: Mapping[str, Any], preset: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
+    """The codec and the frozen encoders, with the sizes of those that are in the converted folder, else the published."""
+
+    def frozen(network: str, precision: Any) -> Any:
+        return weights.module(network, preset.get(network, {}).get("config", {}), precision)
+
+    codec, text = part["codec"], part["text"]
+    with _at("config.codec"):
+        if codec.kind == "linear":
+            made: Any = LinearCodec(codec.channels)
+        else:
+            made = dataclasses.replace(frozen("vae", jnp.float32), chunk=codec.chunk, tile=codec.tile)
+            if made.channels != codec.channels:
+                raise ValueError(f"channels={codec.channels}: this VAE has {made.channels}")
+    with _at("config.text"):
+        words = frozen("umt5", dtype) if text.kind == "umt5" else None
+        if words and words.width != text.width:
+            raise ValueError(f"width={text.width}: this UMT5 has {words.width}")
+    return {"codec": made, "words": words, "vision": frozen("clip", dtype) if part["image"].kind == "clip" else None}
+
+
+def _dit(part: Mapping[str, Any], image_width: int, dtype: Any) -> DiT:
+    size, injection, channels = part["network"], part["injection"], part["codec"].channels
+    with _at("config.network"):
+        fields = {f.name for f in dataclasses.fields(Shape)} & set(vars(size))
+        shape = Shape(
+            in_channels=2 * channels + STRIDE[0],
+            out_channels=channels,
+            text_width=part["text"].width,
+            image_width=image_width,
+            **{name: getattr(size, name) for name in fields},
+        )
+    with _at("config.injection"):
+        if injection.mode not in MODES:
+            raise ValueError(f"mode={injection.mode!r}: unknown; one of {', '.join(MODES)}")
+        if injection.every < 1:
+            raise ValueError(f"every={injection.every}: must be at least 1")
+        how = {name: getattr(size, name) for name in ("attention", "remat", "context", "causal", "lora")}
+        dit = DiT(shape, MODES[injection.mode](injection.every), dtype, **how)
+        if shape.layers % injection.every:
+            dit.check()
+    with _at("config.network"):
+        dit.check()
+    return dit
 
 
 # Reading one section
@@ -280,63 +373,3 @@ def check_films(experiment: Experiment, window: Window) -> None:
             f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the films in {data.directory} "
             f"are {found[1]}x{found[2]}: set height and width to theirs, or prepare the data anew"
         )
-
-
-# A trained workdir
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A computer with its parameters: what a notebook needs to run it."""
-
-    experiment: Experiment
-    params: Params
-    step: int
-    first_frame: np.ndarray
-    """uint8 (h, w, 3): the first frame of a training film, a screen the computer knows."""
-    fps: float
-    """Frames per second of the training films."""
-
-    @property
-    def computer(self) -> NeuralComputer:
-        return self.experiment.computer
-
-
-def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, window: Window) -> None:
-    """Writes what a run needs beside a checkpoint: the config, the codec, a window's first frame and its rate."""
-    save_arrays(workdir / "codec.npz", codec | {"first_frame": window.frames[0], "fps": np.asarray(window.fps)})
-    (workdir / "config.json").write_text(experiment.config.to_json(indent=2) + "\n")
-
-
-def load_setup(experiment: Experiment, workdir: Path) -> tuple[PyTree, np.ndarray, float]:
-    """(frozen parameters, first frame, frames per second) written by `save_setup`. Raises CheckpointError."""
-    arrays = load_arrays(workdir / "codec.npz")
-    blank = experiment.computer.codec.init()
-    for name, value in blank.items():
-        if name not in arrays or arrays[name].shape != value.shape:
-            found = "absent" if name not in arrays else f"of shape {arrays[name].shape}"
-            raise CheckpointError(
-                f"{workdir / 'codec.npz'}: {name} is {found}, config.codec.channels={experiment.codec.channels} needs "
-                f"{value.shape}; use the config it was fitted with, or a new workdir"
-            )
-    return {"codec": {name: arrays[name] for name in blank}}, arrays["first_frame"], float(arrays["fps"])
-
-
-def load(workdir: str | Path) -> Trained:
-    """The computer trained in a workdir, with its averaged parameters. Raises CheckpointError, ConfigError."""
-    workdir = Path(workdir)
-    if not (workdir / "config.json").exists():
-        raise CheckpointError(
-            f"{workdir}: no config.json there; train first (python -m launch.train --config=... --workdir={workdir})"
-        )
-    experiment = build(ConfigDict(read_json(workdir / "config.json")))
-    frozen, first_frame, fps = load_setup(experiment, workdir)
-    text = jnp.zeros((1, experiment.tokenizer.length), jnp.int32)
-    abstract = jax.eval_shape(lambda: experiment.trainer.init(experiment.seed, text))
-    checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.keep)
-    found = checkpoints.restore(abstract)
-    checkpoints.close()
-    if found is None:
-        raise CheckpointError(f"{workdir}: no checkpoint there yet; give the training command again")
-    step, state, _ = found
-    return Trained(experiment, Params(state.ema, frozen), step, first_frame, fps)

@@ -86,11 +86,13 @@ class NeuralComputer:
         """(f, i, j, c) of a chunk."""
         return (*latent_size(self.frames, *self.size), self.codec.channels)
 
-    def init(self, key: Key[Array, ""], text: Shaped[Array, "1 ..."]) -> PyTree:
-        """Fresh network parameters; `text` is one caption as the network takes it."""
+    def init(self, key: Key[Array, ""]) -> PyTree:
+        """Fresh network parameters."""
         shape = self.network.dit.shape
         z = jnp.zeros((1, *self.latent_shape[:3], shape.in_channels))
         image = jnp.zeros((1, 1, shape.image_width)) if shape.image_width else None
+        along = self.network.text
+        text = jnp.zeros((1, 1, shape.text_width)) if along is None else jnp.zeros((1, along.length), jnp.int32)
         return self.network.init(key, z, jnp.zeros((1, 1)), text, image)["params"]
 
     # What the network is told
@@ -117,7 +119,7 @@ class NeuralComputer:
         """Frame x through the frozen image encoder, if there is one."""
         if self.vision is None:
             return None
-        return jnp.asarray(self.vision.apply({"params": frozen["clip"]}, preprocess(x)))
+        return jnp.asarray(self.vision.apply({"params": frozen["clip"]}, preprocess(x, self.vision.image)))
 
     def encode(self, frozen: PyTree, batch: Batch) -> Encoded:
         """A batch through the frozen encoders."""

@@ -107,7 +107,8 @@ def solve(plan: Plan, z: Float[Array, " b *s"], film: Callable) -> Float[Array, 
         z = _sum(correct, (z, before, now, last, previous))
         return (_sum(predict, (z, now, last)), z, now, last), None
 
-    (z, *_), _ = jax.lax.scan(step, (z,) * 4, plan)
+    first: Any = (z, z, z, z)
+    (z, *_), _ = jax.lax.scan(step, first, plan)
     return z
 
 

@@ -8,11 +8,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 
 from neural_computer import sharding
 from neural_computer.models import weights
+from neural_computer.models.dit import Shape
+from neural_computer.models.weights.dit import regroup
 from neural_computer.train.checkpoint import CheckpointError, read_json
+from neural_computer.train.update import Trainer
 from neural_computer.types import PyTree
 
 PREFIX = {"dit": "dit", "vae": "codec", "umt5": "umt5", "clip": "clip"}
@@ -76,3 +80,58 @@ def _restore(folder: Path, network: str, preset: Mapping[str, Any], mesh: Mesh |
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(f"{folder}: does not restore ({reason}); delete it and convert it again") from error
+
+
+# A network to train from
+
+
+def fresh(trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
+    """Freshly initialised parameters of a network, every device making its own part."""
+    return _made(trainer, seed, jax.eval_shape(lambda: trainer.network(seed)), mesh)
+
+
+def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
+    """The trainer's network with the parameters of a converted DiT, and fresh ones for what that one lacks.
+
+    A text-to-video DiT may become an image-to-video one: the patch embedding gets rows of zeros for the condition, and the
+    image's values begin at zero, so that the network answers as before until it is trained. That is the paper's
+    zero-initialised projection of the condition; an image-to-video DiT has learned its own and keeps it.
+    Raises ValueError for parameters that the network has no place for, or in another shape.
+    """
+    _, given = load_pretrained(directory, "dit", mesh=mesh)
+    given = regroup(given, trainer.computer.network.dit.injection.every)
+    flat = {f"dit/{path}": leaf for path, leaf in flatten_dict(given, sep="/").items()}
+    wanted = flatten_dict(jax.eval_shape(lambda: trainer.network(seed)), sep="/")
+    if unknown := sorted(set(flat) - set(wanted)):
+        raise ValueError(f"{directory}: its DiT has {unknown[0]}, the config's network has not; is it of another kind?")
+    flat["dit/patch_embed/kernel"] = _widened(flat["dit/patch_embed/kernel"], trainer.computer.network.dit.shape)
+    for path, leaf in flat.items():
+        if leaf.shape != wanted[path].shape:
+            raise ValueError(
+                f"{directory}: {path} is {leaf.shape}, the config's network needs {wanted[path].shape}; set config.network "
+                "to the sizes in preset.json"
+            )
+    lacking = {path: leaf for path, leaf in wanted.items() if path not in flat}
+    new = flatten_dict(_made(trainer, seed, unflatten_dict(lacking, sep="/"), mesh), sep="/") if lacking else {}
+    new |= {path: jnp.zeros_like(leaf) for path, leaf in new.items() if "/v_img/" in path}
+    return unflatten_dict({path: flat.get(path, new.get(path)) for path in wanted}, sep="/")
+
+
+def _widened(kernel: jax.Array, shape: Shape) -> jax.Array:
+    """The patch embedding's rows, (p q c) each, with zeros for channels that it has not seen."""
+    patch, width = prod(shape.patch), kernel.shape[-1]
+    lacking = shape.in_channels - len(kernel) // patch
+    if lacking <= 0:
+        return kernel
+    return jnp.pad(kernel.reshape(patch, -1, width), ((0, 0), (0, lacking), (0, 0))).reshape(-1, width)
+
+
+def _made(trainer: Trainer, seed: int, wanted: PyTree, mesh: Mesh | None) -> PyTree:
+    """The leaves of the fresh network that `wanted` names; what it does not name is never computed."""
+    paths = flatten_dict(wanted, sep="/")
+
+    def make() -> PyTree:
+        network = flatten_dict(trainer.network(seed), sep="/")
+        return unflatten_dict({path: network[path] for path in paths}, sep="/")
+
+    return jax.jit(make, out_shardings=None if mesh is None else sharding.shardings(wanted, mesh))()

@@ -25,13 +25,26 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"ffn/in/kernel$", ("fsdp", "tensor")),
     (r"ffn/in/bias$", ("tensor",)),
     (r"ffn/out/kernel$", ("tensor", "fsdp")),
+    # The rank of a LoRA stays whole, its other dimension follows the matrix it stands beside.
+    (r"_lora_a/kernel$", ("fsdp", None)),
+    (r"_lora_b/kernel$", (None, "tensor")),
     # The remaining matrices of the DiT are split once; its vectors and tables are small and stay whole.
     (r"dit/(patch_embed|time_in|time_proj)/kernel$", (None, "fsdp")),
     (r"dit/(time_out|text_embed/(in|out)|image_embed/(in|out)|head)/kernel$", ("fsdp", None)),
     (r"dit/.*(bias|scale|modulation|position_[thw])$", ()),
-    # The byte text encoder and the linear codec are small: whole on every device.
+    # The frozen encoders of text and image; a row lookup in an embedding split by width stays local.
+    (r"(umt5|clip)/blocks/attn/(q|k|v)/kernel$", ("fsdp", "tensor")),
+    (r"clip/blocks/attn/(q|k|v)/bias$", ("tensor",)),
+    (r"(umt5|clip)/blocks/attn/o/kernel$", ("tensor", "fsdp")),
+    (r"(umt5|clip)/blocks/mlp/(gate|up)/kernel$", ("fsdp", "tensor")),
+    (r"clip/blocks/mlp/up/bias$", ("tensor",)),
+    (r"(umt5|clip)/blocks/mlp/down/kernel$", ("tensor", "fsdp")),
+    (r"umt5/embedding$", (None, "fsdp")),
+    (r"clip/patch_embed/kernel$", (None, "fsdp")),
+    (r"(umt5|clip)/.*(bias|scale|position|class)$", ()),
+    # The byte text encoder and the codecs are small: whole on every device.
     (r"text/.*(kernel|bias|scale|embedding|position)$", ()),
-    (r"codec/(mean|basis|scale)$", ()),
+    (r"codec/(mean|basis|scale|std|((en|de)coder/.*))$", ()),
     (r"(step|count)$", ()),
 )
 """(path regex, axes of the trailing dimensions). Right-aligned: a scan over depth adds leading axes, which stay whole."""

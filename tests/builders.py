@@ -1,14 +1,11 @@
 """Small configs, computers and batches for the tests."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from configs import cligen
 from neural_computer import build
 from neural_computer.types import Batch, Params, TrainState
-
-TEXT = jnp.zeros((1, 40), jnp.int32)
 
 
 def experiment(**changes) -> build.Experiment:
@@ -21,7 +18,7 @@ def experiment(**changes) -> build.Experiment:
 
 def start(experiment: build.Experiment, seed: int = 0) -> TrainState:
     """The state before the first update."""
-    return jax.jit(lambda: experiment.trainer.init(seed, TEXT))()
+    return jax.jit(lambda: experiment.trainer.init(seed))()
 
 
 def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, int] = (5, 16, 32)) -> Batch:

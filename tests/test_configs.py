@@ -16,7 +16,16 @@ from neural_computer.computer import to_pixels
 from neural_computer.types import Params, Window
 from tests import builders
 
-CONFIGS = ["base", "cligen:micro", "cligen:tiny", "quickstart:full", "quickstart:smoke"]
+CONFIGS = [
+    "base",
+    "cligen:micro",
+    "cligen:tiny",
+    "cligen:general,tiny",
+    "cligen:general,wan_14b_i2v",
+    "cligen:clean,wan_1_3b_i2v",
+    "quickstart:full",
+    "quickstart:smoke",
+]
 
 
 def config(name: str) -> ConfigDict:
@@ -32,7 +41,7 @@ def test_every_config_builds_updates_and_runs(name):
         build.build(config(name))  # at its own size
     own = wanted.sampling.to_dict()
     SIZES["tiny"](wanted)
-    wanted.sampling.update(own | {"steps": 2})  # a config's own way of asking the network is kept
+    wanted.sampling.update(own | {"steps": 2, "guidance": 1.0})  # a config's own way of asking the network is kept
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
     state = builders.start(small)

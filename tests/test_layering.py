@@ -23,13 +23,15 @@ LAYER = {
     "computer": 2,
     **dict.fromkeys(("train", "evals"), 3),
     **dict.fromkeys(("build", "pretrained"), 4),
-    **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 5),
+    "workdir": 5,
+    **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
 }
-OUTER = {room for room, layer in LAYER.items() if layer == 5}
+OUTER = {room for room, layer in LAYER.items() if layer == 6}
 
 SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
+    "build": ("pretrained",),
 }
 """What may be imported beside the layers below: file or folder -> modules."""
 

@@ -4,12 +4,12 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from neural_computer import sharding
-from tests.builders import TEXT, batch, experiment, frozen, scrambled, start
+from tests.builders import batch, experiment, frozen, scrambled, start
 
 
 def test_every_parameter_and_moment_has_a_rule():
     trainer = experiment().trainer
-    state = jax.eval_shape(lambda: trainer.init(0, TEXT))
+    state = jax.eval_shape(lambda: trainer.init(0))
     mesh = sharding.make_mesh({"data": 2, "fsdp": 2, "tensor": 2})
     specs = jax.tree.map(lambda s: s.spec, sharding.shardings(state, mesh))
     query = specs.network["dit"]["blocks"]["block_0"]["self_attn"]["q"]["kernel"]

@@ -7,7 +7,6 @@ import tempfile
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from configs import cligen
@@ -16,6 +15,7 @@ from neural_computer import build
 from neural_computer.data.cli import terminal
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import WindowSource
+from neural_computer.models.codec import LinearCodec
 from neural_computer.types import Batch, Episode
 
 
@@ -75,8 +75,8 @@ def rematerialising() -> Case:
             video=rng.integers(0, 256, (8, 9, 48, 128, 3)).astype(np.uint8),
             text=rng.integers(0, 257, (8, 40)).astype(np.int32),
         )
-        frozen = {"codec": trainer.computer.codec.fit(batch.video)}
-        state = trainer.init(0, jnp.asarray(batch.text[:1]))
+        frozen = {"codec": LinearCodec(config.codec.channels).fit(batch.video)}
+        state = trainer.init(0)
         update = jax.jit(lambda s, b: trainer.update(s, frozen, b, 0))
         return lambda: jax.block_until_ready(update(state, batch))
 

@@ -85,7 +85,7 @@ def write(plans: list[Plan], tokenizer: Path | None, output: Path) -> None:
             continue
         _write_network(plan, folder)
         print(
-            f"{folder}: {plan.preset['parameters'] / 1e9:.3f} billion parameters, {plan.dtype}, from {plan.source.place}"
+            f"{folder}: {plan.preset['parameters'] / 1e6:,.1f} million parameters, {plan.dtype}, from {plan.source.place}"
         )
         if plan.report.unused:
             print(f"{folder}: {len(plan.report.unused)} keys are of no use to the {name}; keys.json names them")

@@ -37,16 +37,19 @@ class Rollout:
     computer: NeuralComputer
     tokenizer: Tokenizer
     batch_size: int = 32
+    away: np.ndarray | None = None
+    """Token ids (1, l) of the prompt that guidance leads away from; None where there is no guidance"""
 
     def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Films:
         """One film a window, from its first frame and a caption."""
         first = np.stack([window.frames[0] for window in windows])
         ids = self.tokenizer(captions)
+        away = None if self.away is None else self.away.repeat(self.batch_size, axis=0)
         key = jax.random.key(seed)
         made = []
         for number, start in enumerate(range(0, len(windows), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(windows)  # a short last batch is filled up
-            frames = self._run(params, first[rows], ids[rows], jax.random.fold_in(key, number))
+            frames = self._run(params, first[rows], ids[rows], away, jax.random.fold_in(key, number))
             made.append(np.asarray(frames)[: len(windows) - start])
         return np.concatenate(made)
 
@@ -54,8 +57,8 @@ class Rollout:
     def _run(self) -> Callable:
         computer = self.computer
 
-        def run(params, x0, text, key):
-            _, frames = computer.run(params, computer.boot(params, x0, text), None, key)
+        def run(params, x0, text, away, key):
+            _, frames = computer.run(params, computer.boot(params, x0, text, away), None, key)
             return to_pixels(film(frames))
 
         return jax.jit(run)
@@ -158,17 +161,18 @@ def spread(source: Any, count: int) -> list[Window]:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """An evaluator for the training loop: the headline figures of some held-out films, by the averaged parameters."""
+    """An evaluator for the training loop: the headline figures of some held-out films, by `params` of a state."""
 
     rollout: Rollout
-    frozen: Any
+    params: Callable[[TrainState], Params]
     windows: Sequence[Window]
     tier: str = "plain"
 
     def __call__(self, state: TrainState) -> Iterator[tuple[str, float]]:
+        params = self.params(state)
         arms = {
             arm: Arm(films, Judge()(films, self.windows))
             for arm, captions in prompts(self.windows, self.tier).items()
-            for films in [self.rollout(Params(state.ema, self.frozen), self.windows, captions)]
+            for films in [self.rollout(params, self.windows, captions)]
         }
         yield from headline(arms).items()

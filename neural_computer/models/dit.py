@@ -5,6 +5,7 @@ copy a token, and a mesh splits every frame alike. The residual stream, modulati
 in `dtype`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,6 +75,7 @@ class How(NamedTuple):
     attention: str = "xla"
     context: str = "gather"
     causal: bool = False
+    lora: int = 0
 
 
 class Cache(NamedTuple):
@@ -96,17 +98,22 @@ class SelfAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "b f p d"], table: Float[Array, "2 f p half"], cache: Cache | None, start: Any
     ) -> tuple[Float[Array, "b f p d"], Cache | None]:
-        width, heads, dtype = self.shape.width, self.shape.heads, self.how.dtype
-        q = layers.rms_norm("norm_q")(layers.linear(width, dtype, "q")(x))
-        k = layers.rms_norm("norm_k")(layers.linear(width, dtype, "k")(x))
-        v = split_heads(layers.linear(width, dtype, "v")(x), heads)
+        heads, dtype = self.shape.heads, self.how.dtype
+        q, k, v = (_linear(self, name)(x) for name in "qkv")
+        q, k = layers.rms_norm("norm_q")(q), layers.rms_norm("norm_k")(k)
+        v = split_heads(v, heads)
         q, k = (layers.rotate(split_heads(y, heads), table).astype(dtype) for y in (q, k))
         if cache is not None:
             cache = Cache(*(_write(held, new, start) for held, new in zip(cache, (k, v), strict=True)))
             k, v = (held.astype(dtype) for held in cache)
         y = attend(q, k, v, self.how.attention, causal=self.how.causal, start=start, context=self.how.context)
         y = checkpoint_name(merge_heads(y), "attention")
-        return layers.linear(width, dtype, "o")(y), cache
+        return _linear(self, "o")(y), cache
+
+
+def _linear(of: Any, name: str) -> Callable[[Array], Array]:
+    """A projection to the network's width inside an attention."""
+    return layers.linear(of.shape.width, of.how.dtype, name, lora=of.how.lora)
 
 
 def _write(held: Float[Array, "b m p k e"], new: Float[Array, "b f p k e"], start: Any) -> Float[Array, "b m p k e"]:
@@ -123,19 +130,18 @@ class CrossAttention(nn.Module):
     def __call__(
         self, x: Float[Array, "b f p d"], text: Float[Array, "b l d"], image: Float[Array, "b m d"] | None
     ) -> Float[Array, "b f p d"]:
-        width, heads, dtype = self.shape.width, self.shape.heads, self.how.dtype
-        q = layers.rms_norm("norm_q")(layers.linear(width, dtype, "q")(x))
-        q = split_heads(q, heads).astype(dtype)
+        heads, dtype = self.shape.heads, self.how.dtype
+        q = split_heads(layers.rms_norm("norm_q")(_linear(self, "q")(x)), heads).astype(dtype)
 
         def read(context: Float[Array, "b m d"], suffix: str) -> Float[Array, "b f p k e"]:
-            k = layers.rms_norm(f"norm_k{suffix}")(layers.linear(width, dtype, f"k{suffix}")(context))
-            v = layers.linear(width, dtype, f"v{suffix}")(context)
+            k = layers.rms_norm(f"norm_k{suffix}")(_linear(self, f"k{suffix}")(context))
+            v = _linear(self, f"v{suffix}")(context)
             return attend(q, split_heads(k, heads).astype(dtype), split_heads(v, heads), self.how.attention)
 
         y = read(text, "")
         if image is not None:
             y = y + read(image, "_img")
-        return layers.linear(width, dtype, "o")(merge_heads(y))
+        return _linear(self, "o")(merge_heads(y))
 
 
 class Told(NamedTuple):
@@ -179,7 +185,7 @@ class Block(nn.Module):
         if acts:
             h = self.injection.in_block(h, told.u)
         x = layers.layer_norm("norm2")(h) * (1 + scale2) + shift2
-        x = layers.Mlp(self.shape.ffn, width, self.how.dtype, name="ffn")(x)
+        x = layers.Mlp(self.shape.ffn, width, self.how.dtype, lora=self.how.lora, name="ffn")(x)
         return split_tokens(h + gate2 * x.astype(jnp.float32)), cache
 
 
@@ -212,6 +218,8 @@ class DiT(nn.Module):
     """How tokens that a mesh splits meet in self-attention: `attention.CONTEXTS`."""
     causal: bool = False
     """Whether a latent frame sees itself and earlier ones only; Wan2.1 lets every frame see all."""
+    lora: int = 0
+    """Rank of the LoRA beside every projection of attention and FFN; 0 builds none."""
 
     def check(self) -> None:
         """Raises ValueError, naming the field, for values that cannot be built or cannot run on this machine."""
@@ -223,6 +231,10 @@ class DiT(nn.Module):
         if self.remat != "none" and self.remat not in REMAT:
             raise ValueError(f"remat={self.remat!r}: unknown; one of none, {', '.join(REMAT)}")
         attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
+
+    @property
+    def _how(self) -> How:
+        return How(self.dtype, self.attention, self.context, self.causal, self.lora)
 
     def empty_cache(self, rows: int, frames: int, patches: int) -> Cache:
         """Room for the keys and values of `frames` latent frames of `patches` tokens, in `dtype`."""
@@ -270,7 +282,7 @@ class DiT(nn.Module):
             split_rngs={"params": True},
             in_axes=(nn.broadcast, 0),
             length=shape.layers // self.injection.every,
-        )(shape, self.injection, How(self.dtype, self.attention, self.context, self.causal), name="blocks")
+        )(shape, self.injection, self._how, name="blocks")
         h, cache = blocks(h, told, cache)
         out = self._head(h, e, grid)
         return out if cache is None else (out, cache)

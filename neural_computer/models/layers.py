@@ -1,5 +1,6 @@
 """Small parts in Wan2.1's conventions: norms, embeddings and rotations in float32, matmuls in the module's `dtype`."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -12,9 +13,19 @@ Dtype = Any
 EPS = 1e-6
 
 
-def linear(features: int, dtype: Dtype, name: str, init: nn.initializers.Initializer | None = None) -> nn.Dense:
-    """A Dense layer: Xavier weights unless `init` is given, zero bias, multiplied in `dtype`, kept in float32."""
-    return nn.Dense(features, dtype=dtype, kernel_init=init or nn.initializers.xavier_uniform(), name=name)
+def linear(
+    features: int, dtype: Dtype, name: str, init: nn.initializers.Initializer | None = None, lora: int = 0
+) -> Callable[[Array], Array]:
+    """A Dense layer: Xavier weights unless `init` is given, zero bias, multiplied in `dtype`, kept in float32.
+
+    `lora` adds a detour of that rank beside it, NAME_lora_a and NAME_lora_b, zero at start (Hu et al. 2021, alpha = rank).
+    """
+    dense = nn.Dense(features, dtype=dtype, kernel_init=init or nn.initializers.xavier_uniform(), name=name)
+    if not lora:
+        return dense
+    down = nn.Dense(lora, use_bias=False, dtype=dtype, name=f"{name}_lora_a")
+    up = nn.Dense(features, use_bias=False, dtype=dtype, kernel_init=nn.initializers.zeros, name=f"{name}_lora_b")
+    return lambda x: dense(x) + up(down(x))
 
 
 def layer_norm(name: str, affine: bool = False, eps: float = EPS) -> nn.LayerNorm:
@@ -34,11 +45,12 @@ class Mlp(nn.Module):
     out: int
     dtype: Dtype = jnp.float32
     kernel_init: nn.initializers.Initializer | None = None
+    lora: int = 0
 
     @nn.compact
     def __call__(self, x: Float[Array, "*n i"]) -> Float[Array, "*n o"]:
-        x = nn.gelu(linear(self.hidden, self.dtype, "in", self.kernel_init)(x), approximate=True)
-        return linear(self.out, self.dtype, "out", self.kernel_init)(x)
+        x = nn.gelu(linear(self.hidden, self.dtype, "in", self.kernel_init, self.lora)(x), approximate=True)
+        return linear(self.out, self.dtype, "out", self.kernel_init, self.lora)(x)
 
 
 def sinusoid(t: Float[Array, "*b"], width: int) -> Float[Array, "*b {width}"]:

@@ -105,6 +105,11 @@ class CLIPVision(nn.Module):
     depth: int = 31
     dtype: layers.Dtype = jnp.float32
 
+    @property
+    def rows(self) -> int:
+        """Rows of features of an image: the class token's and one a patch."""
+        return 1 + (self.image // self.patch) ** 2
+
     @nn.compact
     def __call__(self, pixels: Float[Array, "b h w 3"]) -> Float[Array, "b n d"]:
         """Features of preprocessed images: the class token's row, then a row a patch. Raises ValueError for another size."""

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from neural_computer import sharding
+from neural_computer.computer import NeuralComputer
 from neural_computer.models import flops
 from neural_computer.train.checkpoint import Checkpoints
 from neural_computer.train.update import Trainer
@@ -56,9 +57,11 @@ def fit(
     workdir: Path,
     mesh: Mesh,
     seed: int,
+    begin: Callable[[], PyTree] | None = None,
     evaluators: Mapping[str, Evaluator] | None = None,
 ) -> TrainState:
-    """The state after `schedule.steps` updates, from the newest checkpoint in `workdir` or from `seed`.
+    """The state after `schedule.steps` updates, from the newest checkpoint in `workdir`, or from the network's parameters
+    that `begin` returns, or from `seed`.
 
     `batches(start)` yields this process's share of every batch from step `start` on. Ctrl-C and SIGTERM save, then raise
     Interrupted. Resuming gives the parameters of an uninterrupted run, bit for bit on the same topology.
@@ -66,7 +69,7 @@ def fit(
     checkpoints = Checkpoints(workdir / "checkpoints", schedule.keep)
     stream: Iterator[Batch | Encoded] = iter(())
     try:
-        state, seconds = _start(trainer, frozen, batches, checkpoints, mesh, seed)
+        state, seconds = _start(trainer, frozen, batches, checkpoints, mesh, seed, begin)
         step = int(state.step)
         log = MetricsLog(workdir, step, seconds)
         frozen = sharding.place(frozen, mesh)
@@ -88,7 +91,8 @@ def fit(
             while step < schedule.steps:
                 batch = sharding.place_batch(next(stream), mesh)
                 if compiled is None:
-                    compiled = trainer.compile(mesh, state, frozen, seed).lower(state, frozen, batch).compile()
+                    with jax.set_mesh(mesh):
+                        compiled = trainer.compile(mesh, state, frozen, seed).lower(state, frozen, batch).compile()
                     logging.info("compiled memory a device, MiB: %s", memory(compiled))
                 state, metrics = compiled(state, frozen, batch)
                 step += 1
@@ -112,16 +116,17 @@ def fit(
         checkpoints.close()
 
 
-def _start(trainer, frozen, batches, checkpoints, mesh, seed) -> tuple[TrainState, float]:
+def _start(trainer, frozen, batches, checkpoints, mesh, seed, begin) -> tuple[TrainState, float]:
     """The state to train from and the seconds already spent, after a report of what it costs."""
     sample = next(iter(batches(0)))
-    text = jnp.asarray(sample.text[:1])
-    abstract = jax.eval_shape(lambda: trainer.init(seed, text))
+    abstract = jax.eval_shape(lambda: trainer.init(seed))
     at = sharding.shardings(abstract, mesh)
-    report(trainer, abstract, frozen, sample, mesh, seed)
+    report(trainer, abstract, frozen, sample, mesh)
     found = checkpoints.restore(abstract, at)
     if found is None:
-        return jax.jit(lambda: trainer.init(seed, text), out_shardings=at)(), 0.0
+        if begin is None:
+            return jax.jit(lambda: trainer.init(seed), out_shardings=at)(), 0.0
+        return jax.jit(trainer.start, out_shardings=at)(begin()), 0.0
     step, state, note = found
     logging.info("resuming from step %d", step)
     return state, float(note["seconds"])
@@ -131,27 +136,37 @@ def _evaluate(evaluators: Mapping[str, Evaluator], state: TrainState) -> Metrics
     return {f"{name}/{key}": value for name, evaluate in evaluators.items() for key, value in evaluate(state)}
 
 
-def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: Mesh, seed: int) -> None:
+def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: Mesh) -> None:
     """Logs parameters, operations, memory and bytes per device before the first step; allocates nothing."""
     if jax.process_index() != 0:
         return
     from clu import parameter_overview
 
-    computer = trainer.computer
     overview = parameter_overview.get_parameter_overview(state.network, include_stats=False, max_lines=60)
-    logging.info("parameters of the network\n%s", overview)
-    shape, rows = computer.network.dit.shape, len(sample.index) * jax.process_count()
-    f, h, w, _ = computer.latent_shape
-    grid = (f, h // shape.patch[1], w // shape.patch[2])
-    remat = computer.network.dit.remat != "none"
-    operations = rows * flops.train_step(shape, grid, sample.text.shape[1], remat=remat)
+    logging.info("parameters that are trained\n%s", overview)
+    rows = len(sample.index) * jax.process_count()
     logging.info(
-        "a step: %d films of %d tokens, %.3g operations by formula; state %.1f MiB a device",
+        "a step: %d films of %d tokens, %.3g operations by formula; state %.1f MiB a device, frozen %.1f MiB",
         rows,
-        f * grid[1] * grid[2],
-        operations,
+        prod(tokens(trainer.computer)),
+        rows * operations(trainer, sample.text.shape[1]),
         bytes_per_device(state, mesh) / 2**20,
+        bytes_per_device(frozen, mesh) / 2**20,
     )
+
+
+def tokens(computer: NeuralComputer) -> tuple[int, int, int]:
+    """A chunk in tokens (f, h, w)."""
+    f, i, j, _ = computer.latent_shape
+    _, p, q = computer.network.dit.shape.patch
+    return f, i // p, j // q
+
+
+def operations(trainer: Trainer, text: int) -> float:
+    """Floating-point operations of a training step a film, by formula; `text` counts context rows."""
+    computer, dit = trainer.computer, trainer.computer.network.dit
+    image = 0 if computer.vision is None else computer.vision.rows
+    return flops.train_step(dit.shape, tokens(computer), text, image, remat=dit.remat != "none")
 
 
 def memory(compiled) -> dict[str, float]:

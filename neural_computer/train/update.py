@@ -14,8 +14,8 @@ from jax.sharding import Mesh
 from neural_computer import sharding
 from neural_computer.computer import NeuralComputer
 from neural_computer.train.objective import Objective
-from neural_computer.train.optim import Optimizer
-from neural_computer.types import Batch, Encoded, Metrics, PyTree, TrainState
+from neural_computer.train.optim import Optimizer, join
+from neural_computer.types import Batch, Encoded, Metrics, Params, PyTree, TrainState
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,24 @@ class Trainer:
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema={self.ema}: must be in [0, 1)")
 
-    def init(self, seed: int, text: jax.Array) -> TrainState:
-        """The state before the first update; `text` is one caption as the network takes it."""
-        network = self.computer.init(jax.random.fold_in(jax.random.key(seed), 0), text)
-        copy = jax.tree.map(jnp.copy, network)
-        return TrainState(jnp.zeros((), jnp.int32), network, copy, self.optimizer.make().init(network))
+    def init(self, seed: int) -> TrainState:
+        """The state before the first update, from scratch."""
+        return self.start(self.network(seed))
+
+    def network(self, seed: int) -> PyTree:
+        """Fresh parameters of the whole network."""
+        return self.computer.init(jax.random.fold_in(jax.random.key(seed), 0))
+
+    def start(self, network: PyTree) -> TrainState:
+        """The state before the first update of a network's trained part, which is float32 from here on."""
+        trained = jax.tree.map(lambda x: x.astype(jnp.float32), self.optimizer.split(network)[0])
+        copy = jax.tree.map(jnp.copy, trained)
+        return TrainState(jnp.zeros((), jnp.int32), trained, copy, self.optimizer.make().init(trained))
+
+    def params(self, trained: PyTree, frozen: PyTree) -> Params:
+        """What the computer runs with: the trained part, averaged or not, and what is frozen["network"] as one."""
+        rest = {name: tree for name, tree in frozen.items() if name != "network"}
+        return Params(join(trained, frozen.get("network", {})), rest)
 
     def encode(self, frozen: PyTree, batch: Batch | Encoded) -> Encoded:
         """The batch after the frozen encoders; one from the encoded cache is that already."""
@@ -49,7 +62,8 @@ class Trainer:
         key = jax.random.fold_in(jax.random.key(seed), 1)
 
         def loss(network: PyTree, part: Batch | Encoded):
-            return self.objective(self.computer, network, self.encode(frozen, part), key)
+            whole = self.params(network, frozen).network
+            return self.objective(self.computer, whole, self.encode(frozen, part), key)
 
         grad = jax.grad(loss, has_aux=True)
         if self.accumulate == 1:
@@ -81,7 +95,10 @@ class Trainer:
         return TrainState(state.step + 1, network, ema, moments), metrics
 
     def compile(self, mesh: Mesh, state: PyTree, frozen: PyTree, seed: int) -> Any:
-        """`update` as (state, frozen, batch) jitted on a mesh, the state donated. Shapes suffice for `state`, `frozen`."""
+        """`update` as (state, frozen, batch) jitted on a mesh, the state donated. Shapes suffice for `state`, `frozen`.
+
+        To be called, or lowered, under `jax.set_mesh(mesh)`: attention looks there for the axes that split tokens.
+        """
         state_at, frozen_at = sharding.shardings(state, mesh), sharding.shardings(frozen, mesh)
         return jax.jit(
             lambda state, frozen, batch: self.update(state, frozen, batch, seed),

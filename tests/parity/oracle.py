@@ -26,10 +26,10 @@ def tensors(module: Any) -> dict[str, np.ndarray]:
     return {key: value.detach().numpy() for key, value in module.state_dict().items()}
 
 
-def loaded(found: dict[str, np.ndarray]) -> tuple[str, Any, PyTree]:
+def loaded(found: dict[str, np.ndarray], heads: int | None = None) -> tuple[str, Any, PyTree]:
     """(format, module, variables) of the network in these tensors, every one of which must be used or known to be of no use."""
     shapes = {key: value.shape for key, value in found.items()}
-    fmt, table = weights.detect(shapes)
+    fmt, table = weights.detect(shapes, heads)
     weights.check(table, fmt, shapes).demand()
     return (
         fmt,

@@ -117,11 +117,13 @@ def detect(shapes: Shapes, heads: int | None = None) -> tuple[str, Table]:
             fmt, table = found
             return fmt, _with_heads(table, heads) if table.network == "dit" else table
     known = {getattr(rule, fmt).format(0) for rule in (*dit.RULES, *vae.rules(vae_net.Shape())) for fmt in FORMATS}
+    lead = f"{len(shapes)} keys of no network known here ({', '.join(NETWORKS)})"
+    if part := sorted(known & set(shapes)):
+        raise ValueError(f"{lead}, though {part[0]} is one's: is this one file of several?")
     near = [(key, name) for key in shapes for name in difflib.get_close_matches(key, known, 1, 0.8)]
-    key, hint = next(iter(shapes), "none"), ""
     if near:
-        key, hint = near[0][0], f", is nearest to {near[0][1]} of those known"
-    raise ValueError(f"{len(shapes)} keys of no network known here ({', '.join(NETWORKS)}): {key}{hint}")
+        raise ValueError(f"{lead}: {near[0][0]} is nearest to {near[0][1]} of those known")
+    raise ValueError(f"{lead}: {next(iter(shapes), 'none')}")
 
 
 def _with_heads(table: Table, heads: int | None) -> Table:

@@ -98,9 +98,8 @@ def recognise(shapes: Shapes) -> tuple[str, Table] | None:
         key = keys[path].format(0)
         found = shapes.get(key, ())
         if len(found) != rank:
-            raise ValueError(
-                f"{key}: {f'has shape {found}' if found else 'is missing'}; the DiT's sizes are read from it"
-            )
+            fault = f"has shape {found}" if found else "is missing (is this one file of several?)"
+            raise ValueError(f"{key}: {fault}; the DiT's sizes are read from it")
         return found
 
     width, in_channels, *patch = size("patch_embed/kernel", 5)

@@ -4,6 +4,7 @@ Neither file holds the latents' mean and std: `models.vae.statistics` gives them
 """
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import count
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def recognise(shapes: Shapes) -> tuple[str, Table] | None:
         # A Wan2.2 VAE shares the decoder's names but numbers its encoder's layers within resolutions.
         if names.own in shapes and f"{names.layers}.0.{names.conv}.weight" in shapes:
             shape = _sizes(shapes, names)
-            return name, Table("vae", vars(shape), tuple(rules(shape)))
+            return name, Table("vae", asdict(shape), tuple(rules(shape)))
     return None
 
 
