@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from neural_computer import flow
 from neural_computer.models import flops, layers
 from neural_computer.models.dit import REMAT, DiT, Shape
 from neural_computer.models.injection import Injection
@@ -139,3 +141,96 @@ def test_operations_of_wan_at_480p(width, ffn, heads, depth, image, operations):
     shape = Shape(width, ffn, heads, depth, 36 if image else 16, 16, 4096, image_width=image)
     counted = flops.forward(shape, (21, 30, 52), text=512, image=257 if image else 0)
     assert counted == pytest.approx(operations, rel=0.005)
+
+
+# Block-causal attention and its cache
+
+
+CAUSAL = DiT(SHAPE, Injection(every=2), causal=True)
+
+
+def causal(frames=4):
+    """Latents, a time a frame, text and parameters of a causal network."""
+    z, _, text = inputs(f=frames)
+    t = jnp.asarray([np.linspace(0, 900, frames)] * 2, jnp.float32)
+    return z, t, text, make(CAUSAL, z, t, text)
+
+
+def cached(params, z, t, text, chunks):
+    """The network's answers chunk by chunk, the keys and values of earlier ones kept."""
+    cache, start, answers = CAUSAL.empty_cache(2, z.shape[1] + 1, 6), 0, []
+    for size in chunks:
+        now = slice(start, start + size)
+        out, cache = answer(CAUSAL, params, z[:, now], t[:, now], text, None, None, cache, jnp.asarray(start))
+        answers.append(out)
+        start += size
+    return jnp.concatenate(answers, axis=1)
+
+
+@pytest.mark.parametrize("chunks", [(4,), (2, 2), (1, 3)])
+def test_with_a_cache_chunks_are_the_whole_film(chunks):
+    z, t, text, params = causal()
+    whole = answer(CAUSAL, params, z, t, text)
+    np.testing.assert_allclose(cached(params, z, t, text, chunks), whole, atol=1e-5 * float(jnp.abs(whole).max()))
+
+
+def test_two_cached_chunks_are_solved_as_one_double_chunk():
+    """The second chunk by Euler steps: beside the finished first one, recomputed at time 0, or beside its cache."""
+    z, _, text, params = causal()
+    first, noise, cond = z[:, :2, ..., :3], z[:, 2:, ..., :3], z[..., 3:]
+    plan = flow.euler(4, 3.0)
+    rows, still = jnp.ones((2, 2)), jnp.zeros((2, 2))
+
+    def whole(x, time, told):
+        film = jnp.concatenate([jnp.concatenate([first, x], axis=1), cond], axis=-1)
+        out = answer(CAUSAL, params, film, jnp.concatenate([still, told * rows], axis=1), text)[:, 2:]
+        return x - time * out
+
+    cache = CAUSAL.empty_cache(2, 4, 6)
+    clean = jnp.concatenate([first, cond[:, :2]], axis=-1)
+    _, cache = answer(CAUSAL, params, clean, still, text, None, None, cache, 0)
+
+    def kept(x, time, told):
+        chunk = jnp.concatenate([x, cond[:, 2:]], axis=-1)
+        return x - time * answer(CAUSAL, params, chunk, told * rows, text, None, None, cache, 2)[0]
+
+    double = flow.solve(plan, noise, whole)
+    np.testing.assert_allclose(flow.solve(plan, noise, kept), double, atol=1e-4 * float(jnp.abs(double).max()))
+
+
+def test_no_frame_sees_a_later_one():
+    z, t, text, params = causal()
+
+    def influence(z, t):
+        return jnp.abs(CAUSAL.apply(params, z, t, text)[:, 1]).sum()
+
+    by_z, by_t = jax.jit(jax.grad(influence, (0, 1)))(z, t)
+    np.testing.assert_array_equal(by_z[:, 2:], 0)
+    np.testing.assert_array_equal(by_t[:, 2:], 0)
+    assert (jnp.abs(by_z[:, :2]).max(axis=(0, 2, 3, 4)) > 0).all()
+
+
+def test_a_cache_needs_a_causal_network_and_a_place():
+    z, t, text, params = causal()
+    for dit, start in ((DiT(SHAPE), 0), (CAUSAL, None)):
+        with pytest.raises(ValueError, match="cache: goes with start, in a causal network"):
+            dit.apply(params, z, t, text, None, None, CAUSAL.empty_cache(2, 4, 6), start)
+
+
+# LoRA
+
+
+def test_lora_adds_to_attention_and_ffn_alone_and_begins_at_nothing():
+    args = inputs()
+    plain, detour = DiT(SHAPE), DiT(SHAPE, lora=2)
+    given = make(plain, *args)
+    fresh = jax.jit(detour.init)(jax.random.key(3), *args)["params"]
+    base, added = flatten_dict(given["params"], sep="/"), flatten_dict(fresh, sep="/")
+    names = {path.split("/")[-2] for path in set(added) - set(base)}
+    assert set(base) < set(added)
+    assert names == {f"{layer}_lora_{end}" for layer in ("q", "k", "v", "o", "in", "out") for end in "ab"}
+    assert not any("embed" in path for path in set(added) - set(base))
+    start = {"params": unflatten_dict(added | base, sep="/")}
+    np.testing.assert_array_equal(answer(detour, start, *args), answer(plain, given, *args))
+    moved = {"params": unflatten_dict(flatten_dict(scrambled(fresh), sep="/") | base, sep="/")}
+    assert not np.allclose(answer(detour, moved, *args), answer(plain, given, *args), atol=1e-3)

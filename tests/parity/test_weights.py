@@ -1,8 +1,10 @@
 """The DiT against diffusers', key names of the release, and folders that go to Orbax and back."""
 
 import json
+import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -146,7 +148,7 @@ def test_original_names_are_the_same_network(theirs, prefix):
 
 
 def convert(source: Path, output: Path) -> Path:
-    output.mkdir()
+    output.mkdir(exist_ok=True)
     found, tokenizer = sources.find(source)
     into.write(into.plan(found, None, 2), tokenizer, output)
     return output
@@ -208,6 +210,18 @@ def test_what_is_written_back_computes_the_same(pipeline):
             torch.testing.assert_close(ask(again.eval()), ask(modules[name].eval()), rtol=0, atol=0)
 
 
+def test_finished_networks_are_not_made_again(pipeline):
+    folder, _ = pipeline
+    notes = {network: folder / "ours" / network / into.NOTE for network in back.TARGETS}
+    written = {network: note.stat().st_mtime_ns for network, note in notes.items()}
+    (folder / "ours" / "preset.json").unlink()
+    shutil.rmtree(notes["vae"].parent)
+    convert(folder / "theirs", folder / "ours")
+    again = {network: note.stat().st_mtime_ns for network, note in notes.items()}
+    assert {network for network in notes if again[network] != written[network]} == {"vae"}
+    assert set(json.loads((folder / "ours" / "preset.json").read_text())) == set(back.TARGETS)
+
+
 def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     folder, _ = pipeline
     release = tmp_path / "release"
@@ -228,19 +242,13 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     for network in back.TARGETS:
         assert presets[0][network]["config"] == presets[1][network]["config"]
         (_, one), (_, other) = (load_pretrained(place, network) for place in (folder / "ours", tmp_path / "ours"))
-        assert_same(one, other)
+        jax.tree.map(np.testing.assert_array_equal, one, other)
     files = [json.loads((place / "keys.json").read_text()) for place in (folder / "ours", tmp_path / "ours")]
     for network in back.TARGETS:
         # transformers 5 writes CLIP's keys without the prefix that published files have.
         one, other = ({k.removeprefix("vision_model."): s for k, s in f[network]["diffusers"].items()} for f in files)
         assert one == other
     assert (tmp_path / "ours" / "tokenizer" / "spiece.model").exists()
-
-
-def assert_same(one, other):
-    import jax
-
-    jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
 def test_what_torch_cannot_give_is_told(tmp_path):
