@@ -1,6 +1,8 @@
 """Trains a config: python -m launch.train --config=configs/quickstart.py --workdir=DIR [--init=CONVERTED]
 
---init starts from published weights that launch.convert_weights has converted (or --config.init).
+config.data.directory holds films, or clips that recipe encode of launch.prepare_data made of films: these train the same
+and need no VAE, UMT5 or CLIP in memory. --init starts from published weights that launch.convert_weights has converted
+(or --config.init).
 Resumes from the newest checkpoint in the workdir. Ctrl-C saves first; so does SIGTERM. On several hosts, give every
 process --coordinator, --processes and --process (on TPU pods and SLURM, --distributed alone).
 """
@@ -17,10 +19,10 @@ from ml_collections import config_flags
 from launch import faults, hosts, lock
 from neural_computer import build, sharding
 from neural_computer import workdir as workdirs
-from neural_computer.data import pipeline, windows
+from neural_computer.data import encoded, pipeline, windows
 from neural_computer.evals import evaluate
-from neural_computer.models.codec import LinearCodec
 from neural_computer.train import loop
+from neural_computer.types import PyTree, Window
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
@@ -40,13 +42,14 @@ def main(argv: list[str]) -> None:
 
 
 def train(experiment: build.Experiment, workdir: Path):
-    """The trained state; reads the films, fits the codec once, then runs the loop."""
+    """The trained state; reads films or encoded clips, fits the codec once, then runs the loop."""
     data = experiment.data
-    source = windows.WindowSource(data.directory, "train", data.frames, data.stride)
-    build.check_films(experiment, source[0])
+    source, held_out = training(experiment), rolled_out(experiment)
     mesh = sharding.make_mesh(experiment.mesh)
     setup(experiment, workdir, source)
-    frozen, begin = workdirs.encoders(experiment, workdir, mesh), None
+    # Encoded clips need no encoders; a rollout does.
+    encoders = held_out or isinstance(source, windows.WindowSource)
+    frozen, begin = workdirs.encoders(experiment, workdir, mesh) if encoders else {}, None
     if experiment.init or experiment.trainer.optimizer.train:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
         begin = cache(partial(workdirs.begin, experiment, mesh))
@@ -66,17 +69,13 @@ def train(experiment: build.Experiment, workdir: Path):
         )
 
     evaluators = {}
-    if experiment.schedule.eval_every and jax.process_count() > 1:
-        logging.warning("no evaluation on the way with several processes; launch.evaluate scores the workdir")
-    elif experiment.schedule.eval_every:
-        held_out = windows.WindowSource(data.directory, experiment.evaluation.split, data.frames, data.stride)
-        some = evaluate.spread(held_out, experiment.evaluation.films_on_the_way)
+    if held_out:
         evaluators["held_out"] = evaluate.HeldOut(
             evaluate.Rollout(
                 experiment.computer, experiment.tokenizer, experiment.evaluation.batch_size, experiment.away()
             ),
             lambda state: experiment.trainer.params(state.ema, frozen),
-            some,
+            held_out,
             next(iter(data.captions)),
         )
     return loop.fit(
@@ -92,16 +91,62 @@ def train(experiment: build.Experiment, workdir: Path):
     )
 
 
-def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource) -> None:
-    """Writes, once a workdir, what a run needs later; fits the linear codec to films spread over the training split."""
-    if not (workdir / workdirs.SETUP).exists() and jax.process_index() == 0:
-        codec, fitted = experiment.computer.codec, {}
-        if isinstance(codec, LinearCodec):
-            count = min(experiment.codec.fit_films, len(source))
-            places = np.linspace(0, len(source) - 1, count).astype(int)
-            fitted = codec.fit(source[int(i)].frames for i in places)
-        workdirs.save_setup(experiment, workdir, fitted, source[0])
+def training(experiment: build.Experiment) -> windows.WindowSource | encoded.EncodedSource:
+    """The training split, films or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
+    data = experiment.data
+    if encoded.holds(data.directory):
+        clips = encoded.EncodedSource(data.directory, "train")
+        build.check_encoded(experiment, clips.info)
+        return clips
+    films = windows.WindowSource(data.directory, "train", data.frames, data.stride)
+    build.check_films(experiment, films[0])
+    return films
+
+
+def rolled_out(experiment: build.Experiment) -> list[Window]:
+    """The held-out films that are rolled out on the way; none where that is not asked for.
+
+    Raises ConfigError where it is, but the training data are encoded and the films they were made from are gone.
+    """
+    data, every, directory = experiment.data, experiment.schedule.eval_every, experiment.data.directory
+    if not every:
+        return []
+    if jax.process_count() > 1:
+        logging.warning("no evaluation on the way with several processes; launch.evaluate scores the workdir")
+        return []
+    if encoded.holds(directory):
+        directory = encoded.load_info(directory).films
+        if not Path(directory).exists():
+            raise build.ConfigError(
+                f"config.schedule.eval_every={every}: a rollout needs films; config.data.directory={data.directory} holds "
+                f"encoded clips, and the films they were made from are not in {directory}; put them there, or set "
+                "config.schedule.eval_every=0"
+            )
+    films = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
+    return evaluate.spread(films, experiment.evaluation.films_on_the_way)
+
+
+def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource | encoded.EncodedSource) -> None:
+    """Writes, once a workdir, what a run needs later. Raises ConfigError for clips of another codec than the workdir's."""
+    path = workdir / workdirs.SETUP
+    if not path.exists() and jax.process_index() == 0:
+        workdirs.save_setup(experiment, workdir, *origin(experiment, source))
     hosts.wait("setup")
+    if isinstance(source, encoded.EncodedSource):
+        own, codec = workdirs.load_setup(workdir), origin(experiment, source)[0]
+        if not all(np.array_equal(own.get(name), value) for name, value in codec.items()):
+            raise build.ConfigError(
+                f"config.data.directory={source.directory}: its clips were encoded with another codec than the one in "
+                f"{path}; train on them in a new workdir"
+            )
+
+
+def origin(experiment: build.Experiment, source: windows.WindowSource | encoded.EncodedSource) -> tuple[PyTree, Window]:
+    """The codec fitted to the training films, nothing if it is not fitted, and one of the films: its first frame at least."""
+    if isinstance(source, windows.WindowSource):
+        return build.fitted(experiment, source), source[0]
+    codec = workdirs.load_setup(source.directory)
+    return codec, Window("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from neural_computer import pretrained, sharding
 from neural_computer.computer import Network, NeuralComputer
+from neural_computer.data.encoded import Info
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
 from neural_computer.models import weights
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
@@ -29,7 +30,7 @@ from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
 from neural_computer.train.update import Trainer
-from neural_computer.types import Window
+from neural_computer.types import PyTree, Window
 
 
 class ConfigError(ValueError):
@@ -38,7 +39,8 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Data:
-    """Where the films are and what is read of them. `captions` gives caption tiers and how often each is drawn."""
+    """Where the films are, or the clips that were encoded from them, and what is read of them. `captions` gives caption
+    tiers and how often each is drawn."""
 
     directory: str
     frames: int
@@ -373,3 +375,36 @@ def check_films(experiment: Experiment, window: Window) -> None:
             f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the films in {data.directory} "
             f"are {found[1]}x{found[2]}: set height and width to theirs, or prepare the data anew"
         )
+
+
+ENCODING = (
+    *("data.frames", "data.height", "data.width", "data.stride", "codec.kind", "codec.channels"),
+    *("text.kind", "text.length", "image.kind", "sampling.condition"),
+)
+"""What clips are encoded by: configs that agree in it can be trained on the same ones."""
+
+
+def encoding(experiment: Experiment) -> dict[str, Any]:
+    """The values of `ENCODING`, by their paths."""
+    config = experiment.config.to_dict()
+    return {path: config[section][name] for path in ENCODING for section, name in [path.split(".")]}
+
+
+def check_encoded(experiment: Experiment, info: Info) -> None:
+    """Raises ConfigError where the clips on disk were encoded for another config."""
+    for path, wanted in encoding(experiment).items():
+        if info.config.get(path) != wanted:
+            raise ConfigError(
+                f"config.{path}={wanted!r}: the clips in {experiment.data.directory} were encoded with "
+                f"{info.config.get(path)!r}; set it to that, or encode the films anew "
+                "(python -m launch.prepare_data --recipe=encode)"
+            )
+
+
+def fitted(experiment: Experiment, films: Any) -> PyTree:
+    """The linear codec, fitted to config.codec.fit_films of a source of films; nothing for a codec with weights of its own."""
+    codec = experiment.computer.codec
+    if not isinstance(codec, LinearCodec):
+        return {}
+    places = np.linspace(0, len(films) - 1, min(experiment.codec.fit_films, len(films))).astype(int)
+    return codec.fit(films[int(place)].frames for place in places)

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from neural_computer.computer import film, to_pixels, to_signed
+from neural_computer.models.vae import Shape, WanVAE
+from neural_computer.types import Params, State
 from tests.builders import batch, experiment, params
 
 
@@ -71,6 +74,40 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
     np.testing.assert_array_equal(cond[:, 0, ..., :4], 1)
     np.testing.assert_array_equal(cond[:, 1:, ..., :4], 0)
     np.testing.assert_allclose(cond[..., 4:], computer.codec.encode(parameters.frozen["codec"], clip), atol=1e-5)
+
+
+def test_latents_are_normalised_once_in_film_and_condition():
+    """With the VAE: both are its posterior's mean, less `mean`, over `std`; and decoding undoes just that."""
+    vae = WanVAE(Shape(width=4, channels=4, multipliers=(1, 1, 1, 1), blocks=1))
+    computer = dataclasses.replace(experiment(sampling__condition="wan").computer, codec=vae)
+    shapes = jax.eval_shape(lambda: vae.init(jax.random.key(0)))
+    rng = np.random.default_rng(0)
+    codec = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.3, x.shape), jnp.float32), shapes)
+    codec |= {"mean": jnp.asarray([1.0, -2.0, 0.5, 0.0]), "std": jnp.asarray([2.0, 0.5, 3.0, 1.0])}
+    rows = jax.tree.map(jnp.asarray, batch(2))
+    film = to_signed(rows.video)
+    grey = film.at[:, 1:].set(0)
+    encoded = jax.jit(computer.encode)({"codec": codec}, rows)
+    for found, clip in ((encoded.latents, film), (encoded.cond[..., 4:], grey)):
+        mean, _ = jax.jit(vae.posterior)(codec, clip)
+        np.testing.assert_allclose(found, (mean - codec["mean"]) / codec["std"], atol=1e-5)
+    state = State(encoded.latents, film[:, 0], rows.text, None, jnp.zeros((), jnp.int32))
+    mean, _ = jax.jit(vae.posterior)(codec, film)
+    shown = jax.jit(lambda s: computer.render(Params({}, {"codec": codec}), s))(state)
+    np.testing.assert_allclose(shown, jnp.clip(jax.jit(vae.reconstruct)(codec, mean), -1, 1), atol=1e-5)
+
+
+def test_guidance_goes_on_from_the_negative_answer_past_the_prompts():
+    plain, parameters = experiment().computer, params(experiment())
+    z = jax.random.normal(jax.random.key(0), (2, *plain.latent_shape))
+    cond = jax.random.normal(jax.random.key(1), (2, *plain.latent_shape[:3], 8))
+    t, text = jnp.full(2, 400.0), jnp.asarray(batch(4).text)
+    state = booted(plain, parameters)._replace(text=text[:2], negative=text[2:])
+    told, away = (plain.answer(parameters.network, z, t, cond, words, None) for words in (text[:2], text[2:]))
+    led = dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, state)
+    np.testing.assert_allclose(led, away + 3 * (told - away), atol=1e-4)
+    with pytest.raises(ValueError, match="guidance=3.0: needs a negative prompt"):
+        dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, booted(plain, parameters))
 
 
 def test_pixels_are_scaled_once():

@@ -101,8 +101,8 @@ def test_a_held_part_gets_no_gradient_and_the_rest_the_same():
     trained, held = part.trainer.optimizer.split(network)
     jax.tree.map(np.testing.assert_array_equal, join(trained, held), network)
     assert all("self_attn" in path or "head" in path for path in flatten_dict(trained, sep="/"))
-    whole, _ = jax.jit(lambda n: everything.trainer.gradients(n, frozen, rows, 0))(network)
-    some, _ = jax.jit(lambda n: part.trainer.gradients(n, frozen | {"network": held}, rows, 0))(trained)
+    whole, _ = jax.jit(lambda n, b: everything.trainer.gradients(n, frozen, b, 0))(network, rows)
+    some, _ = jax.jit(lambda n, b: part.trainer.gradients(n, frozen | {"network": held}, b, 0))(trained, rows)
     wanted = part.trainer.optimizer.split(whole)[0]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), some, wanted)
 

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -41,20 +43,55 @@ def test_a_batch_must_divide():
         sharding.place_batch(batch(6), sharding.make_mesh())
 
 
-def losses(sizes, devices, steps=20):
-    small = experiment(optimizer__rate=1e-3)
+def losses(sizes, devices, steps=20, **changes):
+    small = experiment(optimizer__rate=1e-3, **changes)
     mesh = sharding.make_mesh(sizes, devices)
     fresh = start(small)
     state = sharding.place(fresh._replace(network=scrambled(fresh.network)), mesh)
     held = sharding.place(frozen(small), mesh)
     update = small.trainer.compile(mesh, state, held, seed=0)
     out = []
-    for i in range(steps):
-        state, metrics = update(state, held, sharding.place_batch(batch(8, start=8 * i, seed=i), mesh))
-        out.append(float(metrics["loss"]))
+    with jax.set_mesh(mesh):
+        for i in range(steps):
+            state, metrics = update(state, held, sharding.place_batch(batch(8, start=8 * i, seed=i), mesh))
+            out.append(float(metrics["loss"]))
     return np.asarray(out)
 
 
-@pytest.mark.parametrize("sizes", [{"data": 8}, {"data": 4, "fsdp": 2}, {"data": 2, "fsdp": 2, "tensor": 2}])
-def test_eight_devices_train_as_one(sizes):
-    np.testing.assert_allclose(losses({"data": 1}, jax.devices()[:1]), losses(sizes, None), rtol=1e-5)
+MESHES = [
+    ({"data": 8}, {}),
+    ({"data": 4, "fsdp": 2}, {}),
+    ({"data": 2, "fsdp": 2, "tensor": 2}, {}),
+    ({"data": 2, "fsdp": 2, "context": 2}, {"network__context": "ring"}),
+    ({"data": 2, "context": 2, "tensor": 2}, {"network__context": "gather", "network__causal": True}),
+]
+
+
+@pytest.mark.parametrize("sizes, changes", MESHES[:3])
+def test_eight_devices_train_as_one(sizes, changes):
+    np.testing.assert_allclose(losses({"data": 1}, jax.devices()[:1]), losses(sizes, None, **changes), rtol=1e-5)
+
+
+def gradients(sizes, devices, changes):
+    """Loss and gradients of the whole network, nothing of it zero."""
+    small, mesh = experiment(**changes), sharding.make_mesh(sizes, devices)
+    network = scrambled(start(experiment()).network)
+    at = sharding.shardings(network, mesh)
+    held, rows = sharding.place(frozen(small), mesh), sharding.place_batch(batch(8), mesh)
+
+    @functools.partial(jax.jit, out_shardings=(at, sharding.replicated(mesh)))
+    def compute(network, held, rows):
+        return small.trainer.gradients(network, held, rows, 0)
+
+    with jax.set_mesh(mesh):
+        return jax.device_get(compute(jax.device_put(network, at), held, rows))
+
+
+@pytest.mark.parametrize("sizes, changes", MESHES)
+def test_gradients_on_a_mesh_are_those_of_one_device(sizes, changes):
+    causal = {name: value for name, value in changes.items() if name == "network__causal"}
+    one, loss = gradients({"data": 1}, jax.devices()[:1], causal)
+    many, same = gradients(sizes, None, changes)
+    np.testing.assert_allclose(same["loss"], loss["loss"], rtol=1e-5)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(one))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * largest), one, many)

@@ -11,6 +11,7 @@ it does nothing. `neural_computer.load_pretrained(DIR)` reads the result.
 
 from pathlib import Path
 
+import jax
 from absl import flags
 
 from launch import faults, lock
@@ -30,6 +31,8 @@ TO = flags.DEFINE_enum("to", None, ["diffusers"], "Writes a converted folder as 
 
 def main(argv: list[str]) -> None:
     del argv
+    # Nothing is computed: an accelerator stays free for whoever has it.
+    jax.config.update("jax_platforms", "cpu")
     source, output = Path(INPUT.value), Path(OUTPUT.value)
     if TO.value == "diffusers":
         pretrained.networks(source)

@@ -66,13 +66,13 @@ def plan(found: list[Source], dtype: str | None, heads: int | None) -> list[Plan
             fmt, table = weights.detect(source.shapes, heads or source.heads)
             report = weights.check(table, fmt, source.shapes)
             report.demand()
+            kept = source.dtype(report.used)
         except ValueError as error:
             raise ValueError(f"{source.place}: {error}") from None
         if table.network in plans:
             other = plans[table.network].source.place
             raise ValueError(f"{source.place}: holds a {table.network}, and so does {other}; convert one of them alone")
-        kept = np.dtype(dtype) if dtype else np.result_type(*(source.tensors[key].dtype for key in report.used))
-        plans[table.network] = Plan(source, fmt, table, report, kept)
+        plans[table.network] = Plan(source, fmt, table, report, np.dtype(dtype) if dtype else kept)
     return list(plans.values())
 
 

@@ -1,7 +1,7 @@
 """Files of published weights, read a tensor at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from neural_computer.models import weights
 
 TORCH = (".pth", ".pt", ".bin")
-DTYPES = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16), "BF16": np.dtype(ml_dtypes.bfloat16)}
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+"""What parameters may be kept in: safetensors' name and numpy's."""
 MAPPED = 2**30
 """Bytes read from a mapped file before it is mapped anew: what was read counts as this process's memory until then."""
 
@@ -24,7 +25,8 @@ class Tensor(NamedTuple):
     file: Path
     key: str
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: str
+    """numpy's name, or whatever the file calls one that is not in `DTYPES`."""
 
 
 @dataclass
@@ -46,6 +48,14 @@ class Source:
     def files(self) -> dict[str, int]:
         """Names and bytes of the files."""
         return {file.name: file.stat().st_size for file in sorted({t.file for t in self.tensors.values()})}
+
+    def dtype(self, keys: Iterable[str]) -> np.dtype:
+        """The narrowest dtype that holds these tensors. Raises ValueError for one that parameters are not kept in."""
+        for key in keys:
+            found = self.tensors[key].dtype
+            if found not in DTYPES.values():
+                raise ValueError(f"{key}: is {found}; this reads {', '.join(DTYPES.values())}: take files of those")
+        return np.result_type(*{np.dtype(self.tensors[key].dtype) for key in keys})
 
     def get(self, key: str) -> np.ndarray:
         """A tensor. Raises ValueError where the file cannot give it."""
@@ -138,11 +148,7 @@ def _safetensors_in(file: Path) -> Iterator[Tensor]:
     with _safetensors(file) as opened:
         for key in opened.keys():  # noqa: SIM118  # it is no mapping
             part = opened.get_slice(key)
-            if part.get_dtype() not in DTYPES:
-                raise ValueError(
-                    f"{file}: {key} is {part.get_dtype()}; this reads {', '.join(DTYPES)}: take such files"
-                )
-            yield Tensor(file, key, tuple(part.get_shape()), DTYPES[part.get_dtype()])
+            yield Tensor(file, key, tuple(part.get_shape()), DTYPES.get(part.get_dtype(), part.get_dtype()))
 
 
 def _load_torch(file: Path) -> dict[str, Any]:
@@ -164,10 +170,7 @@ def _load_torch(file: Path) -> dict[str, Any]:
 
 def _torch_in(file: Path) -> Iterator[Tensor]:
     for key, tensor in _load_torch(file).items():
-        name = str(tensor.dtype).removeprefix("torch.")
-        if name not in ("float32", "float16", "bfloat16"):
-            raise ValueError(f"{file}: {key} is {name}; this reads float32, float16, bfloat16: take such files")
-        yield Tensor(file, key, tuple(tensor.shape), np.dtype(name))
+        yield Tensor(file, key, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def _numpy(tensor: Any) -> np.ndarray:

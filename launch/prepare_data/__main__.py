@@ -2,9 +2,10 @@
 
     python -m launch.prepare_data --recipe=repl --output=DIR
     python -m launch.prepare_data --recipe=videos --input=FILMS --output=DIR
+    python -m launch.prepare_data --recipe=encode --input=DATA --output=DIR --config=CONFIG --init=CONVERTED
 
-Finished, the same command does nothing. Broken off, it goes on (recipe repl) or begins anew (videos), and what is half
-written is never read. What was kept and refused: DIR/summary.json.
+Finished, the same command does nothing. Broken off, it goes on (recipes repl, encode) or begins anew (videos), and what
+is half written is never read. What was kept and refused: DIR/summary.json.
 """
 
 import json
@@ -17,9 +18,9 @@ from typing import Any
 from absl import flags
 
 from launch import faults, lock
-from launch.prepare_data import repl, videos
+from launch.prepare_data import encode, repl, videos
 
-RECIPES = {"repl": repl, "videos": videos}
+RECIPES = {"repl": repl, "videos": videos, "encode": encode}
 
 RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "What to make data from.")
 OUTPUT = flags.DEFINE_string("output", None, "Where the data go.")
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> None:
     if summary.exists():
         before = json.loads(summary.read_text())
         if before["settings"] == settings:
-            print(f"{output}: is there already ({before['kept']} episodes)")
+            print(f"{output}: is there already ({before['kept']} kept)")
             return
         raise ValueError(
             f"{output}: holds data of other settings ({before['settings']}, not {settings}); give another --output or "
@@ -51,7 +52,7 @@ def make(recipe: ModuleType, output: Path, settings: Mapping[str, Any]) -> None:
     temporary = output / "summary.partial"
     temporary.write_text(json.dumps(report, indent=2) + "\n")
     temporary.replace(output / "summary.json")
-    print(f"{output}: {kept} episodes, {len(refused)} refused, {report['seconds']} s")
+    print(f"{output}: {kept} kept, {len(refused)} refused, {report['seconds']} s")
     for name, reason in refused.items():
         print(f"refused  {name}: {reason}")
 

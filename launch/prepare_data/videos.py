@@ -15,7 +15,7 @@ from neural_computer import media
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.types import Episode, Event
 
-INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of films.")
+INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of films; recipe encode: the data.")
 SIZE = flags.DEFINE_string("size", "48x128", "Recipe videos: HEIGHTxWIDTH of the frames; films are letterboxed to it.")
 FPS = flags.DEFINE_float("fps", 5.0, "Recipe videos: frames per second of the data.", lower_bound=0.01)
 WINDOW = flags.DEFINE_integer("window", 9, "Recipe videos: frames of a training window; shorter films are refused.")

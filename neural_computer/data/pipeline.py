@@ -1,15 +1,24 @@
 """Batches by Grain. All randomness comes from (seed, position in the training order): a resume is an integer, and any
 number of processes sees the same global batches."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from neural_computer.types import Batch, Window
+from neural_computer.data.encoded import Clip
+from neural_computer.types import Batch, Encoded, Window
 
-Tokenizer = Callable[[Sequence[str]], np.ndarray]
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Captions to token ids (n, length)."""
+
+    @property
+    def length(self) -> int: ...
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray: ...
 
 
 class Sample(NamedTuple):
@@ -21,7 +30,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """A window's film and one of its captions, drawn by tier."""
+    """A window's film and one of its captions, drawn by tier; a clip's latents and features in the same way."""
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
@@ -30,14 +39,17 @@ class Draw:
         if not self.captions or min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0:
             raise ValueError(f"captions={dict(self.captions)}: give tiers with shares that are not negative")
 
-    def __call__(self, window: Window, rng: np.random.Generator) -> Sample:
+    def __call__(self, window: Window | Clip, rng: np.random.Generator) -> Sample | Encoded:
         shares = np.asarray(list(self.captions.values()))
         tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
-        return Sample(window.frames, self.tokenizer([caption(window, tier)])[0])
+        told = caption(window, tier)
+        if isinstance(window, Clip):
+            return window.encoded(told, self.tokenizer.length)
+        return Sample(window.frames, self.tokenizer([told])[0])
 
 
-def caption(window: Window, tier: str) -> str:
-    """A window's caption of a tier. Raises ValueError, naming the tiers there are, if it has none."""
+def caption(window: Window | Clip, tier: str) -> Any:
+    """A window's caption of a tier, text or encoded. Raises ValueError, naming the tiers there are, if it has none."""
     if tier not in window.captions:
         raise ValueError(
             f"{window.id}: has no caption of tier {tier!r}, only {', '.join(window.captions) or 'none'}; set "
@@ -56,8 +68,8 @@ def batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-) -> Iterator[Batch]:
-    """This process's share of the batches from number `start` on, for ever.
+) -> Iterator[Batch | Encoded]:
+    """This process's share of the batches from number `start` on, for ever: of films, or of clips from an `EncodedSource`.
 
     `batch_size` is the global one and must divide among the processes; batch k holds positions k * batch_size and on of
     an endless order, shuffled anew each time round.
@@ -73,11 +85,16 @@ def batches(
     return iter(own[start:].to_iter_dataset(options))
 
 
-def _collate(samples: Sequence[tuple[int, Sample]]) -> Batch:
-    positions, films = zip(*samples, strict=True)
+def _collate(samples: Sequence[tuple[int, Any]]) -> Batch | Encoded:
+    positions, parts = zip(*samples, strict=True)
+    # int32, as jax has it: the numbering starts over after two billion films.
+    index = np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1)
+    if isinstance(parts[0], Encoded):
+        _, *fields = zip(*parts, strict=True)
+        stacked: list[Any] = [None if rows[0] is None else np.stack(rows) for rows in fields]
+        return Encoded(index, *stacked)
     return Batch(
-        # int32, as jax has it: the numbering starts over after two billion films.
-        index=np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1),
-        video=np.stack([film.video for film in films]),
-        text=np.stack([film.text for film in films]),
+        index=index,
+        video=np.stack([film.video for film in parts]),
+        text=np.stack([film.text for film in parts]),
     )

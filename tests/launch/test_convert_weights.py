@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,8 +163,9 @@ def foreign(tmp_path):
     return tmp_path / "llama.safetensors"
 
 
-def whole_numbers(tmp_path):
-    save_file({"head.modulation": np.zeros((1, 2, 8), np.int8)}, tmp_path / "dit.safetensors")
+def eight_bits(tmp_path):
+    found = dict(checkpoints.tensors(SMALL))
+    save_file(found | {"proj_out.weight": found["proj_out.weight"].astype(np.int8)}, tmp_path / "dit.safetensors")
     return tmp_path / "dit.safetensors"
 
 
@@ -193,7 +195,7 @@ MISTAKES = [
     (shard_alone, "is this one file of several?"),
     (misshapen, "blocks.1.attn2.to_out.0.weight: has shape (128, 5)"),
     (foreign, "llama.safetensors: 1 keys of no network known here"),
-    (whole_numbers, "head.modulation is I8; this reads F32, F16, BF16"),
+    (eight_bits, "proj_out.weight: is I8; this reads float32, float16, bfloat16"),
     (twice, "low_noise: holds a dit, and so does"),
     (overlapping, "a.safetensors and b.safetensors both hold"),
     (headless, "give it (--heads=N)"),
@@ -290,3 +292,4 @@ def test_a_network_of_published_sizes_takes_bounded_memory(tmp_path, request):
     restore, forward = (float(seconds) / 60 for seconds in printed.split())
     print(f"restored in {restore:.1f} minutes, run in {forward:.1f} with compilation, peak {peak:.2f} GiB")
     assert peak < (16 if full else 3)
+    shutil.rmtree(tmp_path)  # pytest keeps the folders of its last runs

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,3 +70,16 @@ def test_updates_lower_the_loss_on_one_batch():
         history.append(float(metrics["loss"]))
     assert np.mean(history[-5:]) < 0.9 * np.mean(history[:5])
     assert int(state.step) == 40
+
+
+def test_no_noise_is_used_twice():
+    """A network that says nothing, films of nothing: the loss is the noise's own square, new for every index and seed."""
+    small = experiment()
+    network = jax.tree.map(jnp.zeros_like, params(small).network)
+    computer = dataclasses.replace(small.computer, target="v", clean_first=False)
+    encoded = small.trainer.encode(frozen(small), jax.tree.map(jnp.asarray, batch(1)))
+    silent = encoded._replace(latents=jnp.zeros_like(encoded.latents))
+    objective = jax.jit(lambda i, k: small.trainer.objective(computer, network, silent._replace(index=i), k)[0])
+    squares = [float(objective(jnp.asarray([i]), jax.random.key(seed))) for i in range(20) for seed in range(2)]
+    assert len(set(squares)) == 40 and abs(np.mean(squares) - 1) < 0.1
+    assert float(objective(jnp.asarray([3]), jax.random.key(1))) == squares[7]

@@ -215,8 +215,10 @@ def params_from(table: Table, fmt: str, get: Callable[[str], np.ndarray]) -> PyT
     for path, block, piece in pieces(table, fmt, get):
         if block is None:
             flat[path] = piece
-        else:
-            flat.setdefault(path, np.empty((table.depth, *piece.shape), piece.dtype))[block] = piece
+            continue
+        if path not in flat:
+            flat[path] = np.empty((table.depth, *piece.shape), piece.dtype)
+        flat[path][block] = piece
     return nested(flat)
 
 
