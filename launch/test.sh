@@ -1,24 +1,26 @@
 #!/usr/bin/env bash
 # Lints, checks types and runs the tests, making the environment first if it has to.
 #
-#   bash launch/test.sh [--core] [PYTEST ARGUMENTS]
+#   bash launch/test.sh [--core | --all] [PYTEST ARGUMENTS]
 #
 #   --core  leaves out the tests marked slow
+#   --all   installs the extras eval and parity too (PyTorch among them), so that their tests run
 #
 # Tests that need what is not installed (PyTorch, an X server, a GPU) are skipped with the reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-arguments=()
+arguments=() extras=dev
 for argument in "$@"; do
   case $argument in
     --core) arguments+=(-m "not slow") ;;
+    --all) extras=dev,eval,parity ;;
     *) arguments+=("$argument") ;;
   esac
 done
 
 . launch/environment.sh
-environment dev
+environment "$extras"
 
 .venv/bin/ruff check .
 .venv/bin/mypy

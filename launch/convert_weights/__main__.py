@@ -4,7 +4,9 @@
     python -m launch.convert_weights --input=DIR --output=FOLDER --to=diffusers
 
 PATH is a .safetensors or .pth file, the folder of one network, a diffusers pipeline, or a folder of the original release:
-every network found is converted. DIR then holds an Orbax checkpoint a network, preset.json, keys.json and the tokenizer.
+every network found is converted. Or it is a workdir of launch.train, whose averaged DiT is taken, a LoRA folded in. DIR
+then holds an Orbax checkpoint a network, preset.json, keys.json and the tokenizer.
+
 Memory holds one tensor at a time. Broken off, the same command goes on with the networks that are not finished; finished,
 it does nothing. `neural_computer.load_pretrained(DIR)` reads the result.
 """
@@ -15,7 +17,7 @@ import jax
 from absl import flags
 
 from launch import faults, lock
-from launch.convert_weights import back, into, sources
+from launch.convert_weights import back, into, sources, trained
 from neural_computer import pretrained
 
 INPUT = flags.DEFINE_string("input", None, "Published weights; with --to=diffusers, a folder that this program wrote.")
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
         with lock.held(output):
             back.write(source, output, DTYPE.value)
         return
-    found, tokenizer = sources.find(source)
+    found, tokenizer = ([trained.source(source)], None) if trained.is_workdir(source) else sources.find(source)
     plans = into.plan(found, DTYPE.value, HEADS.value)
     with lock.held(output):
         into.write(plans, tokenizer, output)

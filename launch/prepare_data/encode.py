@@ -58,5 +58,5 @@ def make(output: Path) -> tuple[int, dict[str, str]]:
 
     encoder.tell(plan(), output)
     encoder.begin(plan(), output)
-    encoder.write(plan(), encoder.made(plan(), output, ROWS.value), output)
+    encoder.write(plan(), encoder.loaded(plan(), output, ROWS.value), output)
     return sum(plan().info.splits.values()), {}

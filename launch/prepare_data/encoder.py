@@ -171,7 +171,7 @@ class Encoder:
         return jax.tree.map(np.asarray, jitted(self.frozen, sharding.place_batch(batch, self.mesh)))
 
 
-def made(wanted: Plan, output: Path, rows: int | None = None) -> Encoder:
+def loaded(wanted: Plan, output: Path, rows: int | None = None) -> Encoder:
     """The encoder that a plan needs, on this process's devices. Raises CheckpointError, ConfigError without its weights."""
     mesh = sharding.make_mesh(wanted.experiment.mesh, jax.local_devices())
     frozen = sharding.place(workdirs.encoders(wanted.experiment, output, mesh), mesh)

@@ -108,7 +108,7 @@ def test_trained_on_and_given_back(published, converted, films_like_it, tmp_path
     z, text, image = (rng.standard_normal(s, np.float32) for s in ((1, 3, 4, 6, 36), (1, 512, 32), (1, 5, 80)))
     with jax.default_matmul_precision("highest"):
         ours = trained.computer.network.apply(
-            {"params": trained.params.network}, z, jnp.full((1, 1), 500.0), text, image
+            {"params": trained.params.network}, *map(jnp.asarray, (z, np.float32([[500.0]]), text, image))
         )
     answer = theirs(
         torch.tensor(np.moveaxis(z, -1, 1)), torch.tensor([500.0]), torch.tensor(text), torch.tensor(image)
