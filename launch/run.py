@@ -18,7 +18,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from launch import faults
-from neural_computer import media, workdir
+from neural_computer import media, sharding, workdir
 from neural_computer.computer import film, to_pixels
 from neural_computer.data.cli.terminal import Atlas
 from neural_computer.evals.text import GlyphReader
@@ -39,6 +39,7 @@ CHUNKS = flags.DEFINE_integer(
 STEPS = flags.DEFINE_integer("steps", None, "Sampling steps; by default the config's.", lower_bound=1)
 STATE = flags.DEFINE_string("state", None, "A saved state to go on from, with this prompt, instead of booting.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the noise.")
+MESH = flags.DEFINE_string("mesh", "", "Devices that share the parameters, as fsdp:8; by default one has them all.")
 FPS = flags.DEFINE_float("fps", 16.0, "Frames per second of a film from published weights.", lower_bound=0.01)
 
 
@@ -67,12 +68,13 @@ def main(argv: list[str]) -> None:
 
 def given() -> workdir.Trained:
     """The computer that the flags name. Raises ValueError unless they name one."""
+    mesh = sharding.make_mesh(sharding.sizes_of(MESH.value)) if MESH.value else None
     if WORKDIR.value is not None:
-        return workdir.load(WORKDIR.value)
+        return workdir.load(WORKDIR.value, mesh)
     if CONFIG.value is None or INIT.value is None or FRAME.value is None:
         raise ValueError("--workdir: is missing; give a trained workdir, or --config, --init and --frame together")
     CONFIG.value.init = INIT.value
-    return workdir.untrained(CONFIG.value, media.read_image(FRAME.value), FPS.value)
+    return workdir.untrained(CONFIG.value, media.read_image(FRAME.value), FPS.value, mesh)
 
 
 def booted(trained: workdir.Trained, frame: str | None) -> State:

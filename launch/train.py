@@ -108,20 +108,16 @@ def rolled_out(experiment: build.Experiment) -> list[Window]:
 
     Raises ConfigError where it is, but the training data are encoded and the films they were made from are gone.
     """
-    data, every, directory = experiment.data, experiment.schedule.eval_every, experiment.data.directory
+    data, every = experiment.data, experiment.schedule.eval_every
     if not every:
         return []
     if jax.process_count() > 1:
         logging.warning("no evaluation on the way with several processes; launch.evaluate scores the workdir")
         return []
-    if encoded.holds(directory):
-        directory = encoded.load_info(directory).films
-        if not Path(directory).exists():
-            raise build.ConfigError(
-                f"config.schedule.eval_every={every}: a rollout needs films; config.data.directory={data.directory} holds "
-                f"encoded clips, and the films they were made from are not in {directory}; put them there, or set "
-                "config.schedule.eval_every=0"
-            )
+    try:
+        directory = encoded.films(data.directory)
+    except ValueError as error:
+        raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     films = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
     return evaluate.spread(films, experiment.evaluation.films_on_the_way)
 

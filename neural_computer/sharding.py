@@ -10,7 +10,7 @@ from math import prod
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from neural_computer.types import PyTree
 
@@ -72,12 +72,20 @@ def make_mesh(sizes: Mapping[str, int] | None = None, devices: list | None = Non
     return Mesh(np.asarray(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
+def sizes_of(text: str) -> dict[str, int]:
+    """Axis sizes written as "fsdp:8,context:2". Raises ValueError for anything else."""
+    found = re.findall(r"(\w+):(-?\d+)", text)
+    if ",".join(f"{axis}:{size}" for axis, size in found) != text or len(dict(found)) != len(found):
+        raise ValueError(f"mesh={text!r}: is no list of AXIS:SIZE; write data:1,fsdp:8, with axes {', '.join(AXES)}")
+    return {axis: int(size) for axis, size in found}
+
+
 def path_of(keys: tuple) -> str:
     """A pytree path as a/b/c."""
     return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys)
 
 
-def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+def spec(path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh) -> PartitionSpec:
     """Where one parameter lives. Raises ValueError if no rule matches or an axis does not divide its dimension."""
     for pattern, axes in RULES:  # noqa: B007
         if re.search(pattern, path):
@@ -93,7 +101,7 @@ def spec(path: str, shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     return PartitionSpec(*full)
 
 
-def shardings(tree: PyTree, mesh: Mesh) -> PyTree:
+def shardings(tree: PyTree, mesh: Mesh | AbstractMesh) -> PyTree:
     """The NamedSharding of every leaf of `tree` (arrays or shapes), optimizer states included: they end in the same paths."""
     return jax.tree_util.tree_map_with_path(
         lambda keys, leaf: NamedSharding(mesh, spec(path_of(keys), np.shape(leaf), mesh)), tree

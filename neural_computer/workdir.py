@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from neural_computer import pretrained
+from neural_computer import pretrained, sharding
 from neural_computer.build import ConfigError, Experiment, build
 from neural_computer.computer import NeuralComputer
 from neural_computer.models.codec import LinearCodec
@@ -94,8 +94,11 @@ def held(trainer: Trainer, network: PyTree) -> PyTree:
     return {"network": rest} if rest else {}
 
 
-def load(workdir: str | Path) -> Trained:
-    """The computer trained in a workdir, with its averaged parameters. Raises CheckpointError, ConfigError."""
+def load(workdir: str | Path, mesh: Mesh | None = None) -> Trained:
+    """The computer trained in a workdir, with its averaged parameters, on a mesh if one is given.
+
+    Raises CheckpointError, ConfigError.
+    """
     workdir = Path(workdir)
     if not (workdir / "config.json").exists():
         raise CheckpointError(
@@ -104,21 +107,22 @@ def load(workdir: str | Path) -> Trained:
     experiment = build(ConfigDict(read_json(workdir / "config.json")))
     trainer, setup = experiment.trainer, load_setup(workdir)
     abstract = jax.eval_shape(lambda: trainer.init(experiment.seed))
+    at = None if mesh is None else sharding.shardings(abstract, mesh)
     checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.keep)
-    found = checkpoints.restore(abstract)
+    found = checkpoints.restore(abstract, at, only="ema")
     checkpoints.close()
     if found is None:
         raise CheckpointError(f"{workdir}: no checkpoint there yet; give the training command again")
-    step, state, _ = found
-    frozen = encoders(experiment, workdir)
+    step, average, _ = found
+    frozen = encoders(experiment, workdir, mesh)
     if trainer.optimizer.train:
-        frozen |= held(trainer, begin(experiment))
-    return Trained(experiment, trainer.params(state.ema, frozen), step, setup["first_frame"], float(setup["fps"]))
+        frozen |= held(trainer, begin(experiment, mesh))
+    return Trained(experiment, trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"]))
 
 
-def untrained(config: ConfigDict, first_frame: np.ndarray, fps: float) -> Trained:
+def untrained(config: ConfigDict, first_frame: np.ndarray, fps: float, mesh: Mesh | None = None) -> Trained:
     """The computer of a config as config.init holds it, without any training of ours."""
     experiment = build(config)
     if not experiment.init:
         raise ConfigError("config.init: is empty; give a converted folder, or train first")
-    return Trained(experiment, Params(begin(experiment), encoders(experiment, None)), 0, first_frame, fps)
+    return Trained(experiment, Params(begin(experiment, mesh), encoders(experiment, None, mesh)), 0, first_frame, fps)

@@ -38,6 +38,13 @@ def test_impossible_meshes(sizes, message):
         sharding.make_mesh(sizes)
 
 
+def test_sizes_are_read_as_they_are_written():
+    assert sharding.sizes_of("data:1,fsdp:8") == {"data": 1, "fsdp": 8}
+    for wrong in ("fsdp=8", "fsdp:8,", "fsdp:8,fsdp:2", "8"):
+        with pytest.raises(ValueError, match="is no list of AXIS:SIZE"):
+            sharding.sizes_of(wrong)
+
+
 def test_a_batch_must_divide():
     with pytest.raises(ValueError, match="batch_size=6: must be a multiple of data"):
         sharding.place_batch(batch(6), sharding.make_mesh())

@@ -154,6 +154,19 @@ def load_info(directory: str | Path) -> Info:
         ) from error
 
 
+def films(directory: str | Path) -> Path:
+    """Where a folder's films are: there, or where its clips were encoded from. Raises ValueError if those are gone."""
+    if not holds(directory):
+        return Path(directory)
+    place = Path(load_info(directory).films)
+    if not place.exists():
+        raise ValueError(
+            f"{directory} holds encoded clips, a rollout needs films, and those that they were made from are not in {place}; "
+            "put them there"
+        )
+    return place
+
+
 class EncodedSource:
     """The clips of a split: `len()` and `[i]`, as Grain wants. Clip i is window i of the films' `WindowSource`."""
 

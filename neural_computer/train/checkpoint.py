@@ -51,9 +51,12 @@ class Checkpoints:
                 "checkpoints are intact: make room and give the same command again"
             ) from error
 
-    def restore(self, like: PyTree, shardings: PyTree | None = None) -> tuple[int, PyTree, dict] | None:
+    def restore(
+        self, like: PyTree, shardings: PyTree | None = None, only: str | None = None
+    ) -> tuple[int, PyTree, dict] | None:
         """(step, state, note) of the newest checkpoint that restores into `like`'s shapes, or None if there is none.
 
+        `only` names the one field of a state that is read, and returned: what runs needs neither moments nor a second copy.
         A damaged one is named, set aside and the next older one is tried. Raises CheckpointError if none restores or
         one is of another architecture.
         """
@@ -67,7 +70,7 @@ class Checkpoints:
                 continue
             self._compare(step, found, architecture(like))
             try:
-                return step, self._restore(step, like, shardings), note
+                return step, self._restore(step, like, shardings, only), note
             except Exception as error:
                 self._set_aside(step, error)
         if steps:
@@ -81,12 +84,18 @@ class Checkpoints:
         """The JSON note saved with a step."""
         return self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore())).note
 
-    def _restore(self, step: int, like: PyTree, shardings: PyTree | None) -> PyTree:
+    def _restore(self, step: int, like: PyTree, shardings: PyTree | None, only: str | None) -> PyTree:
         def abstract(leaf, at=None):
             return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=at)
 
         target = jax.tree.map(abstract, like) if shardings is None else jax.tree.map(abstract, like, shardings)
-        return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))).state
+        if only is None:
+            return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))).state
+        part = {only: getattr(target, only)}
+        how = ocp.checkpoint_utils.construct_restore_args(part)
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+            asked = ocp.args.PyTreeRestore(item=part, restore_args=how, partial_restore=True)
+            return reader.restore(self.directory / str(step) / "state", args=asked)[only]
 
     def _compare(self, step: int, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
         for path in sorted(set(found) | set(wanted)):

@@ -1,33 +1,89 @@
-"""What an update costs, from shapes alone: operations, and bytes a device.
+"""What an update costs, from shapes alone: bytes on a device, and operations.
 
-Trained, averaged and frozen parameters, moments and the batch are known from their shapes and the rule table. The rest,
-gradients and activations, is read off the traced gradient, by `peak`. So it knows the attention, the rematerialisation and
-what is trained, without a formula for each.
+Parameters, moments and batch are known from their shapes and the rule table. Activations and operations are read off the
+traced gradient, so that attention, rematerialisation, encoders and what is trained count as they are computed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
+from flax.traverse_util import flatten_dict
+from jax.extend.core import Jaxpr, JaxprEqn, Literal
 from jax.sharding import AbstractMesh, Mesh
 
 from neural_computer import sharding
+from neural_computer.models import weights
+from neural_computer.models.codec import LinearCodec
 from neural_computer.train.update import Trainer
-from neural_computer.types import Batch, PyTree
+from neural_computer.types import Batch, Encoded, PyTree
 
 Size = Callable[[Any], int]
-"""Bytes of an array on one device, from its shape and dtype."""
+"""Bytes on one device of an array with a shape and a dtype."""
 
-VIEWS = {"reshape", "squeeze", "expand_dims", "transpose", "copy", "name", "stop_gradient", "sharding_constraint"}
-"""Another name for the same memory."""
-KERNELS = {"dot_general", "conv_general_dilated", "gather", "scatter", "scatter-add", "dynamic_update_slice", "sort"}
-"""Read from memory and write to it."""
-REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "argmax", "cumsum", "random_bits"}
-"""Write to memory; what they read may be made on the way. All other operations are fused into whatever reads them."""
+
+class Cost(NamedTuple):
+    """Of one update."""
+
+    memory: Mapping[str, int]
+    """Bytes on a device at the fullest moment, by what holds them"""
+    encoders: float
+    """Operations of the frozen encoders, on all devices together"""
+    network: float
+    """Operations of the network, forward and backward"""
+
+
+def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | AbstractMesh) -> Cost:
+    """The cost of an update on a mesh, which need not exist; `frozen` and the global `batch` may be shapes.
+
+    Operations are those of matmuls and convolutions as JAX will run them: recomputation counts, and a held parameter's
+    gradient, which nobody asks for, does not. Raises ValueError for a mesh that does not divide parameters or batch.
+    """
+    ways = mesh.shape["data"] * mesh.shape["fsdp"]
+    if len(batch.index) % ways:
+        raise ValueError(f"batch_size={len(batch.index)}: must be a multiple of data * fsdp = {ways}")
+    part = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // ways, *x.shape[1:]), x.dtype), batch)
+    state = jax.eval_shape(lambda: trainer.init(0))
+    program = jax.make_jaxpr(lambda *x: trainer.gradients(*x, 0)[0])(state.network, frozen, part).jaxpr
+    encoding = operations(jax.make_jaxpr(trainer.encode)(frozen, part).jaxpr)
+    gradients = bytes_per_device(state.network, mesh)
+    encoders = {name: tree for name, tree in frozen.items() if name != "network"}
+    memory = {
+        "trained parameters": gradients,
+        "moving average": bytes_per_device(state.ema, mesh),
+        "moments": bytes_per_device(state.optimizer, mesh),
+        "held parameters": bytes_per_device({"network": frozen.get("network", {})}, mesh),
+        "frozen encoders": bytes_per_device(encoders, mesh),
+        "batch": sum(prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(part)),
+        "gradients": gradients,
+        "activations": peak(program, on_device(trainer, mesh)) - gradients,
+    }
+    return Cost(memory, ways * encoding, ways * (operations(program) - encoding))
+
+
+def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any], encoders: bool = True) -> PyTree:
+    """The shapes of all that an update reads and leaves alone: frozen encoders, unless the batches are encoded, and what
+    of the network is held. `dtypes` gives those of dit, vae, umt5 and clip; float32 where it does not.
+    """
+    computer, key, frozen = trainer.computer, jax.random.key(0), {}
+
+    def kept(name: str, tree: PyTree) -> PyTree:
+        dtype = jnp.dtype(dtypes.get(name, "float32"))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), tree)
+
+    if encoders:
+        codec = computer.codec
+        made = jax.eval_shape(codec.init) if isinstance(codec, LinearCodec) else jax.eval_shape(codec.init, key)
+        frozen["codec"] = kept("vae", made)
+        for name, module in (("umt5", computer.words), ("clip", computer.vision)):
+            if module is not None:
+                frozen[name] = kept(name, jax.eval_shape(lambda m=module, n=name: weights.NETWORKS[n].init(m, key)))
+    held = trainer.optimizer.split(jax.eval_shape(lambda: trainer.network(0)))[1]
+    return frozen | ({"network": kept("dit", held)} if held else {})
 
 
 def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
@@ -40,158 +96,184 @@ def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
     return sum(jax.tree.leaves(jax.tree.map(size, tree, at)))
 
 
-def gradient(trainer: Trainer, state: PyTree, frozen: PyTree, batch: Batch, ways: int) -> core.Jaxpr:
-    """The traced gradient of one of the `ways` equal parts of a batch, encoders included."""
-    part = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // ways, *x.shape[1:]), x.dtype), batch)
-    return jax.make_jaxpr(lambda *x: trainer.gradients(*x, 0)[0])(state.network, frozen, part).jaxpr
+def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> Size:
+    """How much of an array of a traced gradient, whose batch is a device's own, is on a device.
+
+    Parameters and their gradients are split by the rule table; inside the scan over depth a block's are gathered, and
+    `tensor` alone splits them. `context` splits whatever has an axis of tokens, `tensor` what has one of heads or of the
+    FFN's hidden width; the rest counts whole.
+    """
+    computer, shape = trainer.computer, trainer.computer.network.dit.shape
+    f, i, j, _ = computer.latent_shape
+    patches = i * j // prod(shape.patch)
+    tokens, ways = {patches, f * patches}, dict(mesh.shape)
+    parts: dict[tuple[int, ...], int] = {}
+    for path, leaf in flatten_dict(jax.eval_shape(lambda: trainer.network(0)), sep="/").items():
+        axes = [axis for axis in sharding.spec(path, leaf.shape, mesh) if axis]
+        parts[leaf.shape] = prod(ways[axis] for axis in axes)
+        if "/blocks/" in path:
+            parts[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
+
+    def size(array: Any) -> int:
+        sizes = getattr(array, "shape", None)
+        if sizes is None:  # a token orders effects and holds nothing
+            return 0
+        share = parts.get(sizes)
+        if share is None:
+            share = ways["context"] if tokens & set(sizes[1:]) else 1
+            share *= ways["tensor"] if shape.heads in sizes[-3:-1] or shape.ffn in sizes[-1:] else 1
+        return prod(sizes) * array.dtype.itemsize // share
+
+    return size
 
 
-# Operations
+# Reading a traced program
 
 
-def operations(jaxpr: core.Jaxpr) -> float:
-    """Operations (two a multiply-add) of a traced program's matmuls and convolutions, a loop's times its length."""
+def operations(program: Jaxpr) -> float:
+    """Operations (two a multiply-add) of a program's matmuls and convolutions; those in a loop, once a round."""
     total = 0.0
-    for eqn in jaxpr.eqns:
-        out = prod(eqn.outvars[0].aval.shape) if eqn.outvars else 0
+    for eqn in program.eqns:
         if eqn.primitive.name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
-            total += 2.0 * out * prod(eqn.invars[0].aval.shape[i] for i in contracted)
+            total += 2.0 * prod(eqn.outvars[0].aval.shape) * prod(eqn.invars[0].aval.shape[i] for i in contracted)
         elif eqn.primitive.name == "conv_general_dilated":
-            kernel, of = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec[0]
-            total += 2.0 * out * prod(kernel) / kernel[of]
+            kernel, outputs = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec[0]
+            total += 2.0 * prod(eqn.outvars[0].aval.shape) * prod(kernel) / kernel[outputs]
         else:
-            total += eqn.params.get("length", 1) * sum(operations(inner) for inner in _within(eqn))
+            total += eqn.params.get("length", 1) * sum(operations(part) for part in _within(eqn))
     return total
 
 
-def _within(eqn: core.JaxprEqn) -> list[core.Jaxpr]:
-    """The programs that an operation calls."""
-    called = [eqn.params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "body_jaxpr") if name in eqn.params]
-    return [getattr(inner, "jaxpr", inner) for inner in (*called, *eqn.params.get("branches", ()))]
+def peak(program: Jaxpr, size: Size) -> int:
+    """Bytes beside its arguments that a program needs at its fullest moment, its results included.
+
+    It is run in its own order, as XLA would: an array is in memory from the operation that makes it to the last that
+    reads it. Kernels read from memory and write to it, reductions only write; elementwise operations are fused into what
+    reads them, so their sources live on instead. Not counted are XLA's own copies, in another layout or for a collective.
+    """
+    run = _Run(size)
+    for result in run.through(program, [run.elsewhere()] * len(program.invars)):
+        run.store(result)
+    return run.peak()
 
 
-# Memory
+VIEWS = {"reshape", "squeeze", "expand_dims", "transpose", "copy", "name", "stop_gradient", "sharding_constraint"}
+"""Operations that give the same memory another name."""
+KERNELS = {"dot_general", "conv_general_dilated", "gather", "scatter", "scatter-add", "dynamic_update_slice", "sort"}
+REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "argmax", "cumsum", "random_bits"}
+
+
+def _within(eqn: JaxprEqn) -> list[Jaxpr]:
+    """The programs that an operation runs."""
+    inner = [eqn.params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr", "body_jaxpr") if name in eqn.params]
+    return [getattr(part, "jaxpr", part) for part in (*inner, *eqn.params.get("branches", ()))]
 
 
 @dataclass(eq=False)
-class Value:
-    """An array of a traced program: in memory from `born` to `last`, or, while `born` is None, fused."""
+class _Value:
+    """An array of a program: in memory from time `born` to `last`, or fused (`born` is None) and made of `sources`."""
 
     bytes: int
-    sources: "frozenset[Value]" = frozenset()
-    """The arrays in memory that a fused one is made of."""
+    sources: frozenset["_Value"] = frozenset()
     born: int | None = None
-    last: int = -1
+    last: int = 0
+
+    @property
+    def held(self) -> frozenset["_Value"]:
+        """What must be in memory to have this value."""
+        return self.sources if self.born is None else frozenset((self,))
 
 
 @dataclass
-class Life:
-    """A straight program as it runs: what is in memory when."""
+class _Run:
+    """A program as it runs: the time, in operations, and what is in memory when."""
 
     size: Size
-    time: int = 0
-    values: list[Value] = field(default_factory=list)
-    """All that are ever in memory."""
-    inside: dict[int, int] = field(default_factory=dict)
-    """Bytes that a loop's body needs, by the time at which the loop runs."""
+    now: int = 0
+    stored: list[_Value] = field(default_factory=list)
+    rounds: dict[int, int] = field(default_factory=dict)
+    """Bytes within a loop's body, by the time of the loop"""
 
     def peak(self) -> int:
-        """Bytes at the fullest moment."""
-        change = np.zeros(self.time + 2, np.int64)
-        for value in self.values:
+        change = np.zeros(self.now + 2, np.int64)
+        for value in self.stored:
             change[value.born] += value.bytes
-            change[max(value.born, value.last) + 1] -= value.bytes
-        held = change.cumsum()
-        for time, more in self.inside.items():
-            held[time] += more
-        return int(held.max())
+            change[value.last + 1] -= value.bytes
+        inside = [self.rounds.get(time, 0) for time in range(self.now + 2)]
+        return int((change.cumsum() + inside).max())
 
-    def read(self, value: Value) -> None:
-        """Some operation reads `value` now, or makes it on the way."""
-        for source in (value,) if value.born is not None else value.sources:
-            source.last = max(source.last, self.time)
+    @staticmethod
+    def elsewhere() -> _Value:
+        """An array that is in memory and counted elsewhere."""
+        return _Value(0, born=0)
 
-    def store(self, value: Value) -> None:
-        """`value` is in memory from now on."""
+    def read(self, value: _Value) -> None:
+        """What `value` is made of is needed now."""
+        for source in value.held:
+            source.last = self.now
+
+    def store(self, value: _Value) -> None:
+        """`value` itself is needed in memory now."""
         self.read(value)
         if value.born is None:
-            value.born = self.time
-            self.values.append(value)
-        value.last = max(value.last, self.time)
+            value.born = self.now
+            self.stored.append(value)
+        value.last = self.now
 
-    def run(self, jaxpr: core.Jaxpr, arguments: Iterable[Value]) -> list[Value]:
-        """Goes through a program's operations in order; returns its results."""
-        known: dict[core.Var, Value] = dict(zip(jaxpr.invars, arguments, strict=True))
-        known |= {var: self.outside() for var in jaxpr.constvars}
+    def through(self, program: Jaxpr, arguments: Iterable[_Value]) -> list[_Value]:
+        """Runs the operations of a program; its results."""
+        known = dict(zip(program.invars, arguments, strict=True))
+        known |= {constant: self.elsewhere() for constant in program.constvars}
 
-        def value(atom) -> Value:
-            return Value(0) if isinstance(atom, core.Literal) else known[atom]
+        def value(atom) -> _Value:
+            return _Value(0) if isinstance(atom, Literal) else known[atom]
 
-        for eqn in jaxpr.eqns:
-            self.time += 1
-            made = self.step(eqn, [value(atom) for atom in eqn.invars])
-            known |= zip(eqn.outvars, made, strict=True)
-        return [value(atom) for atom in jaxpr.outvars]
+        for eqn in program.eqns:
+            known |= zip(eqn.outvars, self.step(eqn, [value(atom) for atom in eqn.invars]), strict=True)
+        return [value(atom) for atom in program.outvars]
 
-    def step(self, eqn: core.JaxprEqn, operands: list[Value]) -> list[Value]:
-        """One operation's results."""
-        name = eqn.primitive.name
+    def step(self, eqn: JaxprEqn, operands: list[_Value]) -> list[_Value]:
+        """Runs one operation; its results."""
+        name, inner = eqn.primitive.name, _within(eqn)
+        self.now += 1
         if name in VIEWS:
             return operands
         if name == "scan":
-            return self.scan(eqn, operands)
-        called = _within(eqn)
-        if len(called) == 1 and len(called[0].invars) == len(operands):
-            return self.run(called[0], operands)
-        results = [Value(self.size(var.aval)) for var in eqn.outvars]
-        if called:
-            raise NotImplementedError(f"{name}: is an operation that train.cost cannot look into; teach Life.step")
+            return self.loop(eqn, inner[0], operands)
+        if inner:
+            if len(inner) > 1 or len(inner[0].invars) != len(operands):
+                raise NotImplementedError(f"{name}: train.cost cannot tell what this operation holds; teach _Run.step")
+            return self.through(inner[0], operands)
+        sources = frozenset().union(*(operand.held for operand in operands))
+        results = [_Value(self.size(out.aval), sources) for out in eqn.outvars]
         if name in KERNELS:
             for operand in operands:
                 self.store(operand)
         if name in KERNELS | REDUCTIONS:
-            for operand in operands:
-                self.read(operand)
             for result in results:
                 self.store(result)
-            return results
-        sources = frozenset(s for x in operands for s in ((x,) if x.born is not None else x.sources))
-        for result in results:
-            result.sources = sources
         return results
 
-    def scan(self, eqn: core.JaxprEqn, operands: list[Value]) -> list[Value]:
-        """A loop: its stacked results are there from the start, its body's arrays in one round at a time.
+    def loop(self, eqn: JaxprEqn, body: Jaxpr, operands: list[_Value]) -> list[_Value]:
+        """Runs a scan, its body once: stacked results are there from the start, what is carried replaces what came in.
 
-        What is carried takes the place of what was carried in. A round's slices are copied only if a kernel reads them.
+        A round's slices are copied where a kernel reads them; what it adds to a stack is written there at once.
         """
-        body, fixed = _within(eqn)[0], eqn.params["num_consts"]
-        first = fixed + eqn.params["num_carry"]
-        for operand in operands[fixed:first]:
+        carried = eqn.params["num_carry"]
+        first = eqn.params["num_consts"]
+        sliced = first + carried
+        for operand in operands[first:sliced]:
             self.read(operand)
-        self.time += 1
-        for operand in operands[:fixed] + operands[first:]:
+        self.now += 1
+        for operand in operands[:first] + operands[sliced:]:
             self.store(operand)
-        inner = Life(self.size)
-        slices = [Value(self.size(var.aval)) for var in body.invars[first:]]
-        ends = inner.run(body, [*(self.outside() for _ in range(first)), *slices])
-        for i, result in enumerate(ends):
-            inner.store(result) if i < first - fixed else inner.read(result)
-        self.inside[self.time] = inner.peak()
-        results = [Value(self.size(var.aval)) for var in eqn.outvars]
+        results = [_Value(self.size(out.aval)) for out in eqn.outvars]
         for result in results:
             self.store(result)
+        one = _Run(self.size)
+        slices = [_Value(self.size(part.aval)) for part in body.invars[sliced:]]
+        for i, end in enumerate(one.through(body, [self.elsewhere()] * sliced + slices)):
+            one.store(end) if i < carried else one.read(end)
+        self.rounds[self.now] = one.peak()
         return results
-
-    @staticmethod
-    def outside() -> Value:
-        """An array that is in memory already and counted elsewhere."""
-        return Value(0, born=0)
-
-
-def peak(jaxpr: core.Jaxpr, size: Size) -> int:
-    life = Life(size)
-    for result in life.run(jaxpr, [life.outside() for _ in jaxpr.invars]):
-        life.store(result)
-    return life.peak()

@@ -22,6 +22,7 @@ from neural_computer import sharding
 from neural_computer.computer import NeuralComputer
 from neural_computer.models import flops
 from neural_computer.train.checkpoint import Checkpoints
+from neural_computer.train.cost import bytes_per_device
 from neural_computer.train.update import Trainer
 from neural_computer.types import Batch, Encoded, Metrics, PyTree, TrainState
 
@@ -174,16 +175,6 @@ def memory(compiled) -> dict[str, float]:
     analysis = compiled.memory_analysis()
     kinds = ("argument", "output", "temp")
     return {kind: round(getattr(analysis, f"{kind}_size_in_bytes") / 2**20, 1) for kind in kinds}
-
-
-def bytes_per_device(tree: PyTree, mesh: Mesh) -> int:
-    """Bytes of a sharded tree on one device."""
-    at = sharding.shardings(tree, mesh)
-
-    def size(leaf, place):
-        return int(np.prod(place.shard_shape(np.shape(leaf)), dtype=np.int64)) * leaf.dtype.itemsize
-
-    return sum(jax.tree.leaves(jax.tree.map(size, tree, at)))
 
 
 class MetricsLog:

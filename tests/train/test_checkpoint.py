@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, save_arrays
+from neural_computer.types import TrainState
 from tests.conftest import ROOT
 
 
@@ -35,6 +36,15 @@ def test_the_newest_is_restored_and_the_oldest_retired(tmp_path):
     step, state, note = checkpoints.restore(tree(0))
     assert step == 3 and note["seconds"] == 3
     np.testing.assert_array_equal(state["a"], tree(3)["a"])
+
+
+def test_one_part_alone_is_read(tmp_path):
+    state = TrainState(jnp.asarray(7, jnp.int32), tree(1), tree(2), (tree(3),))
+    with_all = Checkpoints(tmp_path)
+    with_all.save(7, state, {})
+    step, average, _ = with_all.restore(state, only="ema")
+    assert step == 7 and set(average) == {"a", "step"}
+    np.testing.assert_array_equal(average["a"], tree(2)["a"])
 
 
 def test_nothing_there_is_none(tmp_path):
