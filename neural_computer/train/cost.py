@@ -44,8 +44,8 @@ def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | 
     gradient, which nobody asks for, does not. Raises ValueError for a mesh that does not divide parameters or batch.
     """
     ways = mesh.shape["data"] * mesh.shape["fsdp"]
-    if len(batch.index) % ways:
-        raise ValueError(f"batch_size={len(batch.index)}: must be a multiple of data * fsdp = {ways}")
+    if batch.index.shape[0] % ways:
+        raise ValueError(f"batch_size={batch.index.shape[0]}: must be a multiple of data * fsdp = {ways}")
     part = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // ways, *x.shape[1:]), x.dtype), batch)
     state = jax.eval_shape(lambda: trainer.init(0))
     program = jax.make_jaxpr(lambda *x: trainer.gradients(*x, 0)[0])(state.network, frozen, part).jaxpr

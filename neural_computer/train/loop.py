@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
