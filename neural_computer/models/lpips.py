@@ -71,7 +71,7 @@ class LPIPS:
 
 def _direction(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     """x over its length; the square is bounded, not the root, whose gradient at zero is no number."""
-    return x * lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), -1, keepdims=True), 1e-20))
+    return x * 1 / (jnp.sqrt(jnp.sum(jnp.square(x), -1, keepdims=True)) + 1e-10)
 
 
 def _package() -> Any:
