@@ -16,6 +16,7 @@ from absl import flags
 from launch import faults
 from neural_computer import build, media, page
 from neural_computer import workdir as workdirs
+from neural_computer.data import encoded
 from neural_computer.data.windows import WindowSource
 from neural_computer.evals import evaluate
 from neural_computer.train.loop import read_metrics
@@ -72,7 +73,7 @@ def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evalu
     """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
-    source = WindowSource(data.directory, split, data.frames, data.stride)
+    source = WindowSource(encoded.films(data.directory), split, data.frames, data.stride)
     build.check_films(experiment, source[0])
     windows = evaluate.spread(source, wanted.films)
     rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away())

@@ -2,14 +2,16 @@
 
 config.data.directory holds films, or clips that recipe encode of launch.prepare_data made of films: these train the same
 and need no VAE, UMT5 or CLIP in memory. --init starts from published weights that launch.convert_weights has converted
-(or --config.init).
+(or --config.init). A config with a section `vae`, as configs/vae.py, trains that codec on films in the same way.
 Resumes from the newest checkpoint in the workdir. Ctrl-C saves first; so does SIGTERM. On several hosts, give every
 process --coordinator, --processes and --process (on TPU pods and SLURM, --distributed alone).
 """
 
 import contextlib
+from collections.abc import ItemsView
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,8 +23,9 @@ from neural_computer import build, sharding
 from neural_computer import workdir as workdirs
 from neural_computer.data import encoded, pipeline, windows
 from neural_computer.evals import evaluate
+from neural_computer.models.codec import LinearCodec
 from neural_computer.train import loop
-from neural_computer.types import PyTree, Window
+from neural_computer.types import PyTree, TrainState, Window
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
@@ -49,7 +52,11 @@ def train(experiment: build.Experiment, workdir: Path):
     setup(experiment, workdir, source)
     # Encoded clips need no encoders; a rollout does.
     encoders = held_out or isinstance(source, windows.WindowSource)
-    frozen, begin = workdirs.encoders(experiment, workdir, mesh) if encoders else {}, None
+    if experiment.trains_codec:
+        frozen = workdirs.judge(experiment)
+    else:
+        frozen = workdirs.encoders(experiment, workdir, mesh) if encoders else {}
+    begin = None
     if experiment.init or experiment.trainer.optimizer.train:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
         begin = cache(partial(workdirs.begin, experiment, mesh))
@@ -68,17 +75,7 @@ def train(experiment: build.Experiment, workdir: Path):
             process_count=jax.process_count(),
         )
 
-    evaluators = {}
-    if held_out:
-        evaluators["held_out"] = evaluate.HeldOut(
-            evaluate.Rollout(
-                experiment.computer, experiment.tokenizer, experiment.evaluation.batch_size, experiment.away()
-            ),
-            lambda state: experiment.trainer.params(state.ema, frozen),
-            held_out,
-            next(iter(data.captions)),
-        )
-    return loop.fit(
+    state = loop.fit(
         experiment.trainer,
         frozen,
         batches,
@@ -87,18 +84,42 @@ def train(experiment: build.Experiment, workdir: Path):
         mesh=mesh,
         seed=experiment.seed,
         begin=begin,
-        evaluators=evaluators,
+        evaluators=evaluators(experiment, frozen, source, held_out) if held_out else {},
     )
+    if experiment.trains_codec and jax.process_index() == 0:
+        network = experiment.trainer.params(state.ema, frozen).network
+        workdirs.save_latents(experiment, workdir, int(state.step), jax.device_get(network), source)
+    return state
+
+
+def evaluators(
+    experiment: build.Experiment, frozen: PyTree, source: Any, held_out: list[Window]
+) -> dict[str, loop.Evaluator]:
+    """What judges held-out films on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
+    trainer, size = experiment.trainer, experiment.evaluation.batch_size
+    if not experiment.trains_codec:
+        rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, size, experiment.away())
+        tier = next(iter(experiment.data.captions))
+        return {"held_out": evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier)}
+    coder, linear = trainer.computer, LinearCodec(experiment.codec.channels)
+    coded = evaluate.Coded(coder.codec, size)
+    beside = evaluate.Coded(linear, size).scores(linear.fit(build.fitting(experiment, source)), held_out)
+
+    def scores(state: TrainState) -> ItemsView[str, float]:
+        network = trainer.params(state.ema, frozen).network
+        return coded.scores(coder.params(network), held_out).items()
+
+    return {"held_out": scores, "linear": lambda state: beside.items()}
 
 
 def training(experiment: build.Experiment) -> windows.WindowSource | encoded.EncodedSource:
     """The training split, films or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
-    if encoded.holds(data.directory):
+    if encoded.holds(data.directory) and not experiment.trains_codec:
         clips = encoded.EncodedSource(data.directory, "train")
         build.check_encoded(experiment, clips.info)
         return clips
-    films = windows.WindowSource(data.directory, "train", data.frames, data.stride)
+    films = windows.WindowSource(encoded.films(data.directory), "train", data.frames, data.stride)
     build.check_films(experiment, films[0])
     return films
 

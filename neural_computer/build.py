@@ -7,21 +7,21 @@ with its path, its value, the rule and the way out, before anything is compiled.
 import dataclasses
 import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
 from neural_computer import pretrained, sharding
 from neural_computer.computer import Network, NeuralComputer
 from neural_computer.data.encoded import Info
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
-from neural_computer.models import weights
+from neural_computer.models import vae, weights
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT, Shape
 from neural_computer.models.injection import MODES
@@ -29,6 +29,7 @@ from neural_computer.models.text import ByteText
 from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
+from neural_computer.train.reconstruction import Autoencoder, Reconstruction
 from neural_computer.train.update import Trainer
 from neural_computer.types import PyTree, Window
 
@@ -83,7 +84,8 @@ class Image:
 @dataclass(frozen=True)
 class Codec:
     """`kind` "linear": fitted to `fit_films` films of the training split. "wan": the causal VAE, its sizes those of `init`'s
-    or the published ones; `chunk` and `tile` bound its memory (see `models.vae.WanVAE`)."""
+    or the published ones; `chunk` and `tile` bound its memory (see `models.vae.WanVAE`). Where the VAE is itself trained,
+    the mean and variance of its latents are measured on `fit_films` films."""
 
     kind: str
     channels: int
@@ -98,6 +100,17 @@ class Codec:
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name}={value!r}: unknown; one of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Coder:
+    """The sizes of a VAE that is itself trained (see `models.vae.Shape`); its channels are the codec's."""
+
+    width: int
+    multipliers: tuple[int, ...]
+    blocks: int
+    temporal: tuple[bool, ...]
+    dtype: str
 
 
 @dataclass(frozen=True)
@@ -175,7 +188,17 @@ class Experiment:
 
     @property
     def computer(self) -> NeuralComputer:
+        """Raises ConfigError where it is a codec that is trained."""
+        if self.trains_codec:
+            raise ConfigError(
+                "config.vae: makes a codec, not a computer; convert the trained one (python -m launch.convert_weights) "
+                "and train a computer with config.codec.kind='wan' and it as config.init"
+            )
         return self.trainer.computer
+
+    @property
+    def trains_codec(self) -> bool:
+        return isinstance(self.trainer.computer, Autoencoder)
 
     def away(self, negative: str | None = None) -> Int[np.ndarray, "1 l"] | None:
         """Token ids of what guidance leads away from, by default config.text.negative; None where there is no guidance.
@@ -202,12 +225,19 @@ SECTIONS = {
     "schedule": Schedule,
     "evaluation": Evaluation,
 }
+CODEC_SECTIONS = {
+    **{name: SECTIONS[name] for name in ("data", "codec", "optimizer", "average", "schedule", "evaluation")},
+    "vae": Coder,
+    "reconstruction": Reconstruction,
+}
+"""Of a config that has a section `vae`: it trains a codec."""
 
 
 def build(config: ConfigDict) -> Experiment:
     """The experiment of a config. Raises ConfigError, and CheckpointError for an `init` that is no converted folder."""
-    _known(config, [*SECTIONS, "seed", "init", "mesh"], "config")
-    part = {name: read(cls, config[name], f"config.{name}") for name, cls in SECTIONS.items()}
+    sections, make = (CODEC_SECTIONS, _codec_trainer) if "vae" in config else (SECTIONS, _trainer)
+    _known(config, [*sections, "seed", "init", "mesh"], "config")
+    part = {name: read(cls, config[name], f"config.{name}") for name, cls in sections.items()}
     mesh, init = dict(config.mesh), _typed(config.init, str, "config.init")
     _known(mesh, sharding.AXES, "config.mesh")
     return Experiment(
@@ -216,11 +246,11 @@ def build(config: ConfigDict) -> Experiment:
         init=init,
         data=part["data"],
         codec=part["codec"],
-        negative=part["text"].negative,
-        trainer=_trainer(part, pretrained.networks(init) if init else {}),
+        negative=part["text"].negative if "text" in part else "",
+        trainer=make(part, pretrained.networks(init) if init else {}),
         schedule=part["schedule"],
         evaluation=part["evaluation"],
-        tokenizer=_tokenizer(part["text"], init),
+        tokenizer=_tokenizer(part["text"], init) if "text" in part else ByteTokenizer(0),
         mesh=mesh,
     )
 
@@ -235,11 +265,11 @@ def _tokenizer(text: Text, init: str) -> ByteTokenizer | UMT5Tokenizer:
 def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
     data, size = part["data"], part["network"]
     with _at("config.network"):
-        if size.dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"dtype={size.dtype!r}: must be float32 or bfloat16")
-    dtype = jnp.dtype(size.dtype)
+        dtype = _dtype(size.dtype)
     encoders = _encoders(part, preset, dtype)
     with _at("config.data"):
+        if not data.captions:
+            raise ValueError("captions={}: a computer is asked by captions; give at least one tier")
         grid = latent_size(data.frames, data.height, data.width)
     dit = _dit(part, encoders["vision"].width if encoders["vision"] else 0, dtype)
     with _at("config.network"):
@@ -258,11 +288,45 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
             **encoders,
             **vars(part["sampling"]),
         )
+    return _updating(computer, part["objective"], part)
+
+
+def _updating(computer: NeuralComputer | Autoencoder, objective: Any, part: Mapping[str, Any]) -> Trainer:
+    """The trainer of a computer, or of a codec."""
+    data = part["data"]
     with _at("config.average"):
-        trainer = Trainer(computer, part["objective"], part["optimizer"], **vars(part["average"]))
+        trainer = Trainer(computer, objective, part["optimizer"], **vars(part["average"]))
         if data.batch_size % trainer.accumulate:
             raise ValueError(f"accumulate={trainer.accumulate}: must divide config.data.batch_size={data.batch_size}")
     return trainer
+
+
+def _codec_trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
+    data, codec, sizes = part["data"], part["codec"], part["vae"]
+    with _at("config.vae"):
+        dtype = _dtype(sizes.dtype)
+        shape = vae.Shape(channels=codec.channels, **{name: x for name, x in vars(sizes).items() if name != "dtype"})
+        if "vae" in preset and (found := weights.module("vae", preset["vae"]["config"]).shape) != shape:
+            raise ValueError(
+                f"width={sizes.width}, ...: config.init holds a VAE of other sizes, {found}; set these to its"
+            )
+    with _at("config.codec"):
+        if codec.kind != "wan" or codec.tile:
+            raise ValueError(f"kind={codec.kind!r}, tile={codec.tile}: a VAE is trained as 'wan', without tiles")
+        made = vae.WanVAE(shape, dtype, codec.chunk)
+    with _at("config.data"):
+        latent_size(data.frames, data.height, data.width)
+        if data.captions:
+            raise ValueError(f"captions={dict(data.captions)}: a VAE reads none; leave it empty")
+    with _at("config.reconstruction"):
+        coder = Autoencoder(made, part["reconstruction"].judge)
+    return _updating(coder, part["reconstruction"], part)
+
+
+def _dtype(name: str) -> Any:
+    if name not in ("float32", "bfloat16"):
+        raise ValueError(f"dtype={name!r}: must be float32 or bfloat16")
+    return jnp.dtype(name)
 
 
 def _encoders(part: Mapping[str, Any], preset: Mapping[str, Any], dtype: Any) -> dict[str, Any]:
@@ -392,6 +456,11 @@ def encoding(experiment: Experiment) -> dict[str, Any]:
 
 def check_encoded(experiment: Experiment, info: Info) -> None:
     """Raises ConfigError where the clips on disk were encoded for another config."""
+    if "vae" in experiment.config:
+        raise ConfigError(
+            f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on films; give those "
+            f"they were made from, {info.films}"
+        )
     for path, wanted in encoding(experiment).items():
         if info.config.get(path) != wanted:
             raise ConfigError(
@@ -403,8 +472,11 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
 
 def fitted(experiment: Experiment, films: Any) -> PyTree:
     """The linear codec, fitted to config.codec.fit_films of a source of films; nothing for a codec with weights of its own."""
-    codec = experiment.computer.codec
-    if not isinstance(codec, LinearCodec):
-        return {}
-    places = np.linspace(0, len(films) - 1, min(experiment.codec.fit_films, len(films))).astype(int)
-    return codec.fit(films[int(place)].frames for place in places)
+    codec = experiment.trainer.computer.codec
+    return codec.fit(fitting(experiment, films)) if isinstance(codec, LinearCodec) else {}
+
+
+def fitting(experiment: Experiment, films: Any) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
+    """config.codec.fit_films of a source of films, evenly spread."""
+    for place in np.linspace(0, len(films) - 1, min(experiment.codec.fit_films, len(films))).astype(int):
+        yield films[int(place)].frames

@@ -52,7 +52,7 @@ def load_pretrained(
     preset = found[network]
     module = weights.module(network, preset["config"], dtype or jnp.float32)
     params = _restore(Path(directory) / network, network, preset, mesh)
-    fixed = weights.NETWORKS[network].fixed(module)
+    fixed = weights.fixed(network, preset)
     return module, params | jax.tree.map(lambda x: jax.device_put(x, _place(mesh)), fixed)
 
 

@@ -57,6 +57,7 @@ def _dit(c: Config) -> dict[str, Any]:
 
 def _vae(c: Config) -> dict[str, Any]:
     published = c["channels"] == len(vae.LATENT_MEAN)
+    mean, std = (vae.LATENT_MEAN, vae.LATENT_STD) if published else ([0.0] * c["channels"], [1.0] * c["channels"])
     return {
         "_class_name": "AutoencoderKLWan",
         "base_dim": c["width"],
@@ -66,8 +67,8 @@ def _vae(c: Config) -> dict[str, Any]:
         "attn_scales": [],
         "temperal_downsample": c["temporal"],
         "dropout": 0.0,
-        "latents_mean": vae.LATENT_MEAN if published else [0.0] * c["channels"],
-        "latents_std": vae.LATENT_STD if published else [1.0] * c["channels"],
+        "latents_mean": c.get("mean", mean),
+        "latents_std": c.get("std", std),
     }
 
 
@@ -130,7 +131,7 @@ def write(converted: Path, output: Path, dtype: str | None) -> None:
         extra = _unused(shapes, table.depth) if name == "clip" else {}
         sizes = {key: prod(s) for key, s in shapes.items()} | {key: x.size for key, x in extra.items()}
         _write_tensors(half / target.stem, chain(tensors, extra.items()), sizes, np.dtype(preset["dtype"]))
-        write_json(half / "config.json", target.config(preset["config"]))
+        write_json(half / "config.json", target.config({**preset["config"], **preset.get("fixed", {})}))
         write_json(half / NOTE, {"preset": preset})
         half.rename(folder)
         print(f"{folder}: {len(sizes)} tensors, {preset['dtype']}")

@@ -48,7 +48,14 @@ class Plan:
             "files": self.source.files,
             "dtype": self.dtype.name,
             "parameters": sum(int(np.prod(shape)) for shape in self.shapes.values()),
-        }
+        } | ({"fixed": self.source.fixed} if self._fixed_is_its_own else {})
+
+    @property
+    def _fixed_is_its_own(self) -> bool:
+        published = weights.fixed(self.table.network, {"config": self.table.config})
+        return any(
+            not np.array_equal(published[name], np.asarray(own, np.float32)) for name, own in self.source.fixed.items()
+        )
 
     @property
     def keys(self) -> dict[str, Any]:

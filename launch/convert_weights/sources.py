@@ -37,6 +37,8 @@ class Source:
     tensors: dict[str, Tensor]
     heads: int | None
     """What config.json beside the files says."""
+    fixed: dict[str, list[float]] = field(default_factory=dict)
+    """A VAE's mean and std of its latents, where config.json says them."""
     _mapped: dict[Path, Any] = field(default_factory=dict)
     _read: int = 0
 
@@ -123,16 +125,18 @@ def _source(place: Path, files: list[Path]) -> Source:
         keys = weights.bare(stored)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    return Source(place, {short: stored[key] for short, key in keys.items()}, _heads(files[0].with_name("config.json")))
-
-
-def _heads(config: Path) -> int | None:
-    try:
-        read = json.loads(config.read_text())
-    except (OSError, ValueError):
-        return None
+    config = _config(files[0].with_name("config.json"))
     # The release's config says num_heads.
-    return read.get("num_attention_heads", read.get("num_heads"))
+    heads = config.get("num_attention_heads", config.get("num_heads"))
+    fixed = {name: config[f"latents_{name}"] for name in ("mean", "std") if f"latents_{name}" in config}
+    return Source(place, {short: stored[key] for short, key in keys.items()}, heads, fixed)
+
+
+def _config(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _safetensors(file: Path) -> Any:

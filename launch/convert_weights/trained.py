@@ -1,4 +1,5 @@
-"""A trained workdir as published weights: its averaged DiT under diffusers' keys, a LoRA folded into what it stands beside."""
+"""A trained workdir as published weights: its averaged DiT under diffusers' keys, a LoRA folded into what it stands beside;
+or the VAE that it trained, with the mean and std of its latents."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from launch.convert_weights.sources import Source, Tensor
 from neural_computer import workdir
+from neural_computer.models import vae as vae_net
 from neural_computer.models.dit import DiT
-from neural_computer.models.weights import dit
+from neural_computer.models.weights import dit, vae
 from neural_computer.models.weights.rules import KINDS
 from neural_computer.types import PyTree
 
@@ -19,8 +21,11 @@ from neural_computer.types import PyTree
 class Memory(Source):
     """A source whose tensors are at hand."""
 
-    def __init__(self, place: Path, arrays: dict[str, np.ndarray], heads: int, step: int):
-        super().__init__(place, {key: Tensor(place, key, x.shape, x.dtype.name) for key, x in arrays.items()}, heads)
+    def __init__(
+        self, place: Path, arrays: dict[str, np.ndarray], step: int, heads: int | None = None, fixed: PyTree = None
+    ):
+        tensors = {key: Tensor(place, key, x.shape, x.dtype.name) for key, x in arrays.items()}
+        super().__init__(place, tensors, heads, {name: x.tolist() for name, x in (fixed or {}).items()})
         self.arrays, self.step = arrays, step
 
     @property
@@ -37,13 +42,18 @@ def is_workdir(place: Path) -> bool:
 
 
 def source(place: Path) -> Source:
-    """The DiT trained in a workdir. Raises ValueError for one that published files cannot describe."""
+    """The DiT or the VAE trained in a workdir. Raises ValueError for a DiT that published files cannot describe."""
+    if workdir.trains_codec(place):
+        codec, params, step = workdir.load_codec(place)
+        params = jax.device_get(params)
+        fixed = {name: np.asarray(params.pop(name)) for name in ("mean", "std")}
+        return Memory(place, codec_tensors(codec.shape, params), step, fixed=fixed)
     trained = workdir.load(place)
     network = trained.computer.network.dit
     if any(network.shape.positions):
         raise ValueError(f"{place}: its network has learned positions (config.network.positions); Wan2.1's has none")
     params = ungrouped(folded(trained.params.network["dit"]), network.injection.every)
-    return Memory(place, tensors(network, jax.device_get(params)), network.shape.heads, trained.step)
+    return Memory(place, tensors(network, jax.device_get(params)), trained.step, network.shape.heads)
 
 
 def tensors(network: DiT, params: PyTree) -> dict[str, np.ndarray]:
@@ -64,6 +74,20 @@ def tensors(network: DiT, params: PyTree) -> dict[str, np.ndarray]:
 def _shape(kind: str, piece: np.ndarray, shape: Any) -> tuple[int, ...]:
     """A tensor's shape in diffusers' file."""
     return (piece.shape[-1], shape.in_channels, *shape.patch) if kind == "patch" else piece.shape
+
+
+def codec_tensors(shape: vae_net.Shape, params: PyTree) -> dict[str, np.ndarray]:
+    """A VAE's parameters as diffusers holds them."""
+    flat = flatten_dict(params, sep="/")
+    out: dict[str, np.ndarray] = {}
+    for rule in vae.rules(shape):
+        leaf = np.asarray(flat[rule.path])
+        # Attention and its norm work on single frames; all else that has no extent in our layout has three of one in theirs.
+        ones = (1, 1) if "attention" in rule.path else (1, 1, 1)
+        *kernel, into, made = leaf.shape if leaf.ndim > 1 else (0, *leaf.shape)
+        there = {"conv": (made, into, *kernel), "patch": (made, into, *ones), "vector": (made, *ones), "same": (made,)}
+        out[rule.diffusers] = KINDS[rule.kind].back(leaf, there[rule.kind])
+    return out
 
 
 def folded(params: PyTree) -> PyTree:

@@ -30,16 +30,19 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """A window's film and one of its captions, drawn by tier; a clip's latents and features in the same way."""
+    """A window's film and one of its captions, drawn by tier, or none where there are no tiers; a clip's latents and
+    features in the same way."""
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        if not self.captions or min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0:
+        if self.captions and (min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0):
             raise ValueError(f"captions={dict(self.captions)}: give tiers with shares that are not negative")
 
     def __call__(self, window: Window | Clip, rng: np.random.Generator) -> Sample | Encoded:
+        if not self.captions and isinstance(window, Window):
+            return Sample(window.frames, self.tokenizer([""])[0])
         shares = np.asarray(list(self.captions.values()))
         tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
         told = caption(window, tier)
@@ -80,7 +83,10 @@ def batches(
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
     order = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(Draw(tokenizer, captions))
     numbered = order.map_with_index(lambda position, sample: (position, sample))
-    own = numbered[process_index::process_count].batch(batch_size // process_count, batch_fn=_collate)
+    # Nothing is dropped of an endless order; only, Grain rounds the number of batches of one up, beyond any index.
+    own = numbered[process_index::process_count].batch(
+        batch_size // process_count, drop_remainder=True, batch_fn=_collate
+    )
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(own[start:].to_iter_dataset(options))
 

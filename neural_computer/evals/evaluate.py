@@ -11,7 +11,7 @@ import numpy as np
 from neural_computer.computer import NeuralComputer, film, to_pixels, to_signed
 from neural_computer.evals import pixels, text
 from neural_computer.evals.tasks import Arithmetic
-from neural_computer.types import Params, TrainState, Window
+from neural_computer.types import Params, PyTree, TrainState, Window
 
 Tokenizer = Callable[[Sequence[str]], np.ndarray]
 Films = np.ndarray
@@ -65,11 +65,31 @@ class Rollout:
 
     def ceiling(self, params: Params, windows: Sequence[Window]) -> Films:
         """The true films, encoded and decoded: no rollout can be better than its codec."""
-        codec, frozen = self.computer.codec, params.frozen["codec"]
-        through = jax.jit(lambda x: to_pixels(codec.decode(frozen, codec.encode(frozen, to_signed(x)))))
-        size = self.batch_size
-        parts = [truth(windows[i : i + size]) for i in range(0, len(windows), size)]
-        return np.concatenate([np.asarray(through(part)) for part in parts])
+        return Coded(self.computer.codec, self.batch_size)(params.frozen["codec"], windows)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Films through a codec, `batch_size` at a time."""
+
+    codec: Any
+    batch_size: int = 32
+
+    def __call__(self, params: PyTree, windows: Sequence[Window]) -> Films:
+        """One film a window, encoded and decoded."""
+        starts = range(0, len(windows), self.batch_size)
+        parts = [truth(windows[start : start + self.batch_size]) for start in starts]
+        return np.concatenate([np.asarray(self._run(params, part)) for part in parts])
+
+    def scores(self, params: PyTree, windows: Sequence[Window]) -> dict[str, float]:
+        """Every score's mean over films."""
+        films = self(params, windows)
+        return Arm(films, Judge()(films, windows)).means()
+
+    @cached_property
+    def _run(self) -> Callable:
+        codec = self.codec
+        return jax.jit(lambda params, film: to_pixels(codec.decode(params, codec.encode(params, to_signed(film)))))
 
 
 def truth(windows: Sequence[Window]) -> Films:

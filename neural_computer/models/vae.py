@@ -8,6 +8,7 @@ it is. The residual stream and the norms are float32, convolutions and attention
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -94,7 +95,7 @@ class CausalConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w c"], before: Float[Array, "b p h w c"] | None = None):
         size = (*self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), size).astype(self.dtype)
+        kernel = jnp.asarray(self.param("kernel", nn.initializers.lecun_normal(), size), self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         kept = self.kernel[0] - self.stride
         if before is None:
@@ -103,9 +104,8 @@ class CausalConv(nn.Module):
         x = jnp.concatenate([past.astype(self.dtype), x.astype(self.dtype)], axis=1)
         if self.is_mutable_collection("carry"):
             self.put_variable("carry", "past", x[:, x.shape[1] - kept :])
-        same = [(0, 0), *((side // 2, side // 2) for side in self.kernel[1:])]
-        layout = ("NTHWC", "THWIO", "NTHWC")
-        return lax.conv_general_dilated(x, kernel, (self.stride, 1, 1), same, dimension_numbers=layout) + bias
+        convolve = by_frames if jax.default_backend() == "cpu" else at_once
+        return convolve(x, kernel, self.stride) + bias
 
     def starts(self) -> bool:
         """Is this a film's start?"""
@@ -115,6 +115,30 @@ class CausalConv(nn.Module):
         """A film's frame 0, which passes as it is, and the frames to convolve; none and all of them after the start."""
         first = int(self.starts())
         return x[:, :first], x[:, first:]
+
+
+def at_once(x: Float[Array, "b t h w c"], kernel: Float[Array, "n p q c d"], stride: int) -> Float[Array, "b s h w d"]:
+    """x convolved where all of the kernel's frames are there, every `stride` frames; height and width keep their size."""
+    same = [(0, 0), *((side // 2, side // 2) for side in kernel.shape[1:3])]
+    layout = ("NTHWC", "THWIO", "NTHWC")
+    return lax.conv_general_dilated(x, kernel, (stride, 1, 1), same, dimension_numbers=layout)
+
+
+def by_frames(
+    x: Float[Array, "b t h w c"], kernel: Float[Array, "n p q c d"], stride: int
+) -> Float[Array, "b s h w d"]:
+    """`at_once` as a sum of convolutions of single frames, which XLA computes two to five times as fast on CPUs."""
+    last = x.shape[1] - len(kernel)
+
+    def seen(i: int) -> Float[Array, "m h w d"]:
+        frames = rearrange(x[:, i : last + i + 1 : stride], "b s h w c -> (b s) h w c")
+        layout = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            frames, kernel[i], (1, 1), "SAME", dimension_numbers=layout, preferred_element_type=jnp.float32
+        )
+
+    total = reduce(jnp.add, map(seen, range(len(kernel))))
+    return rearrange(total, "(b s) h w d -> b s h w d", b=x.shape[0]).astype(x.dtype)
 
 
 class Residual(nn.Module):
@@ -248,7 +272,8 @@ class WanVAE:
     """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
 
     `chunk` latent frames at a time pass through the networks, scanned with their carry: memory and compile time then do
-    not grow with the film. 0 makes the film one graph: 81 frames of 480x832 take 46 GiB in float32, by chunk=1 only 7.
+    not grow with the film. 0 makes the film one graph: 81 frames of 480x832 take 46 GiB in float32 (on CPUs 82), by chunk=1
+    only 7 (8).
 
     `tile` pixels (0: off) bound memory in space, at the price of exactness: square tiles, a quarter overlapping, one after
     the other. On several devices split the height over the mesh's "context" axis instead; GSPMD exchanges the rows that

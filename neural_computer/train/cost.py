@@ -6,6 +6,7 @@ traced gradient, so that attention, rematerialisation, encoders and what is trai
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -48,7 +49,8 @@ def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | 
         raise ValueError(f"batch_size={batch.index.shape[0]}: must be a multiple of data * fsdp = {ways}")
     part = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // ways, *x.shape[1:]), x.dtype), batch)
     state = jax.eval_shape(lambda: trainer.init(0))
-    program = jax.make_jaxpr(lambda *x: trainer.gradients(*x, 0)[0])(state.network, frozen, part).jaxpr
+    gradient = jax.make_jaxpr(lambda network, frozen, part: trainer.gradients(network, frozen, part, 0)[0])
+    program = gradient(state.network, frozen, part).jaxpr
     encoding = operations(jax.make_jaxpr(trainer.encode)(frozen, part).jaxpr)
     gradients = bytes_per_device(state.network, mesh)
     encoders = {name: tree for name, tree in frozen.items() if name != "network"}
@@ -65,25 +67,25 @@ def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | 
     return Cost(memory, ways * encoding, ways * (operations(program) - encoding))
 
 
-def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any], encoders: bool = True) -> PyTree:
-    """The shapes of all that an update reads and leaves alone: frozen encoders, unless the batches are encoded, and what
-    of the network is held. `dtypes` gives those of dit, vae, umt5 and clip; float32 where it does not.
+def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any]) -> PyTree:
+    """The shapes of all that an update reads and leaves alone: codec, frozen encoders, what of the network is held.
+
+    `dtypes` gives those of dit, vae, umt5 and clip; what it does not name is float32.
     """
-    computer, key, frozen = trainer.computer, jax.random.key(0), {}
+    computer = trainer.computer
 
-    def kept(name: str, tree: PyTree) -> PyTree:
+    def made(name: str, init: Callable[[jax.Array], PyTree]) -> PyTree:
         dtype = jnp.dtype(dtypes.get(name, "float32"))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), tree)
+        shapes = jax.eval_shape(lambda: init(jax.random.key(0)))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), shapes)
 
-    if encoders:
-        codec = computer.codec
-        made = jax.eval_shape(codec.init) if isinstance(codec, LinearCodec) else jax.eval_shape(codec.init, key)
-        frozen["codec"] = kept("vae", made)
-        for name, module in (("umt5", computer.words), ("clip", computer.vision)):
-            if module is not None:
-                frozen[name] = kept(name, jax.eval_shape(lambda m=module, n=name: weights.NETWORKS[n].init(m, key)))
-    held = trainer.optimizer.split(jax.eval_shape(lambda: trainer.network(0)))[1]
-    return frozen | ({"network": kept("dit", held)} if held else {})
+    linear = isinstance(computer.codec, LinearCodec)
+    frozen = {"codec": made("vae", lambda key: computer.codec.init() if linear else computer.codec.init(key))}
+    for name, module in (("umt5", computer.words), ("clip", computer.vision)):
+        if module is not None:
+            frozen[name] = made(name, partial(weights.NETWORKS[name].init, module))
+    held = made("dit", lambda key: trainer.optimizer.split(trainer.network(0))[1])
+    return frozen | ({"network": held} if held else {})
 
 
 def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
@@ -110,9 +112,11 @@ def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> Size:
     parts: dict[tuple[int, ...], int] = {}
     for path, leaf in flatten_dict(jax.eval_shape(lambda: trainer.network(0)), sep="/").items():
         axes = [axis for axis in sharding.spec(path, leaf.shape, mesh) if axis]
-        parts[leaf.shape] = prod(ways[axis] for axis in axes)
+        found = {leaf.shape: prod(ways[axis] for axis in axes)}
         if "/blocks/" in path:
-            parts[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
+            found[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
+        # Of two parameters that look alike, the one that takes more room.
+        parts |= {sizes: min(split, parts.get(sizes, split)) for sizes, split in found.items()}
 
     def size(array: Any) -> int:
         sizes = getattr(array, "shape", None)
@@ -136,10 +140,10 @@ def operations(program: Jaxpr) -> float:
     for eqn in program.eqns:
         if eqn.primitive.name == "dot_general":
             (contracted, _), _ = eqn.params["dimension_numbers"]
-            total += 2.0 * prod(eqn.outvars[0].aval.shape) * prod(eqn.invars[0].aval.shape[i] for i in contracted)
+            total += 2.0 * prod(_shape(eqn.outvars[0])) * prod(_shape(eqn.invars[0])[i] for i in contracted)
         elif eqn.primitive.name == "conv_general_dilated":
-            kernel, outputs = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec[0]
-            total += 2.0 * prod(eqn.outvars[0].aval.shape) * prod(kernel) / kernel[outputs]
+            kernel, outputs = _shape(eqn.invars[1]), eqn.params["dimension_numbers"].rhs_spec[0]
+            total += 2.0 * prod(_shape(eqn.outvars[0])) * prod(kernel) / kernel[outputs]
         else:
             total += eqn.params.get("length", 1) * sum(operations(part) for part in _within(eqn))
     return total
@@ -149,8 +153,9 @@ def peak(program: Jaxpr, size: Size) -> int:
     """Bytes beside its arguments that a program needs at its fullest moment, its results included.
 
     It is run in its own order, as XLA would: an array is in memory from the operation that makes it to the last that
-    reads it. Kernels read from memory and write to it, reductions only write; elementwise operations are fused into what
-    reads them, so their sources live on instead. Not counted are XLA's own copies, in another layout or for a collective.
+    reads it. Kernels read from memory and write to it, reductions only write. Elementwise results are fused into what reads
+    them, so that their sources live on instead, unless those take twice the room. XLA's own copies, in another layout or
+    for a collective, are not counted.
     """
     run = _Run(size)
     for result in run.through(program, [run.elsewhere()] * len(program.invars)):
@@ -158,10 +163,17 @@ def peak(program: Jaxpr, size: Size) -> int:
     return run.peak()
 
 
-VIEWS = {"reshape", "squeeze", "expand_dims", "transpose", "copy", "name", "stop_gradient", "sharding_constraint"}
+VIEWS = {
+    *("reshape", "squeeze", "expand_dims", "transpose", "copy"),
+    *("name", "stop_gradient", "sharding_constraint", "optimization_barrier"),
+}
 """Operations that give the same memory another name."""
 KERNELS = {"dot_general", "conv_general_dilated", "gather", "scatter", "scatter-add", "dynamic_update_slice", "sort"}
 REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "argmax", "cumsum", "random_bits"}
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    return atom.aval.shape
 
 
 def _within(eqn: JaxprEqn) -> list[Jaxpr]:
@@ -250,8 +262,9 @@ class _Run:
         if name in KERNELS:
             for operand in operands:
                 self.store(operand)
-        if name in KERNELS | REDUCTIONS:
-            for result in results:
+        room = sum(source.bytes for source in sources)
+        for result in results:
+            if name in KERNELS | REDUCTIONS or room >= 2 * result.bytes > 0:
                 self.store(result)
         return results
 

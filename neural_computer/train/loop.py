@@ -145,11 +145,13 @@ def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: M
     overview = parameter_overview.get_parameter_overview(state.network, include_stats=False, max_lines=60)
     logging.info("parameters that are trained\n%s", overview)
     rows = len(sample.index) * jax.process_count()
+    work = f"{rows} films"
+    if isinstance(trainer.computer, NeuralComputer):
+        each = operations(trainer, sample.text.shape[1])
+        work += f" of {prod(tokens(trainer.computer))} tokens, {rows * each:.3g} operations by formula"
     logging.info(
-        "a step: %d films of %d tokens, %.3g operations by formula; state %.1f MiB a device, frozen %.1f MiB",
-        rows,
-        prod(tokens(trainer.computer)),
-        rows * operations(trainer, sample.text.shape[1]),
+        "a step: %s; state %.1f MiB a device, frozen %.1f MiB",
+        work,
         bytes_per_device(state, mesh) / 2**20,
         bytes_per_device(frozen, mesh) / 2**20,
     )

@@ -3,6 +3,7 @@
 update : (TrainState, Batch) -> (TrainState, Metrics)
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,6 @@ import optax
 from jax.sharding import Mesh
 
 from neural_computer import sharding
-from neural_computer.computer import NeuralComputer
-from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer, join
 from neural_computer.types import Batch, Encoded, Metrics, Params, PyTree, TrainState
 
@@ -22,8 +21,10 @@ from neural_computer.types import Batch, Encoded, Metrics, Params, PyTree, Train
 class Trainer:
     """What an update is made of. `accumulate` splits a batch into as many parts, whose gradients are averaged."""
 
-    computer: NeuralComputer
-    objective: Objective
+    computer: Any
+    """What is trained, by its `init` and `encode`: a NeuralComputer, or an Autoencoder."""
+    objective: Callable[..., tuple[Any, Metrics]]
+    """(computer, network, encoded batch, key) -> loss and metrics: an Objective, or a Reconstruction."""
     optimizer: Optimizer
     ema: float = 0.999
     accumulate: int = 1
@@ -53,8 +54,8 @@ class Trainer:
         rest = {name: tree for name, tree in frozen.items() if name != "network"}
         return Params(join(trained, frozen.get("network", {})), rest)
 
-    def encode(self, frozen: PyTree, batch: Batch | Encoded) -> Encoded:
-        """The batch after the frozen encoders; one from the encoded cache is that already."""
+    def encode(self, frozen: PyTree, batch: Batch | Encoded) -> Any:
+        """The batch as the objective takes it, after the frozen encoders; one from the encoded cache is that already."""
         return batch if isinstance(batch, Encoded) else self.computer.encode(frozen, batch)
 
     def gradients(self, network: PyTree, frozen: PyTree, batch: Batch | Encoded, seed: int) -> tuple[PyTree, Metrics]:

@@ -242,7 +242,7 @@ def test_other_settings_do_not_mix_and_devices_divide_the_films(told, tmp_path):
     with pytest.raises(ValueError, match="begun with other settings \\(dtype, clips\\)"):
         encoder.begin(encoder.plan(small, told, None, "bfloat16", 5), tmp_path)
     with pytest.raises(ValueError, match="--rows=3: must be a multiple of the 8 devices"):
-        encoder.loaded(encoder.plan(small, told, None, "float32", 100), tmp_path, 3)
+        encoder.Encoder(small, {}, sharding.make_mesh(), 3, "float32")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Network(NamedTuple):
     init: Callable[[Any, jax.Array], PyTree]
     """(module, key) -> its parameters as a checkpoint holds them."""
     fixed: Callable[[Any], dict[str, np.ndarray]] = lambda module: {}
-    """What the parameters have beside those."""
+    """What the published ones have beside those."""
 
 
 def _linen(*inputs: Callable[[Any], jax.Array]) -> Callable[[Any, jax.Array], PyTree]:
@@ -89,6 +89,14 @@ def parameters(network: str, config: Mapping[str, Any]) -> PyTree:
     """The shapes of a network's parameters, nested as in the module, without the fixed ones."""
     made = module(network, config)
     return jax.eval_shape(lambda: NETWORKS[network].init(made, jax.random.key(0)))
+
+
+def fixed(network: str, preset: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """What a network's parameters have beside a checkpoint's: what its preset says, else what the published ones have."""
+    own = preset.get("fixed", {})
+    if own:
+        return {name: np.asarray(values, np.float32) for name, values in own.items()}
+    return NETWORKS[network].fixed(module(network, preset["config"]))
 
 
 # What a file holds

