@@ -4,10 +4,10 @@
 --config=FILE and its --config.NAME=VALUE. Printed are where the parameters go, the bytes on a device, and the operations
 and hours of training. Nothing is allocated and no accelerator is asked for: a laptop can explain 256 devices.
 
-Parameters are exact, activations an estimate (train.cost says how) that leaves out XLA's own copies: small networks compiled
-for CPU devices took up to a fifth more in all, so a tenth of a device is kept free. On NVIDIA GPUs JAX takes three quarters
-of the memory unless XLA_PYTHON_CLIENT_MEM_FRACTION says more. Hours are for a stated share of the bfloat16 peak, recomputed
-operations included; a VAE in float32 runs below it.
+Parameters are exact, activations an estimate (train.cost says how) that leaves out XLA's own copies. Small networks compiled
+for CPU devices took up to a quarter more in all, and a seventh more where one operation runs at a time, as on a GPU; so a
+tenth of a device is kept free. On NVIDIA GPUs JAX takes three quarters of the memory unless XLA_PYTHON_CLIENT_MEM_FRACTION
+says more. Hours are for a stated share of the bfloat16 peak, recomputed operations included; a VAE in float32 runs below it.
 The exit code is 0 whether it fits or not: either is an answer, and the line that says so is among the first two.
 """
 

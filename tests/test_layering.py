@@ -44,6 +44,8 @@ TORCH = {"torch", "torchvision", "torchmetrics", "torchaudio", "diffusers", "lpi
 TORCH_IN = ("launch/convert_weights", "launch/bench", "tests/parity")
 
 NOWHERE = {"tensorflow", "pickle", "cloudpickle", "dill"}
+PICKLE_IN = ("models/weights/pickled",)
+"""Reads numpy arrays out of a package's own pickles, and refuses everything else."""
 INSIDE_FUNCTIONS = {"tensorflow_datasets", "apache_beam", "matplotlib", "av", "avt", "Xlib", "mss", "tesserocr"}
 """Heavy or optional: in the package, imported by the functions that use them. A tfds builder is a subclass, so
 data/datasets may name tfds and Beam at the top: the training path does not come by there."""
@@ -73,7 +75,7 @@ def forbidden(home: str, inside: bool, name: str, lazy: bool) -> str | None:
     room = home.split("/")[0]
     if top in TORCH and not within(home, TORCH_IN):
         return f"torch only in {', '.join(TORCH_IN)}"
-    if top in NOWHERE and room != "tests":
+    if top in NOWHERE and room != "tests" and not (top == "pickle" and within(home, PICKLE_IN)):
         return "nowhere"
     if top == "configs" and room in ("launch", "notebooks"):
         return None

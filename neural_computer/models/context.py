@@ -62,6 +62,8 @@ def online(
 
 
 def _forward(query, key, value, last, rank, ring):
+    # Masks are known before the rest: without this, a scan over depth makes those of all blocks and heads ahead, n x m.
+    query, last, rank = jax.lax.optimization_barrier((query, last, rank))
     b, n, k, d = query.shape
     state = Softmax(jnp.zeros((b, k, n, d)), jnp.zeros((b, k, n)), jnp.full((b, k, n), -jnp.inf))
     held = (key, value, rank)

@@ -168,6 +168,24 @@ def test_blockwise_needs_little_memory(monkeypatch):
     assert memory("blockwise") < memory("xla") / 4
 
 
+def test_blockwise_under_a_scan_over_depth_keeps_no_masks(monkeypatch):
+    """Twice the tokens take about twice the memory, not four times: masks are not made ahead for all blocks."""
+    monkeypatch.undo()
+
+    def memory(tokens):
+        @jax.checkpoint
+        def layer(x, scale):
+            return x + attend(x * scale, x, x, "blockwise"), None
+
+        def loss(x, scales):
+            return jax.lax.scan(layer, x, scales)[0].sum()
+
+        inputs = jax.ShapeDtypeStruct((1, tokens, 8, 8), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.float32)
+        return jax.jit(jax.grad(loss)).lower(*inputs).compile().memory_analysis().temp_size_in_bytes
+
+    assert memory(4096) < 2.5 * memory(2048)
+
+
 # Over a mesh
 
 
