@@ -45,18 +45,20 @@ def main(argv: list[str]) -> None:
 
 
 def train(experiment: build.Experiment, workdir: Path):
-    """The trained state; reads films or encoded clips, fits the codec once, then runs the loop."""
+    """The trained state; reads films or encoded clips, fits the codec once, then runs the loop.
+
+    Of a codec that was trained, the latents are measured at the end.
+    """
     data = experiment.data
     source, held_out = training(experiment), rolled_out(experiment)
     mesh = sharding.make_mesh(experiment.mesh)
     setup(experiment, workdir, source)
-    # Encoded clips need no encoders; a rollout does.
-    encoders = held_out or isinstance(source, windows.WindowSource)
+    frozen, begin = {}, None
     if experiment.trains_codec:
         frozen = workdirs.judge(experiment)
-    else:
-        frozen = workdirs.encoders(experiment, workdir, mesh) if encoders else {}
-    begin = None
+    elif held_out or isinstance(source, windows.WindowSource):
+        # Encoded clips need no encoders; a rollout does.
+        frozen = workdirs.encoders(experiment, workdir, mesh)
     if experiment.init or experiment.trainer.optimizer.train:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
         begin = cache(partial(workdirs.begin, experiment, mesh))

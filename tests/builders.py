@@ -1,6 +1,7 @@
 """Small configs, computers and batches for the tests."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from configs import cligen
@@ -43,6 +44,17 @@ def scrambled(tree, seed: int = 0):
     return structure.unflatten(
         [leaf + 0.1 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)]
     )
+
+
+def drawn(shapes, seed: int = 0):
+    """Parameters of these shapes with nothing zero, drawn by numpy: compiling a large network's `init` takes minutes."""
+    rng = np.random.default_rng(seed)
+
+    def draw(leaf):
+        x = rng.normal(size=leaf.shape) / max(1, np.prod(leaf.shape[:-1])) ** 0.5
+        return jnp.asarray(x if leaf.ndim > 1 else 0.7 + 0.2 * x, jnp.float32)
+
+    return jax.tree.map(draw, shapes)
 
 
 def params(experiment: build.Experiment, seed: int = 0) -> Params:

@@ -12,7 +12,7 @@ from configs import base
 from configs.sizes import SIZES
 from neural_computer import build
 from neural_computer.build import ConfigError
-from neural_computer.computer import to_pixels
+from neural_computer.computer import to_pixels, to_signed
 from neural_computer.types import Params, Window
 from tests import builders
 
@@ -26,6 +26,7 @@ CONFIGS = [
     "quickstart:full",
     "quickstart:smoke",
 ]
+CODECS = ["vae:tiny", "vae:wan"]
 
 
 def config(name: str) -> ConfigDict:
@@ -56,12 +57,31 @@ def test_every_config_builds_updates_and_runs(name):
     assert to_pixels(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
 
 
+@pytest.mark.parametrize("name", CODECS)
+def test_every_codec_builds_updates_and_runs(name):
+    wanted = config(name)
+    build.build(config(name))  # at its own size
+    wanted.data.update(frames=5, height=16, width=32, batch_size=2)
+    wanted.vae.update(width=4, multipliers=(1, 1, 2, 2), blocks=1)
+    wanted.reconstruction.lpips = 0.0  # of an optional package, and tested by itself
+    small = build.build(wanted)
+    trainer, batch = small.trainer, builders.batch(2)
+    network = builders.drawn(jax.eval_shape(lambda: trainer.network(0)))
+    state, held = trainer.start(network), {"network": trainer.optimizer.split(network)[1]}
+    after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
+    assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
+    coder, film = trainer.computer, jnp.asarray(to_signed(batch.video))
+    params = coder.params(trainer.params(after.ema, held).network)
+    z = jax.jit(coder.codec.encode)(params, film)
+    assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == film.shape
+
+
 def test_configs_are_tested():
     """Every file of configs/ that has a get_config is in the list above."""
     from pathlib import Path
 
     found = {p.stem for p in Path(base.__file__).parent.glob("*.py") if "def get_config" in p.read_text()}
-    assert found == {name.partition(":")[0] for name in CONFIGS}
+    assert found == {name.partition(":")[0] for name in CONFIGS + CODECS}
 
 
 @pytest.mark.parametrize(

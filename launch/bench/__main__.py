@@ -1,13 +1,14 @@
 """Runs a suite: python -m launch.bench --suite=core --out=DIR
 
 Each case times ours and a peer in turns, in one process, and reports medians and their ratio: on a shared machine only
-the ratio means something. Writes DIR/SUITE.json and SUITE.html.
+the ratio means something. A ratio above 1 is in our favour, for figures of which less is better too. Writes
+DIR/SUITE.json and SUITE.html.
 """
 
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +16,69 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import faults
-from launch.bench import core
-from launch.bench.case import Case
+from launch.bench import core, models
+from launch.bench.case import Case, Figure
 from neural_computer import page
 
-SUITES: dict[str, Callable[[], list[Case]]] = {"core": core.cases}
+SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {"core": core.cases, "models": models.cases}
+PEAK = 989e12
+"""Operations a second of an H100 or H200 in bfloat16, dense."""
 
 SUITE = flags.DEFINE_enum("suite", "core", list(SUITES), "What to measure.")
 REPEATS = flags.DEFINE_integer("repeats", 9, "Timed turns a case.", lower_bound=1)
 OUT = flags.DEFINE_string("out", "runs/bench", "Where the results go.")
 
+CAPTION = (
+    "Medians; a ratio above 1 is in our favour; turns: lowest and highest ratio; apart: difference of the answers."
+)
+
 
 def main(argv: list[str]) -> None:
     del argv
-    rows = [measure(case, REPEATS.value) for case in tqdm(SUITES[SUITE.value](), desc=SUITE.value, unit="case")]
+    cases = tqdm(SUITES[SUITE.value](), desc=SUITE.value, unit="case")
+    rows = [measure(case, REPEATS.value) if isinstance(case, Case) else compare(case) for case in cases]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{SUITE.value}.json").write_text(json.dumps(rows, indent=2) + "\n")
-    page.Page(f"Benchmark: {SUITE.value}").table(rows, "Medians; ratio = ours / peer.").save(
-        out / f"{SUITE.value}.html"
-    )
-    print(page.plain(rows))
+    page.Page(f"Benchmark: {SUITE.value}").table(rows, CAPTION).save(out / f"{SUITE.value}.html")
+    print(page.plain([{key: value for key, value in row.items() if key != "why"} for row in rows]))
+    for why in dict.fromkeys(row["why"] for row in rows if "why" in row):
+        print(f"below 1: {why}")
 
 
 def measure(case: Case, repeats: int) -> dict[str, Any]:
-    """Median rates of ours and the peer, each warmed up once, then timed in turns."""
-    rates: dict[str, list[float]] = {"ours": [], "peer": []}
-    case.ours(), case.peer()
+    """Median rates of ours and the peer, each warmed up once, then timed in turns, and how far single turns' ratios went."""
+    runs = {"ours": case.ours} | ({"peer": case.peer} if case.peer else {})
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
     for _ in range(repeats):
-        for name, run in (("ours", case.ours), ("peer", case.peer)):
+        for name, run in runs.items():
             begin = time.perf_counter()
             run()
             rates[name].append(case.amount / (time.perf_counter() - begin))
-    ours, peer = (statistics.median(rates[name]) for name in ("ours", "peer"))
-    return {
-        "case": case.name,
-        "unit": case.unit,
-        "ours": ours,
-        "peer": peer,
-        "ratio": ours / peer,
-        "against": case.against,
-    }
+    medians = {name: statistics.median(rate) for name, rate in rates.items()}
+    row = told(case, medians["ours"], medians.get("peer"), medians["ours"] / medians["peer"] if case.peer else None)
+    if case.peer:
+        ratios = [ours / peer for ours, peer in zip(rates["ours"], rates["peer"], strict=True)]
+        row["turns"] = f"{min(ratios):.2f}-{max(ratios):.2f}"
+    if case.apart is not None:
+        row["apart"] = f"{case.apart:.0e}"
+    if case.flops:
+        shares = {f"MFU {name}": f"{rate / case.amount * case.flops / PEAK:.1%}" for name, rate in medians.items()}
+        row |= {"seconds": case.amount / medians["ours"]} | shares
+    return row
+
+
+def compare(figure: Figure) -> dict[str, Any]:
+    """A figure's row; its ratio is peer / ours, since less is better."""
+    return told(figure, figure.ours, figure.peer, figure.peer / figure.ours)
+
+
+def told(case: Case | Figure, ours: float, peer: float | None, ratio: float | None) -> dict[str, Any]:
+    """What every row has; the reason why ours is slower only where it is."""
+    row = {"case": case.name, "unit": case.unit, "ours": ours, "peer": peer, "ratio": ratio, "against": case.against}
+    return row | ({"why": case.why} if case.why and ratio is not None and ratio < 1 else {})
 
 
 if __name__ == "__main__":

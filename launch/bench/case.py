@@ -1,4 +1,4 @@
-"""What a benchmark case is."""
+"""What a row of a benchmark is made of."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Case:
-    """`ours` and `peer` do the same work, `amount` units of it a call."""
+    """`ours` and `peer` do the same work, `amount` units of it a call; no `peer` where there is none."""
 
     name: str
     against: str
     unit: str
     amount: float
     ours: Callable[[], Any]
-    peer: Callable[[], Any]
+    peer: Callable[[], Any] | None
+    why: str = ""
+    """What makes ours slower, to be told where it is."""
+    apart: float | None = None
+    """Largest difference of the two answers, of the largest magnitude."""
+    flops: float = 0.0
+    """Operations of a call, where they are to be told as a share of the accelerator's peak."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is not timed in turns: seconds, bytes; the less the better."""
+
+    name: str
+    against: str
+    unit: str
+    ours: float
+    peer: float
+    why: str = ""

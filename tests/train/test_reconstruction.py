@@ -28,14 +28,7 @@ def experiment(**changes) -> build.Experiment:
 
 
 def network(small: build.Experiment) -> dict:
-    """Parameters with nothing zero, drawn by numpy: compiling `init` takes longer than all tests here."""
-    rng = np.random.default_rng(0)
-
-    def draw(leaf):
-        x = rng.normal(size=leaf.shape) / max(1, np.prod(leaf.shape[:-1])) ** 0.5
-        return jnp.asarray(x if leaf.ndim > 1 else 0.7 + 0.2 * x, jnp.float32)
-
-    return jax.tree.map(draw, jax.eval_shape(lambda: small.trainer.network(0)))
+    return builders.drawn(jax.eval_shape(lambda: small.trainer.network(0)))
 
 
 @dataclass(frozen=True)
