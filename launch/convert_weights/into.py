@@ -48,14 +48,16 @@ class Plan:
             "files": self.source.files,
             "dtype": self.dtype.name,
             "parameters": sum(int(np.prod(shape)) for shape in self.shapes.values()),
-        } | ({"fixed": self.source.fixed} if self._fixed_is_its_own else {})
+        } | ({"fixed": self._fixed} if self._fixed else {})
 
     @property
-    def _fixed_is_its_own(self) -> bool:
+    def _fixed(self) -> dict[str, list[float]]:
+        """The source's own mean and std of latents, where they differ from the published; a config's of another number of
+        channels are nobody's."""
         published = weights.fixed(self.table.network, {"config": self.table.config})
-        return any(
-            not np.array_equal(published[name], np.asarray(own, np.float32)) for name, own in self.source.fixed.items()
-        )
+        own = {name: x for name, x in self.source.fixed.items() if len(x) == len(published.get(name, ()))}
+        same = all(np.array_equal(published[name], np.asarray(x, np.float32)) for name, x in own.items())
+        return {} if same else own
 
     @property
     def keys(self) -> dict[str, Any]:
