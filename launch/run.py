@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     frames = np.asarray(to_pixels(film(chunks)))[0]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
-    larger = media.upscale(frames, max(1, 480 // frames.shape[1] // 2))
+    larger = media.upscale(frames, 4 if frames.shape[1] < 240 else 1)
     media.write_video(out / "rollout.mp4", larger, trained.fps)
     media.write_video(out / "rollout.gif", larger, trained.fps)
     with ocp.StandardCheckpointer() as saver:
