@@ -1,11 +1,11 @@
 """Our networks beside their PyTorch originals: the same random weights, the same inputs, in one run.
 
-    export OMP_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=64000000000
-    python -m launch.bench --suite=models
+    taskset -c 0 python -m launch.bench --suite=models
 
-One thread for both. The second line lets malloc keep what is freed: an XLA program asks for all its memory anew at every
-call, and fresh pages cost a backward pass a sixth of its time; PyTorch's smaller pieces are kept either way.
+One core for both: flags that tell XLA to use one thread leave it a second. The first line lets malloc keep what is freed:
+an XLA program asks for all its memory anew at every call, and fresh pages cost a backward pass a sixth of its time;
+PyTorch's smaller pieces are kept either way.
 
 On a GPU, both on the same card, a forward pass and an update at a published size in bfloat16:
 

@@ -1,7 +1,6 @@
 """Our networks and PyTorch's with the same weights, each as a call: what the suite `models` runs."""
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -63,11 +62,10 @@ class Pair(NamedTuple):
 
 
 def all_of(size: Size) -> list[Pair]:
-    """The pairs of a size. From here on PyTorch has as many threads as XLA, and nothing compiled is read from disk."""
+    """The pairs of a size. From here on PyTorch has a thread a core, as XLA has, and nothing compiled is read from disk."""
     import torch
 
-    threads = re.search(r"intra_op_parallelism_threads=(\d+)", os.environ.get("XLA_FLAGS", ""))
-    torch.set_num_threads(int(threads[1]) if threads else os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     torch.manual_seed(0)
     jax.config.update("jax_enable_compilation_cache", False)
     jax.config.update("jax_default_matmul_precision", "highest" if size.dtype == "float32" else "default")
