@@ -97,6 +97,7 @@ def test_latents_are_normalised_once_in_film_and_condition():
     np.testing.assert_allclose(shown, jnp.clip(jax.jit(vae.reconstruct)(codec, mean), -1, 1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_guidance_goes_on_from_the_negative_answer_past_the_prompts():
     plain, parameters = experiment().computer, params(experiment())
     z = jax.random.normal(jax.random.key(0), (2, *plain.latent_shape))

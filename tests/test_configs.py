@@ -57,6 +57,7 @@ def test_every_config_builds_updates_and_runs(name):
     assert to_pixels(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CODECS)
 def test_every_codec_builds_updates_and_runs(name):
     wanted = config(name)

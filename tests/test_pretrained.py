@@ -49,6 +49,7 @@ def inputs():
 SHAPES = ((2, 2, 4, 16), (2, 2, 4, 20), (5, 24), (3, 20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_width, every", [(0, 1), (20, 2)])
 def test_text_to_video_weights_begin_as_image_to_video(converted, image_width, every):
     """Whatever the condition and the image: their ways into the network begin at zero."""

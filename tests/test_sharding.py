@@ -94,6 +94,7 @@ def gradients(sizes, devices, changes):
         return jax.device_get(compute(jax.device_put(network, at), held, rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes, changes", MESHES)
 def test_gradients_on_a_mesh_are_those_of_one_device(sizes, changes):
     causal = {name: value for name, value in changes.items() if name == "network__causal"}

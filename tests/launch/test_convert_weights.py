@@ -92,6 +92,7 @@ def test_what_was_done_is_written_down(converted, published):
     assert (converted / "tokenizer" / "tokenizer.json").read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_half_precision_is_kept_or_made(published, tmp_path):
     half = tmp_path / "half.safetensors"
     save_file({key: x.astype(ml_dtypes.bfloat16) for key, x in checkpoints.tensors(SMALL)}, half)

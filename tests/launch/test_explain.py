@@ -139,6 +139,7 @@ def test_a_lora_needs_neither_gradients_nor_moments_of_what_it_holds():
         assert lora[name] < 0.05 * whole[name]
 
 
+@pytest.mark.slow
 def test_a_device_of_many_holds_its_films_and_its_part():
     one, many = explained(data__batch_size=1).memory, explained(data=8).memory
     assert many == one

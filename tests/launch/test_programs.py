@@ -46,6 +46,16 @@ def test_run_draws_a_film_of_any_length(trained, tmp_path):
     assert "rollout.mp4" in small.stdout
 
 
+def test_a_run_on_a_mesh_draws_the_same_screens(trained, tmp_path):
+    ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
+    program(*ask, f"--out={tmp_path}/one")
+    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", env=four)
+    assert (tmp_path / "one" / "rollout.txt").read_text() == (tmp_path / "four" / "rollout.txt").read_text()
+    films = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
+    assert abs(films[0] - films[1]).max() <= 2
+
+
 def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
     ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
     program(*ask, f"--out={tmp_path}/whole", "--chunks=2")

@@ -36,6 +36,7 @@ def test_a_run_that_dies_right_after_a_save_has_lost_no_metrics(tmp_path, monkey
     assert [line["step"] for line in loop.read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.slow
 def test_metrics_beyond_the_checkpoint_are_written_once(tmp_path):
     """Cut off between two checkpoints, in the middle of a line."""
     small = experiment()

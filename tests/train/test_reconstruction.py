@@ -96,6 +96,7 @@ def test_a_samples_loss_is_its_own():
     assert np.std(singles) > 0
 
 
+@pytest.mark.slow
 def test_updates_lower_the_loss_on_one_batch():
     small = experiment(optimizer__rate=5e-3, optimizer__warmup=0)
     state, batch, history = small.trainer.start(network(small)), builders.batch(2), []
