@@ -191,9 +191,12 @@ def _start(query, key, start):
 
 
 def split_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
-    """`x` with its batch and patches split over the mesh; as it is where the mesh does not split tokens."""
+    """`x` with its batch and patches split over the mesh, if there is one of more than one device.
+
+    Left to itself the partitioner may follow the parameters that fsdp splits, and gather the batch on every device.
+    """
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.shape.get("context", 1) == 1:
+    if mesh.empty or mesh.size == 1:
         return x
     return jax.lax.with_sharding_constraint(x, PartitionSpec(_rows(mesh, x.shape[0]), None, "context"))
 
