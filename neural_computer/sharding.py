@@ -28,6 +28,13 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     # The rank of a LoRA stays whole, its other dimension follows the matrix it stands beside.
     (r"_lora_a/kernel$", ("fsdp", None)),
     (r"_lora_b/kernel$", (None, "tensor")),
+    # What actions enter by.
+    (r"blocks/.*action_attn/(q|k|v)/kernel$", ("fsdp", "tensor")),
+    (r"blocks/.*action_attn/(q|k|v)/bias$", ("tensor",)),
+    (r"blocks/.*action_attn/o/kernel$", ("tensor", "fsdp")),
+    (r"action_branch/(in|mix|actions)/kernel$", (None, "fsdp")),
+    (r"(action_branch/out|dit/action_token)/kernel$", (None, "fsdp")),
+    (r"dit/external/.*kernel$", ()),
     # The remaining matrices of the DiT are split once; its vectors and tables are small and stay whole.
     (r"dit/(patch_embed|time_in|time_proj)/kernel$", (None, "fsdp")),
     (r"dit/(time_out|text_embed/(in|out)|image_embed/(in|out)|head)/kernel$", ("fsdp", None)),

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from neural_computer.models import attention, layers
 from neural_computer.models.attention import attend, merge_heads, split_heads, split_tokens
-from neural_computer.models.injection import Injection
+from neural_computer.models.injection import Contextual, Injection
 
 REMAT = {
     "full": None,
@@ -92,13 +92,17 @@ class SelfAttention(nn.Module):
     """
 
     shape: Shape
+    injection: Injection
     how: How
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b f p d"], table: Float[Array, "2 f p half"], cache: Cache | None, start: Any
-    ) -> tuple[Float[Array, "b f p d"], Cache | None]:
-        heads, dtype = self.shape.heads, self.how.dtype
+        self, x: Float[Array, "b f q d"], table: Float[Array, "2 f p half"], cache: Cache | None, start: Any
+    ) -> tuple[Float[Array, "b f q d"], Cache | None]:
+        heads, dtype, patches = self.shape.heads, self.how.dtype, table.shape[2]
+        if beside := x.shape[2] - patches:
+            # Tokens that are none of the film's stand where the first of their frame stands.
+            table = jnp.concatenate([table, jnp.repeat(table[:, :, :1], beside, axis=2)], axis=2)
         q, k, v = (_linear(self, name)(x) for name in "qkv")
         q, k = layers.rms_norm("norm_q")(q), layers.rms_norm("norm_k")(k)
         v = split_heads(v, heads)
@@ -106,7 +110,8 @@ class SelfAttention(nn.Module):
         if cache is not None:
             cache = Cache(*(_write(held, new, start) for held, new in zip(cache, (k, v), strict=True)))
             k, v = (held.astype(dtype) for held in cache)
-        y = attend(q, k, v, self.how.attention, causal=self.how.causal, start=start, context=self.how.context)
+        how = {"causal": self.how.causal, "start": start, "context": self.how.context}
+        y = self.injection.attend(q, k, v, patches, self.how.attention, **how)
         y = checkpoint_name(merge_heads(y), "attention")
         return _linear(self, "o")(y), cache
 
@@ -177,13 +182,13 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = (m[:, :, None, i] for i in range(6))
 
         x = layers.layer_norm("norm1")(h) * (1 + scale1) + shift1
-        x, cache = SelfAttention(self.shape, self.how, name="self_attn")(x, told.table, cache, told.start)
+        x, cache = SelfAttention(self.shape, self.injection, self.how, name="self_attn")(x, told.table, cache, told.start)
         h = h + gate1 * x.astype(jnp.float32)
         x = layers.layer_norm("norm_cross", affine=True)(h)
         x = CrossAttention(self.shape, self.how, name="cross_attn")(x, told.text, told.image)
         h = h + x.astype(jnp.float32)
         if acts:
-            h = self.injection.in_block(h, told.u)
+            h = self.injection.in_block(h, told.u, self.shape.heads, self.how.dtype)
         x = layers.layer_norm("norm2")(h) * (1 + scale2) + shift2
         x = layers.Mlp(self.shape.ffn, width, self.how.dtype, lora=self.how.lora, name="ffn")(x)
         return split_tokens(h + gate2 * x.astype(jnp.float32)), cache
@@ -203,7 +208,8 @@ class Group(nn.Module):
             own = jax.tree.map(lambda x, i=i: x[i], cache)
             h, own = Block(self.shape, self.injection, self.how, name=f"block_{i}")(h, told, own, acts=i == every - 1)
             caches.append(own)
-        return self.injection.after_block(h, told.u), jax.tree.map(lambda *x: jnp.stack(x), *caches)
+        h = self.injection.after_block(h, told.u, self.how.dtype)
+        return h, jax.tree.map(lambda *x: jnp.stack(x), *caches)
 
 
 class DiT(nn.Module):
@@ -230,6 +236,10 @@ class DiT(nn.Module):
             )
         if self.remat != "none" and self.remat not in REMAT:
             raise ValueError(f"remat={self.remat!r}: unknown; one of none, {', '.join(REMAT)}")
+        if self.causal and isinstance(self.injection, Contextual):
+            raise ValueError(
+                "injection.mode='contextual': its action tokens look ahead, so the film cannot be causal; use another mode"
+            )
         attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
 
     @property
@@ -263,6 +273,8 @@ class DiT(nn.Module):
         shape, d = self.shape, self.shape.width
         if (cache is None) != (start is None) or (cache is not None and not self.causal):
             raise ValueError("cache: goes with start, in a causal network; set causal=True, or leave both out")
+        if cache is not None and not self.injection.streams:
+            raise ValueError(f"cache: {type(self.injection).__name__} keeps nothing in it; run whole chunks instead")
         z = self.injection.on_latents(z, u)
         grid = self._grid(z)
         h = split_tokens(self._patchify(z) + self._positions(grid, start))
@@ -284,7 +296,7 @@ class DiT(nn.Module):
             length=shape.layers // self.injection.every,
         )(shape, self.injection, self._how, name="blocks")
         h, cache = blocks(h, told, cache)
-        out = self._head(h, e, grid)
+        out = self._head(h[:, :, : grid[1] * grid[2]], e, grid)
         return out if cache is None else (out, cache)
 
     def _rope(self, grid: tuple[int, int, int], cache: Cache | None, start: Any) -> Float[Array, "2 f p half"]:

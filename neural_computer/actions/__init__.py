@@ -1,0 +1,1 @@
+"""What a user did: the action schema, and the cursor."""
