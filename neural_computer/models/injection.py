@@ -94,16 +94,18 @@ class Contextual(Injection):
         if query.shape[2] == patches:
             return attend(query, key, value, implementation, **how)
         frames, out = query.shape[1], []
+
+        def read(query: Array, film: range, acts: range) -> Array:
+            """Attention to the film's tokens of some frames and to the action tokens of others."""
+            spans = ((film, slice(patches)), (acts, slice(patches, None)))
+            k, v = (jnp.concatenate([_rows(x, *span) for span in spans], axis=1) for x in (key, value))
+            return attend(query, k, v, implementation)
+
         for i in range(frames):
             near, before, after = self.sees(i, frames)
-            film, acts = (
-                [_rows(x, near, slice(patches)), _rows(x, before, slice(patches, None))] for x in (key, value)
-            )
-            seen = attend(query[:, i : i + 1, :patches], *(jnp.concatenate(x, 1) for x in (film, acts)), implementation)
-            own = range(i, i + 1)
-            film, acts = ([_rows(x, after, slice(patches)), _rows(x, own, slice(patches, None))] for x in (key, value))
-            told = attend(query[:, i, patches:], *(jnp.concatenate(x, 1) for x in (film, acts)), implementation)
-            out.append(jnp.concatenate([seen, told[:, None]], axis=2))
+            film = read(query[:, i : i + 1, :patches], near, before)
+            told = read(query[:, i, patches:], after, range(i, i + 1))
+            out.append(jnp.concatenate([film, told[:, None]], axis=2))
         return jnp.concatenate(out, axis=1)
 
 
@@ -147,11 +149,11 @@ class ActionAttention(nn.Module):
 
     heads: int
     dtype: Any
-    out: int | None = None
-    init: nn.initializers.Initializer = ZERO
+    start: Any = ZERO
+    """How the last projection begins"""
 
     @nn.compact
-    def __call__(self, h: Float[Array, "b f p d"], u: Float[Array, "b f n e"]) -> Float[Array, "b f p o"]:
+    def __call__(self, h: Float[Array, "b f p d"], u: Float[Array, "b f n e"]) -> Float[Array, "b f p d"]:
         b, f, p, d = h.shape
 
         def project(x: Array, name: str) -> Float[Array, "m q k e"]:
@@ -163,7 +165,7 @@ class ActionAttention(nn.Module):
         q = layers.rms_norm("norm_q")(project(x, "q")).astype(self.dtype)
         k = layers.rms_norm("norm_k")(project(u, "k")).astype(self.dtype)
         y = merge_heads(attend(q, k, project(u, "v").astype(self.dtype))).reshape(b, f, p, d)
-        return layers.linear(self.out or d, self.dtype, "o", self.init)(y).astype(jnp.float32)
+        return layers.linear(d, self.dtype, "o", self.start)(y).astype(jnp.float32)
 
 
 class Branch(nn.Module):
@@ -195,6 +197,6 @@ class LatentBranch(nn.Module):
         y = merge_heads(attend(q, k, v, causal=True)).reshape(b, i * j, f, self.width).swapaxes(1, 2)
         x = x + layers.linear(self.width, jnp.float32, "o")(y)
         lively = nn.initializers.xavier_uniform()
-        x = x + ActionAttention(self.heads, jnp.float32, init=lively, name="action_attn")(x, u)
+        x = x + ActionAttention(self.heads, jnp.float32, lively, name="action_attn")(x, u)
         x = layers.Mlp(2 * self.width, self.width, name="mlp")(layers.layer_norm("norm")(x))
         return layers.linear(c, jnp.float32, "out", ZERO)(x).reshape(z.shape)
