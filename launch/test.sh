@@ -4,7 +4,7 @@
 #   bash launch/test.sh [--core | --all] [PYTEST ARGUMENTS]
 #
 #   --core  leaves out the tests marked slow, parity or rig
-#   --all   installs the extras eval and parity too (PyTorch among them), so that their tests run
+#   --all   installs the extras eval, beam and parity too (PyTorch among them), so that their tests run
 #
 # Tests that need what is not installed (PyTorch, an X server, a GPU) are skipped with the reason.
 set -euo pipefail
@@ -14,7 +14,7 @@ arguments=() extras=dev
 for argument in "$@"; do
   case $argument in
     --core) arguments+=(-m "not slow and not parity and not rig") ;;
-    --all) extras=dev,eval,parity ;;
+    --all) extras=dev,eval,beam,parity ;;
     *) arguments+=("$argument") ;;
   esac
 done

@@ -23,7 +23,8 @@ class Event(NamedTuple):
     """One input event of a terminal or a desktop, on the episode's clock.
 
     `kind` is press, release (keys and mouse buttons), move, scroll or text; `key` is a character, an X keysym name
-    ("Return") or a button ("left"); `x`, `y` are pixels of the episode's frames; `dx`, `dy` scroll notches.
+    ("Return") or a button ("left"); `x`, `y` are pixels of the episode's frames; `dx`, `dy` scroll notches, to the right
+    and down. A drag is a press, moves and a release.
     """
 
     time: float

@@ -36,7 +36,7 @@ SIBLINGS = {
 """What may be imported beside the layers below: file or folder -> modules."""
 
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "chex"}
-NUMPY_ONLY = ("types", "media", "page", "data", "actions/schema")
+NUMPY_ONLY = ("types", "media", "page", "data", "actions/schema", "actions/cursor")
 """Files and folders that import neither jax nor anything of ours that does."""
 JAX_ROOMS = {"flow", "sharding"}
 

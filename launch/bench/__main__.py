@@ -16,11 +16,16 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import faults
-from launch.bench import core, models
+from launch.bench import core, data, gui, models
 from launch.bench.case import Case, Figure
 from neural_computer import page
 
-SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {"core": core.cases, "models": models.cases}
+SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
+    "core": core.cases,
+    "data": data.cases,
+    "gui": gui.cases,
+    "models": models.cases,
+}
 PEAK = 989e12
 """Operations a second of an H100 or H200 in bfloat16, dense."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from configs import cligen
 from launch.bench.case import Case
 from neural_computer import build
-from neural_computer.data.cli import terminal
+from neural_computer.data.cli import glyphs, terminal
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import WindowSource
 from neural_computer.models.codec import LinearCodec
@@ -31,7 +31,7 @@ def drawing() -> Case:
     rng, atlas = np.random.default_rng(0), terminal.Atlas()
     screens = terminal.stack([terminal.blank(24, 80)] * 32)
     screens.chars[:] = rng.integers(33, 127, screens.chars.shape)
-    font = ImageFont.truetype(str(terminal.font_path("DejaVuSansMono")), 13)
+    font = ImageFont.truetype(str(glyphs.font_path("DejaVuSansMono")), 13)
     texts = [terminal.Cells(*(f[i] for f in screens)).text() for i in range(32)]
 
     def peer() -> None:

@@ -20,9 +20,14 @@ RECORD_FRAMES = 160
 SCALARS = {"fps": "float32", "start": "int64", "owned": "int64"}
 TEXTS = ("id", "captions", "events", "cursor", "meta")
 SEQUENCES = ("frames", "cells")
-"""frames are PNGs, one each, so that a window decodes only its own; cells are screens; captions, events and meta are
+"""frames are PNGs, empty where nothing changed since the frame before; cells are screens; captions, events and meta are
 JSON; cursor is raw little-endian float32 (t, 2) or empty; `start` is the record's first frame in its episode, and
-windows that begin at its first `owned` frames belong to it, later ones to the next record."""
+windows that begin at its first `owned` frames belong to it, later ones to the next record.
+
+Why pictures, and no film codec with key frames: of five terminals at 480x832, 160 frames each, they take .4 to 2.1 of
+lossless x264 with a key frame every 16 frames (in sum 1.2 of it), and a window of 81 frames is decoded 1 to 20 times as
+fast, since most frames are repeats; of a desktop's film they take 4.3 times as much and are decoded in .65 of the time.
+"""
 
 
 def features() -> Any:
@@ -69,9 +74,25 @@ def _record(episode: Episode, start: int, stop: int, owned: int) -> dict[str, An
         "events": json.dumps([[None if x != x else x for x in event] for event in events]),
         "cursor": b"" if episode.cursor is None else episode.cursor[span].astype("<f4").tobytes(),
         "meta": json.dumps(dict(episode.meta)),
-        "frames": [media.png(frame, level=1) for frame in episode.frames[span]],
+        "frames": list(_encoded(episode.frames[span])),
         "cells": [] if episode.cells is None else list(episode.cells[span]),
     }
+
+
+def _encoded(frames: np.ndarray) -> Iterator[bytes]:
+    """A PNG a frame; nothing for a frame that is the one before it."""
+    for number, frame in enumerate(frames):
+        same = number and (frame == frames[number - 1]).all()
+        yield b"" if same else media.png(frame, level=1)
+
+
+def _decoded(frames: Any, first: int, length: int) -> np.ndarray:
+    """`length` frames from frame `first`, some of which may be told by earlier ones."""
+    begin = next(i for i in range(first, -1, -1) if frames[i])
+    film: list[np.ndarray] = []
+    for data in frames[begin : first + length]:
+        film.append(media.from_png(data) if data else film[-1])
+    return np.stack(film[first - begin :])
 
 
 def check(episode: Episode) -> None:
@@ -177,7 +198,7 @@ class Record:
         events = [Event(*(unknown if x is None else x for x in event)) for event in stored]
         return Window(
             id=self._text("id").decode(),
-            frames=np.stack([media.from_png(data) for data in self._table["frames"].bytes_list.value[span]]),
+            frames=_decoded(self._table["frames"].bytes_list.value, first, length),
             fps=fps,
             captions=json.loads(self._text("captions")),
             cells=cells or None,

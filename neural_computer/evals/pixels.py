@@ -1,31 +1,57 @@
-"""PSNR and SSIM of films, on the device."""
+"""PSNR and SSIM of films, on the device; over all pixels or some, so that a background does not decide."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
-WINDOW, SIGMA = 11, 1.5
+REACH, SIGMA = 5, 1.5
+"""Pixels that a window reaches to either side of its middle, and its Gaussian's width"""
 
-
-def psnr(x: Shaped[Array | np.ndarray, "b t h w 3"], y: Shaped[Array | np.ndarray, "b t h w 3"]) -> Float[Array, " b"]:
-    """Peak signal-to-noise ratio in dB of every uint8 film, over all its pixels; equal films have 100."""
-    error = jnp.mean(jnp.square(_unit(x) - _unit(y)), axis=(1, 2, 3, 4))
-    return -10 * jnp.log10(jnp.maximum(error, 1e-10))
+Films = Shaped[Array | np.ndarray, "b t h w 3"]
+Mask = Bool[Array | np.ndarray, "b t h w"]
 
 
-def ssim(x: Shaped[Array | np.ndarray, "b t h w 3"], y: Shaped[Array | np.ndarray, "b t h w 3"]) -> Float[Array, " b"]:
-    """Structural similarity of every uint8 film, averaged over frames, channels and places (Wang et al. 2004: a Gaussian
-    of 11 pixels, sigma 1.5, constants .01 and .03, whole windows only). Frames must have 11 pixels a side."""
-    if min(x.shape[2:4]) < WINDOW:
-        raise ValueError(f"frames of {x.shape[2]}x{x.shape[3]}: SSIM needs {WINDOW} pixels a side")
-    a, b = _unit(x), _unit(y)
-    mean_a, mean_b = _blur(a), _blur(b)
-    var_a, var_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2
-    both = _blur(a * b) - mean_a * mean_b
+def psnr(x: Films, y: Films, where: Mask | None = None) -> Float[Array, " b"]:
+    """Peak signal-to-noise ratio in dB of every uint8 film, over all its pixels, or those of a mask; equal films have 100,
+    an empty mask NaN."""
+    error = jnp.square(_unit(x) - _unit(y))
+    mask = None if where is None else jnp.asarray(where)[..., None]
+    return -10 * jnp.log10(jnp.maximum(jnp.mean(error, axis=(1, 2, 3, 4), where=mask), 1e-10))
+
+
+def ssim(x: Films, y: Films, where: Mask | None = None) -> Float[Array, " b"]:
+    """Structural similarity of every uint8 film, averaged over frames, channels and places, as torchmetrics 1.9 defines it
+    (Wang et al. 2004: a Gaussian of 11 pixels, sigma 1.5, constants .01 and .03; frames are mirrored at their borders).
+
+    With a mask: over its places; NaN for none. Frames must have 6 pixels a side.
+    """
+    b, t, h, w, _ = x.shape
+    if min(h, w) <= REACH:
+        raise ValueError(f"frames of {h}x{w}: SSIM needs {REACH + 1} pixels a side")
+    frames = [_unit(film).reshape(b * t, h, w, 3) for film in (x, y)]
+    # A frame at a time: its maps stay in the cache.
+    if where is None:
+        return jax.lax.map(lambda pair: _similarity(*pair).mean(), tuple(frames)).reshape(b, t).mean(1)
+    masks = jnp.asarray(where).reshape(b * t, h, w).repeat(3, axis=-1)
+    sums = jax.lax.map(lambda each: jnp.sum(_similarity(*each[:2]), where=each[2]), (*frames, masks))
+    return sums.reshape(b, t).sum(1) / masks.reshape(b, -1).sum(1)
+
+
+def _similarity(x: Float[Array, "h w 3"], y: Float[Array, "h w 3"]) -> Float[Array, "h ww"]:
+    """The index at every place of one frame; columns are pixels times three channels.
+
+    Written by the difference d = x - y: its factors are 1 - mean(d)^2 / (mean(x)^2 + mean(y)^2 + c1) and
+    1 - var(d) / (var(x) + var(y) + c2). In the usual form a float32's rounding of the moments, 3e-8 of a white screen, is
+    divided by c2 = 9e-4.
+    """
+    a, b, d = x - 0.5, y - 0.5, x - y
+    mean_a, mean_b, squares, apart = _blur(jnp.stack([a, b, a * a + b * b, d * d]))
+    gap = jnp.square(mean_a - mean_b)
+    levels = jnp.square(mean_a + 0.5) + jnp.square(mean_b + 0.5)
+    variances = squares - mean_a**2 - mean_b**2
     c1, c2 = 0.01**2, 0.03**2
-    value = (2 * mean_a * mean_b + c1) * (2 * both + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    return value.mean(axis=(1, 2, 3, 4))
+    return (1 - gap / (levels + c1)) * (1 - (apart - gap) / (variances + c2))
 
 
 def _unit(x: Array | np.ndarray) -> Array:
@@ -34,13 +60,25 @@ def _unit(x: Array | np.ndarray) -> Array:
     return jnp.asarray(x).astype(jnp.float32) / 255
 
 
-def _blur(x: Array) -> Array:
-    """The Gaussian over height and width, without padding."""
-    at = np.arange(WINDOW) - WINDOW // 2
+def _blur(x: Float[Array, "n h w 3"]) -> Float[Array, "n h ww"]:
+    """The Gaussian over height and width of mirrored pictures; a pixel's neighbour in a row is three columns away."""
+    at = np.arange(2 * REACH + 1) - REACH
     weights = np.exp(-(at**2) / (2 * SIGMA**2))
-    weights /= weights.sum()
-    for axis in (2, 3):
-        size = x.shape[axis] - WINDOW + 1
-        parts = (w * jax.lax.slice_in_dim(x, i, i + size, axis=axis) for i, w in enumerate(weights.tolist()))
-        x = sum(parts, start=jnp.zeros(()))
-    return x
+    kernel = jnp.asarray(weights / weights.sum(), jnp.float32)
+    x = jnp.pad(x, ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0)), mode="reflect")
+    x = x.reshape(len(x), 1, x.shape[1], -1)
+    for shape, step in (((1, 1, len(at), 1), (1, 1)), ((1, 1, 1, len(at)), (1, 3))):
+        x = jax.lax.conv_general_dilated(
+            x, kernel.reshape(shape), (1, 1), "VALID", rhs_dilation=step, precision=jax.lax.Precision.HIGHEST
+        )
+    return x[:, 0]
+
+
+def cursor_patch(
+    cursor: Float[np.ndarray, "t 2"], height: int, width: int, radius: int = 16
+) -> Bool[np.ndarray, "t {height} {width}"]:
+    """The pixels at most `radius` from the mouse, (x, y) in pixels, in both directions; none where it is NaN."""
+    x, y = cursor[:, :1, None], cursor[:, 1:, None]
+    near_y = np.abs(np.arange(height)[None, :, None] - y) <= radius
+    near_x = np.abs(np.arange(width)[None, None, :] - x) <= radius
+    return near_y & near_x

@@ -182,7 +182,9 @@ class Block(nn.Module):
         shift1, scale1, gate1, shift2, scale2, gate2 = (m[:, :, None, i] for i in range(6))
 
         x = layers.layer_norm("norm1")(h) * (1 + scale1) + shift1
-        x, cache = SelfAttention(self.shape, self.injection, self.how, name="self_attn")(x, told.table, cache, told.start)
+        x, cache = SelfAttention(self.shape, self.injection, self.how, name="self_attn")(
+            x, told.table, cache, told.start
+        )
         h = h + gate1 * x.astype(jnp.float32)
         x = layers.layer_norm("norm_cross", affine=True)(h)
         x = CrossAttention(self.shape, self.how, name="cross_attn")(x, told.text, told.image)

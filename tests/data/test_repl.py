@@ -49,8 +49,9 @@ def test_a_key_without_an_answer_meets_the_deadline():
 
 def test_recording_goes_on_where_it_was(tmp_path):
     problems = repl.sums(2)
-    assert repl.record_all(problems, tmp_path, workers=1) == 4
-    assert repl.record_all(problems, tmp_path, workers=1) == 0
+    (path,) = repl.record_all(problems, tmp_path, workers=1)
+    first = path.stat().st_mtime_ns
+    assert repl.record_all(problems, tmp_path, workers=1) == [path] and path.stat().st_mtime_ns == first
     assert {e.meta["answer"] for e in repl.episodes(tmp_path)} == {"2", "3", "4"}
     next(tmp_path.glob("*.npz")).write_bytes(b"cut off")
     with pytest.raises(ValueError, match="delete it and it is recorded again"):

@@ -23,17 +23,20 @@ def test_psnr_is_its_formula_and_bounded():
     np.testing.assert_allclose(pixels.psnr(x, x), 100, rtol=1e-5)
 
 
-def test_ssim_by_hand_on_one_window():
-    """On frames of exactly 11x11 there is one window: the formula with weighted moments."""
-    x, y = noise(0, (1, 1, 11, 11, 3)), noise(1, (1, 1, 11, 11, 3))
+def test_ssim_by_hand_with_mirrored_borders():
+    """The formula with weighted moments of every place's window, in float64."""
+    x, y = noise(0, (1, 1, 12, 9, 3)), noise(1, (1, 1, 12, 9, 3))
     at = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
     w = np.outer(at, at)[..., None] / at.sum() ** 2
-    a, b = x[0, 0] / 255, y[0, 0] / 255
-    ma, mb = (w * a).sum((0, 1)), (w * b).sum((0, 1))
-    va, vb, c = (w * a * a).sum((0, 1)) - ma**2, (w * b * b).sum((0, 1)) - mb**2, (w * a * b).sum((0, 1)) - ma * mb
-    value = (2 * ma * mb + 1e-4) * (2 * c + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
-    np.testing.assert_allclose(pixels.ssim(x, y), value.mean(), rtol=1e-4)
-    np.testing.assert_allclose(pixels.ssim(x, x), 1, rtol=1e-5)
+    padded = [np.pad(film[0, 0] / 255, ((5, 5), (5, 5), (0, 0)), mode="reflect") for film in (x, y)]
+    values = []
+    for i, j in np.ndindex(12, 9):
+        a, b = (film[i : i + 11, j : j + 11] for film in padded)
+        ma, mb = (w * a).sum((0, 1)), (w * b).sum((0, 1))
+        va, vb, c = (w * a * a).sum((0, 1)) - ma**2, (w * b * b).sum((0, 1)) - mb**2, (w * a * b).sum((0, 1)) - ma * mb
+        values.append((2 * ma * mb + 1e-4) * (2 * c + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
+    np.testing.assert_allclose(pixels.ssim(x, y), np.mean(values), atol=1e-6)
+    np.testing.assert_allclose(pixels.ssim(x, x), 1, rtol=1e-6)
 
 
 def test_floats_are_not_compared():

@@ -4,15 +4,9 @@ import hashlib
 import json
 import os
 import platform
-import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +14,7 @@ import numpy as np
 
 from neural_computer.data.cli.recorder import RecordingError, Session, record
 from neural_computer.data.cli.terminal import Atlas, Cells
+from neural_computer.data.workers import make_all
 from neural_computer.types import Episode, Event
 
 ROWS, COLS, FRAMES, FPS = 3, 16, 9, 5
@@ -90,57 +85,21 @@ def printed(screen: str, problem: Sum) -> str:
 # Recordings on disk
 
 
-def record_all(problems: list[Sum], directory: Path, workers: int) -> int:
-    """Records what is not in `directory` yet, in chunks that appear whole; returns how many were recorded now."""
-    from tqdm import tqdm
-
-    directory.mkdir(parents=True, exist_ok=True)
-    chunks = [problems[i : i + CHUNK] for i in range(0, len(problems), CHUNK)]
-    missing = [chunk for chunk in chunks if not chunk_path(directory, chunk).exists()]
-    done = len(problems) - sum(map(len, missing))
-    with (
-        tqdm(total=len(problems), initial=done, desc="record", unit="session", dynamic_ncols=True) as bar,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool,
-    ):
-        running = [pool.submit(record_chunk, chunk, directory) for chunk in missing]
-        try:
-            for future in as_completed(running):
-                bar.update(future.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return len(problems) - done
+def record_all(problems: list[Sum], directory: Path, workers: int) -> list[Path]:
+    """The files of all sessions, in order; records what is not in `directory` yet, in chunks that appear whole."""
+    return make_all(problems, record_chunk, directory, workers=workers, chunk=CHUNK, of="repl", unit="session")
 
 
-def end_with_parent() -> None:
-    """Ends this worker soon after the process that made it, even if that was killed and could tell nobody."""
-
-    def watch(sentinel: int) -> None:
-        wait([sentinel])
-        os.kill(os.getpid(), signal.SIGINT)  # the session under way cleans up
-        time.sleep(1)
-        os._exit(1)
-
-    if parent := parent_process():
-        threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
-
-
-def chunk_path(directory: Path, chunk: list[Sum]) -> Path:
-    return directory / f"{chunk[0].expression}_to_{chunk[-1].expression}.npz"
-
-
-def record_chunk(chunk: list[Sum], directory: Path) -> int:
-    """Plays a chunk's sessions and writes their screens; returns how many."""
+def record_chunk(chunk: Sequence[Sum], path: Path) -> None:
+    """Plays a chunk's sessions and writes their screens."""
     arrays: dict[str, Any] = {}
     for problem in chunk:
         arrays |= {f"{problem.expression}/{name}": x for name, x in play(problem)._asdict().items()}
     arrays["python"] = np.frombuffer(json.dumps(platform.python_version()).encode(), np.uint8)
-    path = chunk_path(directory, chunk)
     temporary = path.with_suffix(f".{os.getpid()}.partial")
     with temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
     temporary.replace(path)
-    return len(chunk)
 
 
 def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:

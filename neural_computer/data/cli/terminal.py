@@ -1,27 +1,30 @@
 """Terminal screens: bytes to cells by avt (asciinema's emulator), cells to pixels by a glyph atlas."""
 
-import unicodedata
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8, UInt32
 
-BOLD, UNDERLINE, INVERSE, FAINT, WIDE_TAIL = 1, 2, 4, 8, 16
-"""Flags of a cell. WIDE_TAIL is the right half of a character two columns wide."""
+from neural_computer.data.cli.glyphs import Glyphs
+from neural_computer.data.cli.themes import DEFAULT, Theme
+
+BOLD, UNDERLINE, INVERSE, FAINT, WIDE_TAIL, BAR, LINE = 1, 2, 4, 8, 16, 32, 64
+"""Flags of a cell. WIDE_TAIL is the right half of a character two columns wide; BAR and LINE tell that the cursor in
+this cell is a line on its left or on its bottom, and no block."""
+WIDE = 128
+"""Inside the atlas: the left half of a character two columns wide."""
 
 LARGEST = 1000
 """Rows and columns beyond this are refused before the emulator sees them: it aborts the process when memory runs out."""
 
-PLAIN, DARK = (255, 255, 255), (0, 0, 0)
-ANSI = np.asarray(
-    [(0, 0, 0), (205, 49, 49), (13, 188, 121), (229, 229, 16), (36, 114, 200), (188, 63, 188), (17, 168, 205)]
-    + [(229, 229, 229), (102, 102, 102), (241, 76, 76), (35, 209, 139), (245, 245, 67), (59, 142, 234)]
-    + [(214, 112, 214), (41, 184, 219), (255, 255, 255)],
-    np.uint8,
-)
+ANSI = DEFAULT.table[:16]
+PIECE = 2**9
+"""Characters that the emulator is fed at once: it hands back every row that scrolls away, and may be told to repeat."""
+TILES = 2**16
+"""Cells that an atlas keeps drawn"""
 
 
 class Cells(NamedTuple):
@@ -38,9 +41,9 @@ class Cells(NamedTuple):
     def text(self) -> str:
         """The rows of one screen, of equal width, joined by newlines."""
         tail = (self.flags & WIDE_TAIL).astype(bool)
+        rows = zip(self.chars, tail, strict=True)
         return "\n".join(
-            "".join(chr(c) for c, skip in zip(row, gone, strict=True) if not skip)
-            for row, gone in zip(self.chars.tolist(), tail.tolist(), strict=True)
+            (row[~gone] if gone.any() else row).astype("<u4").tobytes().decode("utf-32-le") for row, gone in rows
         )
 
 
@@ -49,14 +52,14 @@ def stack(screens: list[Cells]) -> Cells:
     return Cells(*(np.stack(field) for field in zip(*screens, strict=True)))
 
 
-def blank(rows: int, cols: int) -> Cells:
+def blank(rows: int, cols: int, theme: Theme = DEFAULT) -> Cells:
     """An empty screen without a cursor. Raises ValueError for a size no terminal has."""
     if not (1 <= rows <= LARGEST and 1 <= cols <= LARGEST):
         raise ValueError(f"terminal of {cols}x{rows}: columns and rows must be between 1 and {LARGEST}")
     return Cells(
         np.full((rows, cols), ord(" "), np.uint32),
-        np.full((rows, cols, 3), PLAIN, np.uint8),
-        np.full((rows, cols, 3), DARK, np.uint8),
+        np.full((rows, cols, 3), theme.fg, np.uint8),
+        np.full((rows, cols, 3), theme.bg, np.uint8),
         np.zeros((rows, cols), np.uint8),
         np.full(2, -1),
     )
@@ -65,82 +68,163 @@ def blank(rows: int, cols: int) -> Cells:
 class Screen:
     """A terminal that shows what it is fed."""
 
-    def __init__(self, rows: int, cols: int):
+    def __init__(self, rows: int, cols: int, theme: Theme = DEFAULT):
         import avt
 
-        blank(rows, cols)  # the sizes are checked before the emulator sees them
-        self.rows, self.cols = rows, cols
+        self._seen = blank(rows, cols, theme)  # the sizes are checked before the emulator sees them
+        self.rows, self.cols, self.theme = rows, cols, theme
         self._vt = avt.Vt(cols, rows, 0)
+        self._stale = set(range(rows))
+        self._place, self._shape, self._end = (-1, -1, 0), 0, ""
 
     def feed(self, text: str) -> None:
         """Takes what a program wrote."""
-        self._vt.feed_str(text)
+        for start in range(0, len(text), PIECE):
+            changed, _ = _guarded(self._vt.feed_str, text[start : start + PIECE])
+            self._stale.update(changed)
+        self._reshape(text)
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Gives the terminal another size. Raises ValueError for one no terminal has."""
+        self._seen = blank(rows, cols, self.theme)
+        _guarded(self._vt.resize, cols, rows)
+        self.rows, self.cols, self._stale = rows, cols, set(range(rows))
 
     def cells(self) -> Cells:
-        """What is on the screen now."""
-        out = blank(self.rows, self.cols)
-        for r, line in enumerate(self._vt.view()):
-            for c, cell in enumerate(line.cells[: self.cols]):
-                out.chars[r, c] = ord(cell.char or " ")
-                if not cell.pen.is_default():
-                    _dress(out, r, c, cell.pen)
-                if cell.width == 0 or (cell.width == 2 and c + 1 == self.cols):
-                    out.flags[r, c] |= WIDE_TAIL
-        cursor = self._vt.cursor
-        if cursor.visible:
-            out.cursor[:] = cursor.row, min(cursor.col, self.cols - 1)
-        return out
+        """What is on the screen now, read-only; the very object given before if nothing has changed since."""
+        cursor, last = self._vt.cursor, self._seen
+        place = (cursor.row, min(cursor.col, self.cols - 1), self._shape) if cursor.visible else (-1, -1, 0)
+        if self._stale or place != self._place:
+            now = Cells(*(field.copy() for field in last))
+            now.flags[:] &= 255 ^ (BAR | LINE)
+            for row in self._stale:
+                self._read(now, row)
+            now.cursor[:] = place[:2]
+            if cursor.visible:
+                now.flags[place[:2]] |= self._shape
+            if any((new != old).any() for new, old in zip(now, last, strict=True)):
+                self._seen = now
+                for field in now:
+                    field.setflags(write=False)
+            self._place = place
+            self._stale.clear()
+        return self._seen
+
+    def _read(self, into: Cells, row: int) -> None:
+        """Copies a row of the emulator; cells that look alike are written at once."""
+        line = self._vt[row]
+        cells = line.cells[: self.cols]
+        text = "".join([cell.char or " " for cell in cells])
+        into.chars[row] = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        pens = [cell.pen for cell in cells]
+        start = 0
+        for c in range(1, self.cols + 1):
+            if c == self.cols or pens[c] != pens[start]:
+                self._dress(into, row, slice(start, c), pens[start])
+                start = c
+        if not text.isascii():
+            for c, cell in enumerate(cells):
+                if cell.width == 0 and c and cells[c - 1].width == 2:
+                    into.flags[row, c] |= WIDE_TAIL
+                elif cell.width == 2 and (c + 1 == self.cols or cells[c + 1].width):
+                    into.chars[row, c] = ord(" ")  # half of a wide character that the edge has cut
+
+    def _dress(self, cells: Cells, row: int, span: slice, pen: Any) -> None:
+        """The colours and flags of some cells."""
+        fg, bg, theme = pen.foreground, pen.background, self.theme
+        cells.fg[row, span] = theme.fg if fg is None else colour(fg, theme)
+        cells.bg[row, span] = theme.bg if bg is None else colour(bg, theme)
+        styles = ((pen.bold, BOLD), (pen.underline, UNDERLINE), (pen.inverse, INVERSE), (pen.faint, FAINT))
+        cells.flags[row, span] = sum(flag for on, flag in styles if on)
+
+    def _reshape(self, text: str) -> None:
+        """Follows the cursor's shape (DECSCUSR), which the emulator does not."""
+        text = self._end + text
+        for change in re.finditer(r"\x1b\[(\d?) q|\x1bc|\x1b\[!p", text) if "\x1b" in text else ():
+            self._shape = {"3": LINE, "4": LINE, "5": BAR, "6": BAR}.get(change[1], 0)
+        self._end = text[-4:]
 
 
-def _dress(cells: Cells, r: int, c: int, pen: Any) -> None:
-    """The colours and flags of one cell."""
-    if pen.foreground is not None:
-        cells.fg[r, c] = colour(pen.foreground)
-    if pen.background is not None:
-        cells.bg[r, c] = colour(pen.background)
-    styles = ((pen.bold, BOLD), (pen.underline, UNDERLINE), (pen.inverse, INVERSE), (pen.faint, FAINT))
-    cells.flags[r, c] = sum(flag for on, flag in styles if on)
+def _guarded(call: Any, *arguments: Any) -> Any:
+    """What the emulator returns. Raises ValueError where it panics, which is no Exception of Python's."""
+    try:
+        return call(*arguments)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the emulator cannot show this ({str(error)[:80]})") from error
 
 
-def colour(of: Any) -> np.ndarray:
+def colour(of: Any, theme: Theme = DEFAULT) -> np.ndarray:
     """An avt colour, indexed (xterm's 256) or direct, as RGB."""
     try:
         return np.asarray([of[0], of[1], of[2]], np.uint8)
     except IndexError:
-        return indexed(of[0])
-
-
-def indexed(number: int) -> np.ndarray:
-    """Colour `number` of xterm's 256: sixteen named ones, a 6x6x6 cube, a ramp of greys."""
-    if number < 16:
-        return ANSI[number]
-    if number >= 232:
-        return np.full(3, 8 + 10 * (number - 232), np.uint8)
-    steps = np.asarray([0, 95, 135, 175, 215, 255], np.uint8)
-    n = number - 16
-    return steps[[n // 36, n // 6 % 6, n % 6]]
+        return theme.table[of[0]]
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """Glyphs of DejaVu Sans Mono (it comes with matplotlib), drawn once each; screens are put together in numpy.
+    """Cells drawn once each; screens are put together from them in numpy.
 
     `size` is in pixels, `cell` is (height, width) of a character cell: at 8x16, two latent cells of the codec.
     """
 
     size: int = 13
     cell: tuple[int, int] = (16, 8)
+    theme: Theme = DEFAULT
+    """Whose cursor is drawn; the cells bring their own colours"""
+    fonts: tuple[str, ...] = ()
+    """Font files to look in for what the others lack"""
 
     def draw(self, cells: Cells) -> UInt8[np.ndarray, "*t h w 3"]:
-        """The picture of a screen, or of several. A character that the font lacks is a box."""
-        flags = cells.flags ^ _under(cells)
-        # Few of the cells differ: each kind is coloured once, then set in its places.
-        pairs, pair = _kinds(_rgb(cells.fg) << 24 | _rgb(cells.bg))
-        kinds, kind = _kinds(pair << 32 | flags.astype(np.int64) << 24 | cells.chars)
-        tiles = np.stack([self._tile(int(k) & 0xFFFFFF, int(k) >> 24 & 0xFF, int(pairs[int(k) >> 32])) for k in kinds])
-        placed = np.moveaxis(tiles[kind], -3, -4)
-        *lead, rows, height, cols, width, _ = placed.shape
-        return placed.reshape(*lead, rows * height, cols * width, 3)
+        """The picture of a screen, or of several. A character that no font has is a box."""
+        *lead, rows, cols = cells.chars.shape
+        each = Cells(*(x.reshape(-1, *x.shape[len(lead) :]) for x in cells))
+        height, width = self.cell
+        film = np.empty((len(each.chars), rows, height, cols), np.dtype((np.void, 3 * width)))
+        # Screens that follow one another differ in few rows: those are put together, the others copied.
+        screen, row = np.nonzero(_changed(each))
+        tiles, tile = self._tiles_of(self._with_cursor(each, screen, row))
+        ends = np.searchsorted(screen, np.arange(len(film) + 1))
+        pixels = film.view(np.uint8)
+        for i, out in enumerate(film):
+            if i:
+                pixels[i] = pixels[i - 1]
+            for m in range(ends[i], ends[i + 1]):
+                np.take(tiles, tile[m], axis=1, out=out[row[m]], mode="clip")
+        return pixels.reshape(*lead, rows * height, cols * width, 3)
+
+    def _with_cursor(self, cells: Cells, screen: np.ndarray, row: np.ndarray) -> Cells:
+        """Some rows, in which the cursor's cell has the cursor's colours and both halves of a wide character are it."""
+        chars, fg, bg, flags = (x[screen, row] for x in cells[:4])
+        here = np.flatnonzero(cells.cursor[screen, 0] == row)
+        at = here, cells.cursor[screen[here], 1]
+        block = (flags[at] & (BAR | LINE)) == 0
+        if self.theme.cursor is None:
+            flags[at] ^= np.where(block, INVERSE, 0).astype(np.uint8)
+        else:
+            fg[at] = np.where(block[:, None], bg[at], fg[at])
+            bg[at] = np.where(block[:, None], self.theme.cursor, bg[at])
+            flags[at] &= np.where(block, 255 ^ INVERSE, 255).astype(np.uint8)
+        tail = (flags & WIDE_TAIL) != 0
+        if tail.any():
+            chars = np.where(tail, np.roll(chars, 1, axis=1), chars)
+            flags = np.where(np.roll(tail, -1, axis=1), flags | WIDE, flags)
+        return Cells(chars, fg, bg, flags, cells.cursor[screen])
+
+    def _tiles_of(self, rows: Cells) -> tuple[np.ndarray, np.ndarray]:
+        """The different cells of some rows, as pictures (h, n) of lines of pixels, and which of them stands where."""
+        pairs, pair = _kinds(_rgb(rows.fg) << 24 | _rgb(rows.bg))
+        kinds, kind = _kinds(pair << 32 | rows.flags.astype(np.int64) << 24 | rows.chars)
+        known, names = self._tiles, [(int(pairs[k >> 32]), k & 0xFFFFFFFF) for k in kinds.tolist()]
+        if len(known) + len(names) > TILES:
+            known.clear()
+        for name in names:
+            if name not in known:
+                known[name] = self._tile(name[1] & 0xFFFFFF, name[1] >> 24, name[0])
+        tiles = np.stack([known[name] for name in names], axis=1)
+        return tiles.reshape(*tiles.shape[:2], -1).view(np.dtype((np.void, 3 * self.cell[1])))[..., 0], kind
 
     def _tile(self, char: int, flags: int, colours: int) -> UInt8[np.ndarray, "h w 3"]:
         """One cell in its colours (48 bits: fg, bg)."""
@@ -149,66 +233,46 @@ class Atlas:
             fg, bg = bg, fg
         if flags & FAINT:
             fg = (fg + bg) // 2
-        mask = self._glyph(char | (BOLD << 24 if flags & BOLD else 0))
+        mask = self._mask(char, flags)
         if flags & UNDERLINE:
             mask = mask.copy()
             mask[-2] = 255
         blend = bg + (fg - bg) * (mask.astype(np.float32)[..., None] / 255)
-        return np.round(blend).astype(np.uint8)
+        tile = np.round(blend).astype(np.uint8)
+        if flags & (BAR | LINE):
+            tile[(slice(None), slice(0, 2)) if flags & BAR else slice(-2, None)] = self.theme.cursor or fg
+        return tile
 
-    def _glyph(self, code: int) -> UInt8[np.ndarray, "h w"]:
-        """The coverage of a character, 0 to 255; bit 24 asks for bold."""
-        if code not in self._masks:
-            self._masks[code] = self._render(chr(code & 0xFFFFFF), bool(code >> 24))
-        return self._masks[code]
-
-    def _render(self, char: str, bold: bool) -> np.ndarray:
-        from PIL import Image, ImageDraw
-
-        height, width = self.cell
-        image = Image.new("L", (width, height))
-        pen = ImageDraw.Draw(image)
-        if char.isspace() or unicodedata.category(char).startswith("C"):
-            return np.zeros((height, width), np.uint8)
-        if ord(char) not in self._known:
-            pen.rectangle((1, 3, width - 2, height - 4), outline=255)
-        else:
-            pen.text((0, round(height * 0.75)), char, fill=255, font=self._fonts[bold], anchor="ls")
-        return np.asarray(image)
+    def _mask(self, char: int, flags: int) -> UInt8[np.ndarray, "h w"]:
+        """The coverage of a cell, 0 to 255."""
+        name, width = (chr(char), bool(flags & BOLD), 2 if flags & (WIDE | WIDE_TAIL) else 1), self.cell[1]
+        if name not in self._masks:
+            self._masks[name] = self._glyphs.draw(*name)
+        return self._masks[name][:, width:] if flags & WIDE_TAIL else self._masks[name][:, :width]
 
     @cached_property
-    def _masks(self) -> dict[int, np.ndarray]:
+    def _glyphs(self) -> Glyphs:
+        return Glyphs(self.size, self.cell, self.fonts)
+
+    @cached_property
+    def _masks(self) -> dict[tuple[str, bool, int], np.ndarray]:
         return {}
 
     @cached_property
-    def _fonts(self) -> list[Any]:
-        from PIL import ImageFont
-
-        return [
-            ImageFont.truetype(str(font_path(name)), self.size) for name in ("DejaVuSansMono", "DejaVuSansMono-Bold")
-        ]
-
-    @cached_property
-    def _known(self) -> frozenset[int]:
-        from matplotlib.ft2font import FT2Font
-
-        return frozenset(FT2Font(str(font_path("DejaVuSansMono"))).get_charmap())
+    def _tiles(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
 
 
-def font_path(name: str) -> Path:
-    """A font file that matplotlib ships."""
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
-
-
-def _under(cells: Cells) -> np.ndarray:
-    """INVERSE in the cell under every visible cursor, 0 elsewhere."""
-    out = np.zeros_like(cells.flags)
-    flat, places = out.reshape(-1, *out.shape[-2:]), cells.cursor.reshape(-1, 2)
-    seen = np.flatnonzero(places[:, 0] >= 0)
-    flat[seen, places[seen, 0], places[seen, 1]] = INVERSE
-    return out
+def _changed(cells: Cells) -> np.ndarray:
+    """(t, r): which rows of which screens look different from the screen before, the cursor in them included."""
+    rows, before = np.arange(cells.chars.shape[1]), np.roll(cells.cursor, 1, axis=0)
+    new = np.zeros(cells.chars.shape[:2], bool)
+    new |= (cells.cursor != before).any(1)[:, None] & ((cells.cursor[:, :1] == rows) | (before[:, :1] == rows))
+    for field in cells[:4]:
+        flat = field.reshape(*field.shape[:2], -1)
+        new[1:] |= (flat[1:] != flat[:-1]).any(-1)
+    new[:1] = True
+    return new
 
 
 def _rgb(colours: np.ndarray) -> np.ndarray:

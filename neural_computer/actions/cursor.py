@@ -1,0 +1,138 @@
+"""The cursor as pictures: an arrow stamped where the log says it is. numpy arrays in, numpy arrays out; jax arrays in,
+jax arrays out, on the device and under jit: one function, so that host and device cannot differ by more than rounding.
+"""
+
+import math
+import re
+from functools import cache
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+from jaxtyping import Float
+
+ARROW = """
+<svg viewBox="-1 -1 14 21">
+  <path d="M0 0 V16 L3.7 12.6 L6.2 18.4 L8.7 17.3 L6.3 11.7 H11.4 Z" fill="white" stroke="black" stroke-width="1.2"/>
+</svg>
+"""
+"""The tip, which points, is at (0, 0)."""
+
+FINE = 16
+"""The arrow is drawn this much larger, then averaged."""
+
+
+class Template(NamedTuple):
+    """An arrow: `pixels` (h, w, 4) float32, its colour in [-1, 1] times its mask, and its mask in [0, 1]; `hot` is where
+    in it the tip is, (x, y) in pixels. Around it lies a pixel of nothing."""
+
+    pixels: Any
+    hot: tuple[float, float]
+
+
+@cache
+def template(height: float = 19.0, svg: str = ARROW) -> Template:
+    """The arrow, about `height` pixels high. Raises ValueError for an SVG of more than one path of straight lines."""
+    from PIL import Image, ImageDraw
+
+    root = ElementTree.fromstring(svg)
+    left, top, width, tall = map(float, root.attrib["viewBox"].split())
+    scale = height / tall
+    shape = (int(np.ceil(tall * scale)) + 2, int(np.ceil(width * scale)) + 2)
+    (path,) = [node for node in root if node.tag.endswith("path")]
+    points = [(((x - left) * scale + 1) * FINE, ((y - top) * scale + 1) * FINE) for x, y in corners(path.attrib["d"])]
+
+    def covered(line: int) -> np.ndarray:
+        """How much of each pixel is the arrow's body or, if it is not 0, a line around it."""
+        image = Image.new("L", (shape[1] * FINE, shape[0] * FINE))
+        if line:
+            ImageDraw.Draw(image).line([*points, *points[:2]], fill=255, width=line, joint="curve")
+        else:
+            ImageDraw.Draw(image).polygon(points, fill=255)
+        return np.asarray(image.reduce(FINE), np.float32) / 255
+
+    line = covered(max(FINE, round(float(path.attrib["stroke-width"]) * scale * FINE)))
+    white = covered(0) * (1 - line)
+    return Template(np.stack([white - line] * 3 + [white + line], axis=-1), (1 - left * scale, 1 - top * scale))
+
+
+def corners(path: str) -> list[tuple[float, float]]:
+    """The corners of an SVG path of M, L, H, V and Z. Raises ValueError for anything else."""
+    x = y = 0.0
+    found: list[tuple[float, float]] = []
+    for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
+        values = [float(value) for value in re.findall(r"-?[\d.]+", numbers)]
+        if command in "ML" and len(values) == 2:
+            x, y = values
+        elif command == "H" and len(values) == 1:
+            (x,) = values
+        elif command == "V" and len(values) == 1:
+            (y,) = values
+        elif command == "Z":
+            continue
+        else:
+            raise ValueError(f"SVG path {path!r}: {command}{numbers} is not M, L, H, V or Z; the arrow is a polygon")
+        found.append((x, y))
+    return found
+
+
+def stamp(
+    arrow: Template, places: Float[Any, "*t 2"], height: int, width: int
+) -> tuple[Float[Any, "*t {height} {width} 3"], Float[Any, "*t {height} {width} 1"]]:
+    """(f, m): the arrow with its tip at each (x, y), on neutral grey, in [-1, 1], and its soft mask in [0, 1].
+
+    Between pixels it is interpolated, at the screen's border cut off; a place that is NaN has an empty mask.
+    """
+    xp = places.__array_namespace__()
+    tall, wide, channels = arrow.pixels.shape
+    rows = _weights(xp, places[..., 1] - arrow.hot[1], tall, height)
+    cols = _weights(xp, places[..., 0] - arrow.hot[0], wide, width)
+    # On accelerators products of float32 are rounded more coarsely unless told otherwise.
+    exact = {} if xp is np else {"precision": "highest"}
+    lead = places.shape[:-1]
+    columns = xp.asarray(arrow.pixels).swapaxes(0, 1).reshape(wide, tall * channels)
+    spread = xp.matmul(cols, columns, **exact).reshape(*lead, width, tall, channels)
+    spread = spread.swapaxes(-3, -2).reshape(*lead, tall, width * channels)
+    out = xp.matmul(rows, spread, **exact).reshape(*lead, height, width, channels)
+    return out[..., :3], out[..., 3:]
+
+
+def _weights(xp: Any, offset: Any, cells: int, pixels: int) -> Any:
+    """(..., pixels, cells): how much of each of the template's cells falls on each pixel: max(0, 1 - |i - k - offset|)."""
+    offset = xp.where(xp.isnan(offset), -2.0 * cells, offset)[..., None, None]
+    i = xp.arange(pixels, dtype=xp.float32)[:, None]
+    k = xp.arange(cells, dtype=xp.float32)
+    return xp.maximum(0.0, 1.0 - abs(i - k - offset.astype(xp.float32)))
+
+
+def references(
+    frames: Float[Any, "*b t h w 3"], places: Float[Any, "*b t 2"], arrow: Template
+) -> tuple[Float[Any, "*b t h w 3"], Float[Any, "*b t h w 1"]]:
+    """The paper's cursor references and masks: the whole first frame with mask 1, then the arrow alone with its mask.
+
+    `frames` are in [-1, 1], `places` in their pixels.
+    """
+    xp = frames.__array_namespace__()
+    height, width = frames.shape[-3:-1]
+    film, mask = stamp(arrow, places, height, width)
+    first = xp.ones_like(mask[..., :1, :, :, :])
+    return (
+        xp.concatenate([frames[..., :1, :, :, :], film[..., 1:, :, :, :]], axis=-4),
+        xp.concatenate([first, mask[..., 1:, :, :, :]], axis=-4),
+    )
+
+
+def onto(frame: np.ndarray, arrow: Template, place: tuple[float, float]) -> None:
+    """Draws the arrow on a uint8 picture (h, w, 3), in place: what `stamp` says, in the few pixels that it changes.
+
+    `place` is the tip's, in pixels; it may be beyond the picture's borders.
+    """
+    left, top = place[0] - arrow.hot[0], place[1] - arrow.hot[1]
+    x, y = math.floor(left), math.floor(top)
+    fx, fy = np.float32(left - x), np.float32(top - y)
+    across = arrow.pixels[:, :-1] * fx + arrow.pixels[:, 1:] * (1 - fx)
+    small = across[:-1] * fy + across[1:] * (1 - fy)
+    bottom, right = max(0, y + 1 + small.shape[0]), max(0, x + 1 + small.shape[1])
+    patch = frame[max(0, y + 1) : bottom, max(0, x + 1) : right]
+    cut = small[max(0, -y - 1) :, max(0, -x - 1) :][: patch.shape[0], : patch.shape[1]]
+    patch[:] = patch * (1 - cut[..., 3:]) + (cut[..., :3] + cut[..., 3:]) * np.float32(127.5) + np.float32(0.5)

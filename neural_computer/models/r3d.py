@@ -1,0 +1,103 @@
+"""R3D-18: an 18-layer residual network of 3D convolutions that names what happens in a film (Tran et al. 2018).
+
+Its features before the logits are what the paper's FVD compares. The network is torchvision's `r3d_18`, whose published
+weights no package holds: they are read from a file, by torchvision's keys.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from neural_computer.types import PyTree
+
+SIZE, WIDTHS, BLOCKS = 112, (64, 128, 256, 512), 2
+MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+"""Of Kinetics-400's films in [0, 1], by channel"""
+
+
+class R3D18(nn.Module):
+    """The network in evaluation, without its last layer."""
+
+    @nn.compact
+    def __call__(self, film: Float[Array, "b t h w 3"]) -> Float[Array, "b 512"]:
+        """Features of films in [0, 1]: the mean over time and place of the last block. Best at 112x112."""
+        x = (film - jnp.asarray(MEAN)) / jnp.asarray(STD)
+        x = nn.relu(_Unit(WIDTHS[0], (3, 7, 7), (1, 2, 2), name="stem")(x))
+        for layer, width in enumerate(WIDTHS, 1):
+            for block in range(BLOCKS):
+                stride = 2 if layer > 1 and block == 0 else 1
+                x = _Block(width, stride, name=f"layer{layer}_{block}")(x)
+        return x.mean((1, 2, 3))
+
+
+class _Block(nn.Module):
+    """Two convolutions and what goes past them, which a stride makes smaller and wider too."""
+
+    width: int
+    stride: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b tt hh ww d"]:
+        steps = (self.stride,) * 3
+        y = nn.relu(_Unit(self.width, (3, 3, 3), steps, name="conv1")(x))
+        y = _Unit(self.width, (3, 3, 3), (1, 1, 1), name="conv2")(y)
+        past = x if self.stride == 1 else _Unit(self.width, (1, 1, 1), steps, name="downsample")(x)
+        return nn.relu(y + past)
+
+
+class _Unit(nn.Module):
+    """A convolution and its batch normalisation by running statistics, folded into one scale and one shift."""
+
+    width: int
+    kernel: tuple[int, int, int]
+    stride: tuple[int, int, int]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c"]) -> Float[Array, "b tt hh ww d"]:
+        padding = [(k // 2, k // 2) for k in self.kernel]
+        x = nn.Conv(self.width, self.kernel, self.stride, padding, use_bias=False, name="conv")(x)
+        scale = self.param("scale", nn.initializers.ones, (self.width,))
+        return x * scale + self.param("shift", nn.initializers.zeros, (self.width,))
+
+
+def keys() -> dict[str, tuple[str, str]]:
+    """{path of a unit: (torchvision's key of its convolution, of its normalisation)}."""
+    found = {"stem": ("stem.0", "stem.1")}
+    for layer in range(1, len(WIDTHS) + 1):
+        for block in range(BLOCKS):
+            theirs = f"layer{layer}.{block}"
+            for unit in ("conv1", "conv2"):
+                found[f"layer{layer}_{block}/{unit}"] = (f"{theirs}.{unit}.0", f"{theirs}.{unit}.1")
+            if layer > 1 and block == 0:
+                found[f"layer{layer}_{block}/downsample"] = (f"{theirs}.downsample.0", f"{theirs}.downsample.1")
+    return found
+
+
+def params_from(shapes: Mapping[str, tuple[int, ...]], get: Callable[[str], np.ndarray]) -> PyTree:
+    """The parameters in a file's tensors, whose shapes are known and which `get` reads.
+
+    Raises ValueError, naming the key, where one is missing or of another shape.
+    """
+    made: dict[str, Any] = {}
+    wanted = jax.eval_shape(R3D18().init, jax.random.key(0), jnp.zeros((1, 1, 16, 16, 3)))["params"]
+    for path, (conv, norm) in keys().items():
+        at, into = wanted, made
+        for part in path.split("/"):
+            at, into = at[part], into.setdefault(part, {})
+        kernel = at["conv"]["kernel"].shape
+        tensors = {f"{conv}.weight": (*kernel[:2:-1], *kernel[:3])}
+        tensors |= {f"{norm}.{leaf}": kernel[-1:] for leaf in ("weight", "bias", "running_mean", "running_var")}
+        for key, shape in tensors.items():
+            if shapes.get(key) != shape:
+                found = f"is {shapes[key]}" if key in shapes else "is missing"
+                raise ValueError(f"{key}: {found}, must be {shape}; take torchvision's r3d_18 file")
+        weight, bias, mean, var = (np.asarray(get(key), np.float64) for key in list(tensors)[1:])
+        scale = weight / np.sqrt(var + 1e-5)
+        into["conv"] = {"kernel": np.asarray(get(f"{conv}.weight"), np.float32).transpose(2, 3, 4, 1, 0)}
+        into |= {"scale": scale.astype(np.float32), "shift": (bias - mean * scale).astype(np.float32)}
+    return made

