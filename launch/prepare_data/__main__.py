@@ -18,11 +18,12 @@ from typing import Any
 from absl import flags
 
 from launch import faults, lock
-from launch.prepare_data import encode, repl, videos
+from launch.prepare_data import card, cligen_general, encode, preview, repl, videos
 
-RECIPES = {"repl": repl, "videos": videos, "encode": encode}
+RECIPES = {"repl": repl, "videos": videos, "encode": encode, "cligen_general": cligen_general}
 
 RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "What to make data from.")
+PREVIEW = flags.DEFINE_integer("preview", 0, "Clips of each split to show in OUTPUT/preview.html.", lower_bound=0)
 OUTPUT = flags.DEFINE_string("output", None, "Where the data go.")
 
 
@@ -35,25 +36,33 @@ def main(argv: list[str]) -> None:
         before = json.loads(summary.read_text())
         if before["settings"] == settings:
             print(f"{output}: is there already ({before['kept']} kept)")
-            return
+            return shown(output)
         raise ValueError(
             f"{output}: holds data of other settings ({before['settings']}, not {settings}); give another --output or "
             "delete it"
         )
     with lock.held(output):
         make(recipe, output, settings)
+    shown(output)
+
+
+def shown(output: Path) -> None:
+    """Writes preview.html if that is asked for."""
+    if PREVIEW.value:
+        preview.page_of(output, PREVIEW.value).save(output / "preview.html")
+        print(f"{output}/preview.html")
 
 
 def make(recipe: ModuleType, output: Path, settings: Mapping[str, Any]) -> None:
     """Makes the data and writes summary.json; prints what was refused."""
     begin = time.monotonic()
-    kept, refused = recipe.make(output)
-    report = {"settings": settings, "kept": kept, "refused": refused, "seconds": round(time.monotonic() - begin, 1)}
+    report = {"settings": settings, **recipe.make(output), "seconds": round(time.monotonic() - begin, 1)}
+    (output / card.FILE).write_text(card.card(report))
     temporary = output / "summary.partial"
     temporary.write_text(json.dumps(report, indent=2) + "\n")
     temporary.replace(output / "summary.json")
-    print(f"{output}: {kept} kept, {len(refused)} refused, {report['seconds']} s")
-    for name, reason in refused.items():
+    print(f"{output}: {report['kept']} kept, {len(report['refused'])} refused, {report['seconds']} s")
+    for name, reason in report["refused"].items():
         print(f"refused  {name}: {reason}")
 
 

@@ -52,11 +52,11 @@ def settings() -> dict[str, Any]:
     return asdict(plan().info)
 
 
-def make(output: Path) -> tuple[int, dict[str, str]]:
+def make(output: Path) -> dict[str, Any]:
     """Encodes what is not there yet; returns how many clips there are. No window is refused."""
     from launch.prepare_data import encoder
 
     encoder.tell(plan(), output)
     encoder.begin(plan(), output)
     encoder.write(plan(), encoder.loaded(plan(), output, ROWS.value), output)
-    return sum(plan().info.splits.values()), {}
+    return {"kept": sum(plan().info.splits.values()), "refused": {}}

@@ -17,7 +17,7 @@ def settings() -> dict[str, Any]:
     return {"operands": OPERANDS.value}
 
 
-def make(output: Path) -> tuple[int, dict[str, str]]:
+def make(output: Path) -> dict[str, Any]:
     """Records and writes; returns how many episodes were kept and, by name, why others were refused."""
     from neural_computer.data.datasets import PythonRepl
 
@@ -25,4 +25,4 @@ def make(output: Path) -> tuple[int, dict[str, str]]:
     repl.record_all(repl.sums(OPERANDS.value), recordings, WORKERS.value)
     builder = PythonRepl(recordings, data_dir=str(output))
     builder.download_and_prepare()
-    return sum(split.num_examples for split in builder.info.splits.values()), {}
+    return {"kept": sum(split.num_examples for split in builder.info.splits.values()), "refused": {}}

@@ -41,7 +41,7 @@ def films() -> list[Path]:
     return found
 
 
-def make(output: Path) -> tuple[int, dict[str, str]]:
+def make(output: Path) -> dict[str, Any]:
     """Writes the films as episodes, one in ten held out; returns how many were kept and why others were refused."""
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
@@ -66,7 +66,7 @@ def make(output: Path) -> tuple[int, dict[str, str]]:
     for split, writer in writers.items():
         if kept[split]:
             writer.close()
-    return sum(kept.values()), refused
+    return {"kept": sum(kept.values()), "refused": refused}
 
 
 def episode(path: Path, height: int, width: int) -> Episode:

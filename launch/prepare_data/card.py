@@ -1,0 +1,54 @@
+"""The data card that stands beside a dataset, written from what its build counted."""
+
+from collections.abc import Mapping
+from typing import Any
+
+FILE = "DATA_CARD.md"
+WHAT = {
+    "repl": "Python sessions that add two numbers, recorded in a pseudo-terminal, one key a frame.",
+    "videos": "Films of a folder, letterboxed to one size, with the captions that lay beside them.",
+    "encode": "Another dataset through frozen encoders: latents and features, no pictures.",
+    "cligen_general": "Clips of terminal recordings that people published, drawn anew: after the paper's CLIGen (General).",
+    "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",
+    "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
+}
+KNOWN = {
+    "cligen_general": (
+        "Captions come from templates unless a text model was given; they describe what is on the screen and not why.",
+        "Secrets and personal strings are found by their form and by the names a recording gives away; a form that is in "
+        "no list stays. Pictures are drawn after masking.",
+        "The people recorded consented to publication under the licence listed, not to any particular use.",
+        "Pauses are cut to two seconds, clips longer than five are sped up: time is not the recording's.",
+    ),
+    "cligen_clean": (
+        "In lock-step, a key is pressed when the screen has settled: delays are the script's and no machine's.",
+        "What depends on the machine (date, process numbers) differs from build to build.",
+    ),
+    "arithmetic": ("The answers are Python's own. Operand pairs of the test split are in no training clip.",),
+}
+
+
+def card(report: Mapping[str, Any]) -> str:
+    """The card in Markdown."""
+    recipe = report["settings"]["recipe"]
+    lines = [f"# {recipe}", "", WHAT[recipe], "", "## Counts", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {told(value)} |" for name, value in report.items() if name not in ("settings", "refused")]
+    lines += [f"| refused | {len(report['refused'])} |", "", "## Made with", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {name} | {told(value)} |" for name, value in report["settings"].items()]
+    if KNOWN.get(recipe):
+        lines += ["", "## To know before use", "", *(f"- {text}" for text in KNOWN[recipe])]
+    if report["refused"]:
+        lines += ["", "## Refused", "", "| recording | reason |", "|---|---|"]
+        lines += [f"| {cell(name)} | {cell(reason)} |" for name, reason in report["refused"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def told(value: Any) -> str:
+    """A value as a table's cell: of mappings to lists, only how many."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{cell(name)} {len(x) if isinstance(x, list) else x}" for name, x in value.items()) or "none"
+    return cell(str(value))
+
+
+def cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
