@@ -2,10 +2,13 @@
 
     python -m launch.prepare_data --recipe=repl --output=DIR
     python -m launch.prepare_data --recipe=videos --input=FILMS --output=DIR
+    python -m launch.prepare_data --recipe=cligen_general --input=CASTS --output=DIR
+    python -m launch.prepare_data --recipe=cligen_clean --output=DIR [--input=TAPES]
+    python -m launch.prepare_data --recipe=arithmetic --output=DIR
     python -m launch.prepare_data --recipe=encode --input=DATA --output=DIR --config=CONFIG --init=CONVERTED
 
-Finished, the same command does nothing. Broken off, it goes on (recipes repl, encode) or begins anew (videos), and what
-is half written is never read. What was kept and refused: DIR/summary.json.
+Finished, the same command does nothing. Broken off, it goes on (videos alone begin anew), and what is half written is
+never read. What was kept and refused: DIR/summary.json, and for people DIR/DATA_CARD.md; --preview=N shows N clips a split.
 """
 
 import json
@@ -18,9 +21,16 @@ from typing import Any
 from absl import flags
 
 from launch import faults, lock
-from launch.prepare_data import card, cligen_general, encode, preview, repl, videos
+from launch.prepare_data import arithmetic, card, cligen_clean, cligen_general, encode, preview, repl, videos
 
-RECIPES = {"repl": repl, "videos": videos, "encode": encode, "cligen_general": cligen_general}
+RECIPES = {
+    "repl": repl,
+    "videos": videos,
+    "encode": encode,
+    "cligen_general": cligen_general,
+    "cligen_clean": cligen_clean,
+    "arithmetic": arithmetic,
+}
 
 RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "What to make data from.")
 PREVIEW = flags.DEFINE_integer("preview", 0, "Clips of each split to show in OUTPUT/preview.html.", lower_bound=0)

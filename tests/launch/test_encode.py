@@ -21,7 +21,7 @@ def encode(films, output, *options: str, **settings):
         f"--input={films}",
         f"--output={output}",
         TINY,
-        "--clips=20",
+        "--clips_a_file=20",
         "--dtype=float32",
         *options,
     ]
