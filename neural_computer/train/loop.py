@@ -88,8 +88,12 @@ def fit(
                 dynamic_ncols=True,
             ) as bar,
         ):
+            waited, since = 0.0, time.monotonic()
             while step < schedule.steps:
-                batch = sharding.place_batch(next(stream), mesh)
+                asked = time.monotonic()
+                local = next(stream)
+                waited += time.monotonic() - asked
+                batch = sharding.place_batch(local, mesh)
                 if compiled is None:
                     with jax.set_mesh(mesh):
                         compiled = trainer.compile(mesh, state, frozen, seed).lower(state, frozen, batch).compile()
@@ -101,7 +105,10 @@ def fit(
                     bar.set_postfix(loss=f"{before['loss']:.4f}")
                 last, stopping = step == schedule.steps, stop_after(step)
                 if last or step % schedule.log_every == 0:
-                    log.later(step, metrics)
+                    now = time.monotonic()
+                    # No more than this can the device have waited: it works on while the host waits.
+                    log.later(step, metrics | {"waiting_for_data": waited / (now - since)})
+                    waited, since = 0.0, now
                 if evaluators and schedule.eval_every and (last or step % schedule.eval_every == 0):
                     log.write(step, _evaluate(evaluators, state))
                 if last or stopping or step % schedule.checkpoint_every == 0:
