@@ -5,6 +5,7 @@
     python -m launch.prepare_data --recipe=cligen_general --input=CASTS --output=DIR
     python -m launch.prepare_data --recipe=cligen_clean --output=DIR [--input=TAPES]
     python -m launch.prepare_data --recipe=arithmetic --output=DIR
+    python -m launch.prepare_data --recipe=guiworld --size=128 --output=DIR [--source=import --input=RECORDINGS]
     python -m launch.prepare_data --recipe=encode --input=DATA --output=DIR --config=CONFIG --init=CONVERTED
 
 Finished, the same command does nothing. Broken off, it goes on (videos alone begin anew), and what is half written is
@@ -21,7 +22,7 @@ from typing import Any
 from absl import flags
 
 from launch import faults, lock
-from launch.prepare_data import arithmetic, card, cligen_clean, cligen_general, encode, preview, repl, videos
+from launch.prepare_data import arithmetic, card, cligen_clean, cligen_general, encode, guiworld, preview, repl, videos
 
 RECIPES = {
     "repl": repl,
@@ -30,6 +31,7 @@ RECIPES = {
     "cligen_general": cligen_general,
     "cligen_clean": cligen_clean,
     "arithmetic": arithmetic,
+    "guiworld": guiworld,
 }
 
 RECIPE = flags.DEFINE_enum("recipe", None, list(RECIPES), "What to make data from.")

@@ -10,6 +10,7 @@ WHAT = {
     "encode": "Another dataset through frozen encoders: latents and features, no pictures.",
     "cligen_general": "Clips of terminal recordings that people published, drawn anew: after the paper's CLIGen (General).",
     "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",
+    "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
 KNOWN = {

@@ -29,7 +29,9 @@ CONFIG = config_flags.DEFINE_config_file(
 INIT = flags.DEFINE_string("init", None, "Recipe encode: a converted folder with the encoders; sets config.init.")
 SPLIT = flags.DEFINE_list("split", None, "Recipe encode: the splits; by default all there are.")
 DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "Recipe encode: what floats are stored in.")
-CLIPS = flags.DEFINE_integer("clips_a_file", 256, "Recipe encode: clips in a file, what a kill costs at most.", lower_bound=1)
+CLIPS = flags.DEFINE_integer(
+    "clips_a_file", 256, "Recipe encode: clips in a file, what a kill costs at most.", lower_bound=1
+)
 ROWS = flags.DEFINE_integer("rows", None, "Recipe encode: clips at a time; by default one a device.", lower_bound=1)
 
 

@@ -63,7 +63,7 @@ def make(
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
         raise ValueError(f"none of the {len(rows)} recordings can be used ({reasons})")
     built = builder(recordings, size=size(), pixels=PIXELS.value, beam=BEAM.value, data_dir=str(output))
-    built.download_and_prepare(download_config=_pipeline() if BEAM.value else None)
+    built.download_and_prepare(download_config=pipeline() if BEAM.value else None)
     splits = built.info.splits.values()
     return {
         "kept": kept,
@@ -98,7 +98,7 @@ def counted(paths: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _pipeline() -> Any:
+def pipeline() -> Any:
     """Beam's own runner on this machine, with --workers processes."""
     import apache_beam as beam
     import tensorflow_datasets as tfds

@@ -3,7 +3,7 @@
 Records are written to a local or mounted folder: array_record cannot write to object stores, so build there and copy.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +106,34 @@ class CligenGeneral(Cligen):
 class CligenClean(Cligen):
     THEME = MOCHA
     TOLD = "Terminals typed to by scripts, one font, theme and size, after the paper's CLIGen (Clean)."
+
+
+class Guiworld(tfds.core.GeneratorBasedBuilder):
+    """Desktop clips of `frames` frames, by split: `jobs` maps a split to what `clips_of` makes episodes of."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, jobs: Mapping[str, Sequence[Any]], clips_of: Any, beam: bool = False, **kwargs: Any):
+        self.jobs, self.clips_of, self.beam = jobs, clips_of, beam
+        super().__init__(file_format="array_record", **kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        told = "A desktop, its mouse and its keyboard, after the paper's GUIWorld."
+        return self.dataset_info_from_configs(description=told, features=examples.features())
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {split: self._generate_examples(jobs) for split, jobs in self.jobs.items()}
+
+    def _generate_examples(self, jobs: Sequence[Any]) -> Any:
+        if not self.beam:
+            return recorded(jobs, self.clips_of)
+        beam = tfds.core.lazy_imports.apache_beam
+        return beam.Create([[job] for job in jobs]) | beam.FlatMap(recorded, self.clips_of)
+
+
+def recorded(jobs: Iterable[Any], clips_of: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, record) of the clips of some jobs."""
+    for job in jobs:
+        for episode in clips_of(job):
+            for number, record in enumerate(examples.records(episode, len(episode.frames), 1)):
+                yield f"{episode.id}/{number}", record

@@ -5,23 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from neural_computer.actions.schema import BUTTONS
 from neural_computer.data.gui.desktop import Target
 from neural_computer.data.gui.minidesk.apps import START
 from neural_computer.data.gui.minidesk.drawing import render
 from neural_computer.data.gui.minidesk.state import MOST_WINDOWS, Desk, start
 from neural_computer.data.gui.minidesk.step import opening, step
-from neural_computer.data.gui.minidesk.truth import changes, targets
+from neural_computer.data.gui.minidesk.truth import changes, targets, under
 from neural_computer.types import Event
 
 
 class MiniDesktop:
-    """A desk that goes on when something is injected. `effects` are what each frame changed, in words, where it did."""
+    """A desk that goes on when something is injected. `effects` are what each frame changed, in words, where it did; `hits`
+    what was under the pointer in frames in which a button was pressed."""
 
     fps = 15.0
 
     def __init__(self, desk: Desk):
         self.desk = desk
         self.effects: dict[int, tuple[str, ...]] = {}
+        self.hits: dict[int, Target] = {}
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,6 +42,9 @@ class MiniDesktop:
 
     def inject(self, events: Sequence[Event]) -> None:
         before, self.desk = self.desk, step(self.desk, events)
+        pressed = any(event.kind == "press" and event.key in BUTTONS for event in events)
+        if pressed and (target := under(before._replace(x=self.desk.x, y=self.desk.y))):
+            self.hits[self.desk.frame] = target
         if said := changes(before, self.desk):
             self.effects[self.desk.frame] = said
 
