@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
                 "stride": 1,
                 "batch_size": 8,
                 "captions": ConfigDict({"plain": 1.0}),
+                "split": "train",
             },
             "text": {"kind": "bytes", "width": 128, "length": 512, "heads": 2, "depth": 1, "negative": ""},
             "image": {"kind": "none"},

@@ -118,10 +118,10 @@ def training(experiment: build.Experiment) -> windows.WindowSource | encoded.Enc
     """The training split, films or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
     if encoded.holds(data.directory) and not experiment.trains_codec:
-        clips = encoded.EncodedSource(data.directory, "train")
+        clips = encoded.EncodedSource(data.directory, data.split)
         build.check_encoded(experiment, clips.info)
         return clips
-    films = windows.WindowSource(encoded.films(data.directory), "train", data.frames, data.stride)
+    films = windows.WindowSource(encoded.films(data.directory), data.split, data.frames, data.stride)
     build.check_films(experiment, films[0])
     return films
 

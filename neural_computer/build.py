@@ -41,7 +41,7 @@ class ConfigError(ValueError):
 @dataclass(frozen=True)
 class Data:
     """Where the films are, or the clips that were encoded from them, and what is read of them. `captions` gives caption
-    tiers and how often each is drawn."""
+    tiers and how often each is drawn, `split` is trained on."""
 
     directory: str
     frames: int
@@ -50,6 +50,7 @@ class Data:
     stride: int
     batch_size: int
     captions: Mapping[str, float]
+    split: str
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ CONFIGS = [
     "cligen:general,tiny",
     "cligen:general,wan_14b_i2v",
     "cligen:clean,wan_1_3b_i2v",
+    "guiworld:random_slow,micro",
+    "guiworld:goal,wan_14b_i2v",
     "quickstart:full",
     "quickstart:smoke",
 ]

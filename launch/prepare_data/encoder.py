@@ -103,7 +103,7 @@ def begin(wanted: Plan, output: Path) -> None:
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data
-    films = windows.WindowSource(wanted.info.films, "train", data.frames, data.stride)
+    films = windows.WindowSource(wanted.info.films, data.split, data.frames, data.stride)
     workdirs.save_setup(experiment, output, build.fitted(experiment, films), films[0])
     wanted.info.save(output)
 

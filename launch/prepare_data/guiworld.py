@@ -5,7 +5,8 @@
     python -m launch.prepare_data --recipe=guiworld --source=import --input=RECORDINGS --size=480x640 --output=DIR
 
 A recording is NAME.mp4 with NAME.frames.jsonl and NAME.events.jsonl (a rig's), or NAME.csv or NAME.json (the public
-engine's); its split is the part of NAME before a first "_" or "." that names one, else random_slow.
+engine's); NAME begins with its split (random_slow, random_fast, goal; slow, fast), else it is random_slow. Of each split one
+session in twenty is held out in SPLIT_test.
 """
 
 import re
@@ -45,7 +46,7 @@ def make(output: Path) -> dict[str, Any]:
     faults: Counter[str] = Counter()
     refused: dict[str, str] = {}
     jobs, clips_of = (imported if SOURCE.value == "import" else synthetic)(faults, refused)
-    jobs = {split: part for split, part in jobs.items() if part}
+    jobs = {split: part for split, part in held_out(jobs).items() if part}
     if not jobs:
         raise ValueError(f"nothing can be used ({dict(list(refused.items())[:3]) or dict(faults)})")
     built = Guiworld(jobs, clips_of, BEAM.value, data_dir=str(output))
@@ -60,6 +61,18 @@ def make(output: Path) -> dict[str, Any]:
         "bytes a clip": round(sum(split.num_bytes for split in splits) / kept),
         "hours": round(kept * FRAMES.value / 15 / 3600, 4),
     }
+
+
+def held_out(jobs: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The same with one job in twenty, at least one of several, by hash, in SPLIT_test."""
+    from neural_computer.data.cli.footage import rank
+
+    out: dict[str, list[Any]] = {}
+    for split, part in jobs.items():
+        order = sorted(part, key=lambda job: rank(str(getattr(job, "name", job))))
+        test = order[: max(1, len(part) // 20)] if len(part) > 1 else []
+        out |= {split: [job for job in part if job not in test], f"{split}_test": test}
+    return out
 
 
 def side() -> int:

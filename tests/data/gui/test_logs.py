@@ -185,11 +185,13 @@ def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
     ask = ["--recipe=guiworld", "--clips=6", "--size=64", f"--output={tmp_path}/data", "--preview=1"]
     program("launch.prepare_data", *ask)
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert set(summary["splits"]) == {"random_slow", "random_fast", "goal"} and min(summary["splits"].values()) >= 6
+    splits = {"random_slow", "random_fast", "goal"}
+    assert set(summary["splits"]) == {name for split in splits for name in (split, f"{split}_test")}
+    assert sum(summary["splits"].values()) >= 18 and min(summary["splits"].values()) >= 1
     source = WindowSource(tmp_path / "data", "goal", 81)
     window = source[0]
     assert window.frames.shape == (81, 64, 64, 3) and np.isfinite(window.cursor).all() and window.meta["task"]["family"]
-    assert (tmp_path / "data" / "preview.html").read_text().count("data:image/gif") == 3
+    assert (tmp_path / "data" / "preview.html").read_text().count("data:image/gif") == 6
     again = tmp_path / "again"
     program("launch.prepare_data", *ask[:-2], f"--output={again}")
     other = WindowSource(again, "goal", 81)

@@ -339,7 +339,7 @@ def noise(rng: np.random.Generator, size: int) -> Iterator[list[Event]]:
 
 @pytest.mark.slow
 def test_nothing_that_is_injected_breaks_the_desk(request):
-    """A million steps with --full, as many as fit 12 seconds without."""
+    """A million steps with --full, as many as fit a minute without."""
     full, begin, steps = request.config.getoption("--full"), time.monotonic(), 0
     for seed in range(10**6):
         size = (64, 100, 128, 256)[seed % 4]
@@ -352,6 +352,6 @@ def test_nothing_that_is_injected_breaks_the_desk(request):
             if number % 25 == 0:
                 assert drawing.render(desk).shape == (size, size, 3) and truth(desk).mask.shape == (size, size, 1)
         steps += 500
-        if steps >= 10**6 if full else time.monotonic() - begin > 12:
+        if steps >= 10**6 if full else time.monotonic() - begin > 60:
             break
     assert steps >= (10**6 if full else 2000)
