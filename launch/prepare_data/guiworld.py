@@ -91,7 +91,7 @@ def synthetic(faults: Counter[str], refused: dict[str, str]) -> tuple[dict[str, 
     for split in SPLIT.value or SPLITS:
         jobs[split], count, seed = [], 0, SEED.value * 10_000_000
         with tqdm(total=CLIPS.value, desc=split, unit="clip", dynamic_ncols=True) as bar:
-            while count < CLIPS.value:
+            while count < CLIPS.value or len(jobs[split]) < 2:  # one of them is held out
                 try:
                     found = sum(1 for _ in clips_of((split, seed), faults=faults))
                 except ValueError as error:
