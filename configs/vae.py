@@ -30,7 +30,7 @@ def get_config(form: str = "tiny") -> ConfigDict:
     if form not in FORMS:
         raise ValueError(f"configs/vae.py:{form}: unknown form; one of {', '.join(FORMS)}")
     config = base.get_config()
-    for name in ("text", "image", "network", "injection", "sampling", "objective"):
+    for name in ("text", "image", "network", "injection", "actions", "sampling", "objective"):
         del config[name]
     config.data.captions = ConfigDict()
     config.codec.kind = "wan"

@@ -28,9 +28,10 @@ from configs import cligen
 from configs.sizes import SIZES
 from launch import faults
 from neural_computer import build, page, pretrained, sharding
+from neural_computer.data.inputs import stacked
 from neural_computer.models.dit import REMAT
 from neural_computer.train.cost import Cost, cost, frozen_shapes
-from neural_computer.types import Batch, Encoded, PyTree
+from neural_computer.types import Actions, Batch, Encoded, PyTree
 
 
 class Device(NamedTuple):
@@ -175,12 +176,22 @@ def answered(asked: Asked) -> Answer:
         index=np.broadcast_to(np.int32(0), (rows,)),
         video=np.broadcast_to(np.uint8(0), (rows, data.frames, data.height, data.width, 3)),
         text=np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length)),
+        actions=done_nothing(experiment, rows),
     )
     frozen = frozen_shapes(trainer, asked.dtypes)
     if asked.encoded:
         batch = jax.eval_shape(trainer.encode, frozen, batch)
         frozen = {name: tree for name, tree in frozen.items() if name == "network"}
     return Answer(experiment, mesh, frozen, cost(trainer, frozen, batch, mesh))
+
+
+def done_nothing(experiment: build.Experiment, rows: int) -> Actions | None:
+    """The actions of a batch of films, if any enter: none, but of the right shapes."""
+    inputs, data = experiment.inputs, experiment.data
+    if inputs is None:
+        return None
+    one = inputs.of("", (), None, data.frames, 1.0, (data.height, data.width))
+    return stacked([one] * rows)
 
 
 def abstract_mesh(sizes: Mapping[str, int]) -> AbstractMesh:

@@ -7,19 +7,8 @@
 # The last line tells whether an unprivileged user can make namespaces here, without which nothing is played.
 set -euo pipefail
 
-packages=(bubblewrap python3 bash util-linux procps bsdextrautils git jq less nano tree vim)
-missing=()
-for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-done
-
-if [ ${#missing[@]} -gt 0 ]; then
-  root=()
-  [ "$(id -u)" = 0 ] || root=(sudo)
-  echo "installing ${missing[*]}"
-  "${root[@]}" apt-get update -qq
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null
-fi
+. "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+packages bubblewrap python3 bash util-linux procps bsdextrautils git jq less nano tree vim
 
 unprivileged=()
 [ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid=64976 --regid=64976 --clear-groups)

@@ -5,10 +5,16 @@ or published weights that launch.convert_weights has converted, without any trai
     python -m launch.run --config=configs/cligen.py:general,wan_14b_i2v --init=CONVERTED --frame=screen.png \
         --prompt='...' --out=DIR
 
+A desktop is used, too, by a log of events in its pixels (data/events.py) or as in a film of the training data:
+
+    python -m launch.run --workdir=DIR --actions=goal_test:3 --out=DIR
+
 Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and state, the machine's state after the last
-frame: with --state=OUT/state another run goes on from there.
+frame: with --state=OUT/state another run goes on from there. With --actions also marked.gif, what was done drawn over it,
+and strip.png, frame by frame, below the film's own frames if there is one.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -19,15 +25,22 @@ from ml_collections import config_flags
 
 from launch import faults
 from neural_computer import media, sharding, workdir
+from neural_computer.actions.schema import frames as schema
+from neural_computer.actions.schema import log as schema_log
 from neural_computer.computer import film, to_pixels
+from neural_computer.data import encoded, events
 from neural_computer.data.cli.terminal import Atlas
+from neural_computer.data.gui.marks import marked
+from neural_computer.data.inputs import chunked, stacked
+from neural_computer.data.windows import WindowSource
 from neural_computer.evals.text import GlyphReader
-from neural_computer.types import State
+from neural_computer.types import Actions, State, Window
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run published weights as.", lock_config=True)
 INIT = flags.DEFINE_string("init", None, "A converted folder of published weights; sets config.init.")
-PROMPT = flags.DEFINE_string("prompt", None, "The caption.")
+PROMPT = flags.DEFINE_string("prompt", None, "The caption; by default, with --actions=SPLIT:N, that film's own.")
+ACTIONS = flags.DEFINE_string("actions", None, "What is done: NAME.events.jsonl, or a film of the data, SPLIT:N.")
 NEGATIVE = flags.DEFINE_string(
     "negative", None, "What guidance leads away from; by default the config's text.negative."
 )
@@ -47,11 +60,14 @@ def main(argv: list[str]) -> None:
     del argv
     trained = given()
     computer = trained.computer if STEPS.value is None else trained.computer.with_steps(STEPS.value)
-    state = woken(trained, STATE.value) if STATE.value else booted(trained, FRAME.value)
-    prompt = trained.experiment.tokenizer([PROMPT.value])
+    used = used_as(trained, ACTIONS.value) if ACTIONS.value is not None else None
+    begin = trained.first_frame if used is None else used.frames[0]
+    state = woken(trained, STATE.value) if STATE.value else booted(trained, FRAME.value, begin)
+    prompt = trained.experiment.tokenizer([prompted(used)])
     state = state._replace(text=jax.jit(computer.read)(trained.params.frozen, prompt))
     run = jax.jit(computer.run, static_argnames="chunks")
-    state, chunks = run(trained.params, state, None, jax.random.key(SEED.value), chunks=CHUNKS.value)
+    u = done(trained, used) if used is not None else None
+    state, chunks = run(trained.params, state, u, jax.random.key(SEED.value), chunks=CHUNKS.value)
     frames = np.asarray(to_pixels(film(chunks)))[0]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
@@ -62,8 +78,12 @@ def main(argv: list[str]) -> None:
         saver.save((out / "state").absolute(), state, force=True)
     screens = GlyphReader(Atlas())(frames)
     (out / "rollout.txt").write_text("\n\n".join(f"[frame {i}]\n{screen}" for i, screen in enumerate(screens)) + "\n")
-    print(screens[-1])
-    print(f"{out}/rollout.mp4  rollout.gif  rollout.txt  (step {trained.step} of {WORKDIR.value or INIT.value})")
+    if used is None:
+        print(screens[-1])
+    else:
+        drawn_over(out, frames, used)
+    shown = "rollout.mp4  rollout.gif  rollout.txt" if used is None else "rollout.mp4  marked.gif  strip.png"
+    print(f"{out}/{shown}  (step {trained.step} of {WORKDIR.value or INIT.value})")
 
 
 def given() -> workdir.Trained:
@@ -77,9 +97,9 @@ def given() -> workdir.Trained:
     return workdir.untrained(CONFIG.value, media.read_image(FRAME.value), FPS.value, mesh)
 
 
-def booted(trained: workdir.Trained, frame: str | None) -> State:
-    """The state of a computer that shows a picture, or a screen it knows. Raises ValueError for another size."""
-    computer, x0 = trained.computer, trained.first_frame
+def booted(trained: workdir.Trained, frame: str | None, x0: np.ndarray) -> State:
+    """The state of a computer that shows the picture in a file, or else x0. Raises ValueError for another size."""
+    computer = trained.computer
     if frame is not None:
         x0 = media.read_image(frame)
         if x0.shape[:2] != tuple(computer.size):
@@ -93,7 +113,7 @@ def booted(trained: workdir.Trained, frame: str | None) -> State:
 
 def woken(trained: workdir.Trained, path: str) -> State:
     """The state saved by an earlier run. Raises ValueError if it is none of this computer's."""
-    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, booted(trained, None))
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, booted(trained, None, trained.first_frame))
     try:
         with ocp.StandardCheckpointer() as saver:
             return saver.restore(Path(path).absolute(), like)
@@ -104,6 +124,58 @@ def woken(trained: workdir.Trained, path: str) -> State:
         ) from error
 
 
+# What is done
+
+
+def used_as(trained: workdir.Trained, name: str) -> Window:
+    """What is done in a run: a film of the data, SPLIT:N, or a log of events, on a film that stands still.
+
+    Raises ValueError for a computer that takes no actions, and where there is no such film or log.
+    """
+    experiment = trained.experiment
+    if experiment.inputs is None:
+        raise ValueError(
+            f"--actions={name}: this computer is told of none (config.injection.mode='none'); run one that is, or give a prompt"
+        )
+    length = CHUNKS.value * (experiment.data.frames - 1) + 1
+    if (path := Path(name)).exists():
+        film = np.broadcast_to(trained.first_frame, (length, *trained.first_frame.shape))
+        return Window(path.name, film, trained.fps, events=events.read(path))
+    split, _, number = name.rpartition(":")
+    if not split or not number.isdigit():
+        raise ValueError(f"--actions={name}: is neither a file nor a film of the data, SPLIT:N; try goal_test:0")
+    source = WindowSource(encoded.films(experiment.data.directory), split, length)
+    if int(number) >= len(source):
+        raise ValueError(f"--actions={name}: split {split} has {len(source)} films of {length} frames, from 0 on")
+    return source[int(number)]
+
+
+def prompted(used: Window | None) -> str:
+    """The prompt: what the flag says, else the film's own caption. Raises ValueError where there is neither."""
+    if PROMPT.value is None and used is None:
+        raise ValueError("--prompt: is missing; give the caption, or --actions")
+    if PROMPT.value is not None or used is None:
+        return PROMPT.value
+    return next(iter(used.captions.values()), "")
+
+
+def done(trained: workdir.Trained, used: Window) -> Actions:
+    """What is done, as the computer takes it: a leading axis of chunks."""
+    return chunked(stacked([trained.experiment.inputs(used)]), trained.experiment.data.frames, CHUNKS.value)
+
+
+def drawn_over(out: Path, frames: np.ndarray, used: Window) -> None:
+    """Writes the films with what was done drawn over them."""
+    log = schema_log.read(used.events, frames.shape[2:0:-1])
+    mouse = used.cursor if used.cursor is not None else schema.mouse(log, len(frames), used.fps)
+    known = replace(used, cursor=mouse)
+    films = {"generated": marked(frames, known)}
+    if not Path(ACTIONS.value).exists():  # a log has no film of its own
+        films = {"truth": marked(used.frames, known)} | films
+    media.write_video(out / "marked.gif", films["generated"], used.fps)
+    (out / "strip.png").write_bytes(media.png(media.strip(films, scale=1)))
+
+
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["prompt", "out"])
+    flags.mark_flag_as_required("out")
     faults.run(main)

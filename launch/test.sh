@@ -4,7 +4,7 @@
 #   bash launch/test.sh [--core | --all] [PYTEST ARGUMENTS]
 #
 #   --core  leaves out the tests marked slow, parity or rig
-#   --all   installs the extras eval, beam and parity too (PyTorch among them), so that their tests run
+#   --all   installs the extras eval, beam, gui and parity too (PyTorch among them), so that their tests run
 #
 # Tests that need what is not installed (PyTorch, an X server, a GPU) are skipped with the reason.
 set -euo pipefail
@@ -14,7 +14,7 @@ arguments=() extras=dev
 for argument in "$@"; do
   case $argument in
     --core) arguments+=(-m "not slow and not parity and not rig") ;;
-    --all) extras=dev,eval,beam,parity ;;
+    --all) extras=dev,eval,beam,gui,parity ;;
     *) arguments+=("$argument") ;;
   esac
 done
@@ -25,4 +25,10 @@ environment "$extras"
 .venv/bin/ruff check .
 .venv/bin/mypy
 # A process a core, one thread each (tests/conftest.py); the tests of a file share what they train.
-exec .venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10 ${arguments[@]+"${arguments[@]}"}
+several=(.venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10)
+if [ "$extras" = dev ]; then
+  exec "${several[@]}" ${arguments[@]+"${arguments[@]}"}
+fi
+"${several[@]}" -m "not rig" ${arguments[@]+"${arguments[@]}"}
+# What is recorded at fifteen frames a second has the machine to itself.
+exec .venv/bin/python -m pytest -m rig --durations=10 ${arguments[@]+"${arguments[@]}"}

@@ -19,6 +19,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from launch import faults, hosts, lock
+from launch.evaluate import metrics
 from neural_computer import build, sharding
 from neural_computer import workdir as workdirs
 from neural_computer.data import encoded, pipeline, windows
@@ -75,6 +76,7 @@ def train(experiment: build.Experiment, workdir: Path):
             start=start,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
+            inputs=experiment.inputs,
         )
 
     state = loop.fit(
@@ -99,17 +101,21 @@ def evaluators(
 ) -> dict[str, loop.Evaluator]:
     """What judges held-out films on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
     trainer, size = experiment.trainer, experiment.evaluation.batch_size
+    scorer = metrics.scorer(experiment, sharding.make_mesh(experiment.mesh))
     if not experiment.trains_codec:
-        rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, size, experiment.away())
+        rollout = evaluate.Rollout(
+            experiment.computer, experiment.tokenizer, size, experiment.away(), experiment.inputs
+        )
         tier = next(iter(experiment.data.captions))
-        return {"held_out": evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier)}
+        held = evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier, scorer)
+        return {"held_out": held}
     coder, linear = trainer.computer, LinearCodec(experiment.codec.channels)
     coded = evaluate.Coded(coder.codec, size)
-    beside = evaluate.Coded(linear, size).scores(linear.fit(build.fitting(experiment, source)), held_out)
+    beside = evaluate.Coded(linear, size).scores(linear.fit(build.fitting(experiment, source)), held_out, scorer)
 
     def scores(state: TrainState) -> ItemsView[str, float]:
         network = trainer.params(state.ema, frozen).network
-        return coded.scores(coder.params(network), held_out).items()
+        return coded.scores(coder.params(network), held_out, scorer).items()
 
     return {"held_out": scores, "linear": lambda state: beside.items()}
 

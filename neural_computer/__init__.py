@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neural_computer.computer import NeuralComputer as NeuralComputer
+    from neural_computer.data.environment import Environment as Environment
     from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
     from neural_computer.data.windows import WindowSource as WindowSource
     from neural_computer.page import Page as Page
@@ -33,6 +34,7 @@ _ROOM_OF = {
     "Actions": "types",
     "Batch": "types",
     "Encoded": "types",
+    "Environment": "data.environment",
     "Episode": "types",
     "EpisodeWriter": "data.episodes",
     "Event": "types",

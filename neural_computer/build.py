@@ -18,13 +18,18 @@ from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
 from neural_computer import pretrained, sharding
+from neural_computer.actions.align import Alignment
+from neural_computer.actions.encode import ActionEncoder, Encoding
 from neural_computer.computer import Network, NeuralComputer
 from neural_computer.data.encoded import Info
+from neural_computer.data.inputs import Inputs
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
+from neural_computer.evals.scorer import NAMES, VIEWS
 from neural_computer.models import vae, weights
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT, Shape
-from neural_computer.models.injection import MODES
+from neural_computer.models.heads import Heads
+from neural_computer.models.injection import MODES, Contextual, Injection
 from neural_computer.models.text import ByteText
 from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective
@@ -84,12 +89,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Codec:
-    """`kind` "linear": fitted to `fit_films` films of the training split. "wan": the causal VAE, its sizes those of `init`'s
-    or the published ones; `chunk` and `tile` bound its memory (see `models.vae.WanVAE`). Where the VAE is itself trained,
-    the mean and variance of its latents are measured on `fit_films` films."""
+    """`kind` "linear": fitted to `fit_films` films of the training split, and whitened as far as `whiten` says. "wan": the
+    causal VAE, its sizes those of `init`'s or the published ones; `chunk` and `tile` bound its memory (see
+    `models.vae.WanVAE`). Where the VAE is itself trained, the mean and variance of its latents are measured on `fit_films`
+    films."""
 
     kind: str
     channels: int
+    whiten: float
     fit_films: int
     chunk: int
     tile: int
@@ -133,10 +140,44 @@ class Size:
     lora: int
 
 
+CURSORS = ("xy", "fourier", "reference")
+
+
+@dataclass(frozen=True)
+class Acting:
+    """How actions are encoded (see `actions.encode.Encoding`; `window` in latent frames and `lag` in film frames are
+    `actions.align.Alignment`'s), and what tells of the cursor: its place as two numbers ("xy"), in Fourier features
+    ("fourier"), or these and pictures of an arrow `arrow` pixels high ("reference"). A window has room for `texts` texts of
+    `text_length` tokens, one a frame and slot."""
+
+    schema: str
+    cursor: str
+    width: int
+    pool: str
+    fourier: int
+    scale: float
+    window: int
+    lag: int
+    texts: int
+    text_length: int
+    arrow: float
+
+    def __post_init__(self) -> None:
+        _one_of("cursor", self.cursor, CURSORS)
+        if self.texts < 1 or self.text_length < 1 or self.arrow <= 0:
+            raise ValueError(
+                f"texts={self.texts}, text_length={self.text_length}, arrow={self.arrow}: must be positive"
+            )
+
+
 @dataclass(frozen=True)
 class InjectionMode:
+    """Where actions enter (`models.injection.MODES`). `window` and `lag`, in latent frames, are contextual's mask."""
+
     mode: str
     every: int
+    window: int
+    lag: int
 
 
 @dataclass(frozen=True)
@@ -146,6 +187,7 @@ class Sampling:
     target: str
     condition: str
     clean_first: bool
+    skip: bool
     solver: str
     steps: int
     shift: float
@@ -162,12 +204,23 @@ class Average:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many held-out films are scored: in the final evaluation, and on the way."""
+    """How many held-out films are scored: in the final evaluation, and on the way, then by `metrics` too, names of
+    `evals.scorer` with commas between, over the frames of `view`; `r3d18` is the file of the weights that fvd_r3d18 needs."""
 
     films: int
     films_on_the_way: int
     batch_size: int
     split: str
+    metrics: str
+    view: str
+    r3d18: str
+
+    def __post_init__(self) -> None:
+        for name in filter(None, self.metrics.split(",")):
+            _one_of("metrics", name, NAMES)
+        _one_of("view", self.view, VIEWS)
+        if "fvd_r3d18" in self.metrics and not self.r3d18:
+            raise ValueError("metrics=fvd_r3d18: needs r3d18, the file of torchvision's r3d_18 weights")
 
 
 @dataclass(frozen=True)
@@ -185,6 +238,8 @@ class Experiment:
     schedule: Schedule
     evaluation: Evaluation
     tokenizer: ByteTokenizer | UMT5Tokenizer
+    inputs: Inputs | None
+    """What makes actions of a window's events; None where none enter"""
     mesh: Mapping[str, int]
 
     @property
@@ -219,6 +274,7 @@ SECTIONS = {
     "codec": Codec,
     "network": Size,
     "injection": InjectionMode,
+    "actions": Acting,
     "sampling": Sampling,
     "objective": Objective,
     "optimizer": Optimizer,
@@ -241,6 +297,7 @@ def build(config: ConfigDict) -> Experiment:
     part = {name: read(cls, config[name], f"config.{name}") for name, cls in sections.items()}
     mesh, init = dict(config.mesh), _typed(config.init, str, "config.init")
     _known(mesh, sharding.AXES, "config.mesh")
+    trainer = make(part, pretrained.networks(init) if init else {})
     return Experiment(
         config=config,
         seed=_typed(config.seed, int, "config.seed"),
@@ -248,10 +305,11 @@ def build(config: ConfigDict) -> Experiment:
         data=part["data"],
         codec=part["codec"],
         negative=part["text"].negative if "text" in part else "",
-        trainer=make(part, pretrained.networks(init) if init else {}),
+        trainer=trainer,
         schedule=part["schedule"],
         evaluation=part["evaluation"],
         tokenizer=_tokenizer(part["text"], init) if "text" in part else ByteTokenizer(0),
+        inputs=_inputs(part, trainer, init) if "actions" in part else None,
         mesh=mesh,
     )
 
@@ -261,6 +319,19 @@ def _tokenizer(text: Text, init: str) -> ByteTokenizer | UMT5Tokenizer:
         return ByteTokenizer(text.length)
     # Wan2.1 itself cuts longer captions off.
     return UMT5Tokenizer(str(Path(init) / "tokenizer") if init else "google/umt5-xxl", text.length, truncate=True)
+
+
+def _inputs(part: Mapping[str, Any], trainer: Trainer, init: str) -> Inputs | None:
+    computer, acting = trainer.computer, part["actions"]
+    if computer.network.actions is None and not computer.reference and not part["objective"].cursor:
+        return None
+    with _at("config.actions"):
+        if acting.text_length > part["text"].length:
+            raise ValueError(
+                f"text_length={acting.text_length}: must not exceed config.text.length={part['text'].length}"
+            )
+    short = dataclasses.replace(part["text"], length=acting.text_length)
+    return Inputs(_tokenizer(short, init), acting.texts)
 
 
 def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
@@ -273,6 +344,12 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
             raise ValueError("captions={}: a computer is asked by captions; give at least one tier")
         grid = latent_size(data.frames, data.height, data.width)
     dit = _dit(part, encoders["vision"].width if encoders["vision"] else 0, dtype)
+    actions, acting = _action_encoder(part, dit.injection), part["actions"]
+    with _at("config.objective"):
+        if part["objective"].compares and actions is None:
+            raise ValueError(
+                "contrastive, future: compare the film with actions; set config.injection.mode to one that has them"
+            )
     with _at("config.network"):
         if grid[1] % size.patch[1] or grid[2] % size.patch[2]:
             raise ValueError(
@@ -283,13 +360,25 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
     along = None if encoders["words"] else ByteText(text.width, text.length, text.heads, text.depth, dtype)
     with _at("config.sampling"):
         computer = NeuralComputer(
-            Network(dit, along),
+            Network(dit, along, actions, Heads(acting.width) if part["objective"].compares else None),
             frames=data.frames,
             size=(data.height, data.width),
+            arrow=acting.arrow,
+            reference=acting.cursor == "reference",
             **encoders,
             **vars(part["sampling"]),
         )
     return _updating(computer, part["objective"], part)
+
+
+def _action_encoder(part: Mapping[str, Any], injection: Injection) -> ActionEncoder | None:
+    """The action encoder of a mode that has actions."""
+    acting, data = part["actions"], part["data"]
+    with _at("config.actions"):
+        align = Alignment(STRIDE[0], acting.window, acting.lag)
+        mouse = "xy" if acting.cursor == "xy" else "fourier"
+        how = Encoding(acting.schema, mouse, acting.width, acting.pool, acting.fourier, acting.scale, align)
+    return None if type(injection) is Injection else ActionEncoder(how, (data.height, data.width))
 
 
 def _updating(computer: NeuralComputer | Autoencoder, objective: Any, part: Mapping[str, Any]) -> Trainer:
@@ -339,7 +428,7 @@ def _encoders(part: Mapping[str, Any], preset: Mapping[str, Any], dtype: Any) ->
     codec, text = part["codec"], part["text"]
     with _at("config.codec"):
         if codec.kind == "linear":
-            made: Any = LinearCodec(codec.channels)
+            made: Any = LinearCodec(codec.channels, codec.whiten)
         else:
             made = dataclasses.replace(frozen("vae", jnp.float32), chunk=codec.chunk, tile=codec.tile)
             if made.channels != codec.channels:
@@ -368,7 +457,12 @@ def _dit(part: Mapping[str, Any], image_width: int, dtype: Any) -> DiT:
         if injection.every < 1:
             raise ValueError(f"every={injection.every}: must be at least 1")
         how = {name: getattr(size, name) for name in ("attention", "remat", "context", "causal", "lora")}
-        dit = DiT(shape, MODES[injection.mode](injection.every), dtype, **how)
+        if min(injection.window, injection.lag) < 0:
+            raise ValueError(f"window={injection.window}, lag={injection.lag}: must not be negative")
+        mode = MODES[injection.mode](injection.every)
+        if isinstance(mode, Contextual):
+            mode = dataclasses.replace(mode, window=injection.window, lag=injection.lag)
+        dit = DiT(shape, mode, dtype, **how)
         if shape.layers % injection.every:
             dit.check()
     with _at("config.network"):
@@ -443,16 +537,20 @@ def check_films(experiment: Experiment, window: Window) -> None:
 
 
 ENCODING = (
-    *("data.frames", "data.height", "data.width", "data.stride", "codec.kind", "codec.channels"),
+    *("data.frames", "data.height", "data.width", "data.stride", "codec.kind", "codec.channels", "codec.whiten"),
     *("text.kind", "text.length", "image.kind", "sampling.condition"),
 )
 """What clips are encoded by: configs that agree in it can be trained on the same ones."""
 
 
 def encoding(experiment: Experiment) -> dict[str, Any]:
-    """The values of `ENCODING`, by their paths."""
+    """The values of `ENCODING`, by their paths, and of config.actions what tells which actions clips have, and how."""
     config = experiment.config.to_dict()
-    return {path: config[section][name] for path in ENCODING for section, name in [path.split(".")]}
+    paths = list(ENCODING)
+    if experiment.inputs is not None:
+        paths += ["actions.texts", "actions.text_length"]
+    found = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
+    return found | ({"actions.arrow": config["actions"]["arrow"]} if experiment.computer.reference else {})
 
 
 def check_encoded(experiment: Experiment, info: Info) -> None:
@@ -462,12 +560,17 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on films; give those "
             f"they were made from, {info.films}"
         )
-    for path, wanted in encoding(experiment).items():
+    needed, anew = encoding(experiment), "encode the films anew (python -m launch.prepare_data --recipe=encode)"
+    if "actions.arrow" in info.config and "actions.arrow" not in needed:
+        raise ConfigError(
+            f"config.actions.cursor={experiment.config.actions.cursor!r}: the clips in {experiment.data.directory} were "
+            f"encoded with 'reference'; set it to that, or {anew}"
+        )
+    for path, wanted in needed.items():
         if info.config.get(path) != wanted:
             raise ConfigError(
                 f"config.{path}={wanted!r}: the clips in {experiment.data.directory} were encoded with "
-                f"{info.config.get(path)!r}; set it to that, or encode the films anew "
-                "(python -m launch.prepare_data --recipe=encode)"
+                f"{info.config.get(path, 'none')!r}; set it to that, or {anew}"
             )
 
 

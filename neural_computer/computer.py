@@ -5,6 +5,8 @@
 Running never returns parameters, so it cannot change how the computer behaves. Everything here is pure and jittable.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,28 +14,50 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, Shaped, UInt8
+from jaxtyping import Array, Float, Int, Key, Shaped, UInt8
 
 from neural_computer import flow
+from neural_computer.actions import cursor
+from neural_computer.actions.encode import ActionEncoder
+from neural_computer.actions.schema import FLAGS, SLOTS
+from neural_computer.actions.schema.frames import Meta
 from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT
+from neural_computer.models.heads import Heads
 from neural_computer.models.text import ByteText
 from neural_computer.models.umt5 import UMT5
 from neural_computer.models.vae import WanVAE
 from neural_computer.models.vision import CLIPVision, preprocess
-from neural_computer.types import Batch, Encoded, Params, PyTree, State
+from neural_computer.types import Actions, Batch, Encoded, Params, PyTree, State
 
 CONDITIONS = ("repeat", "wan")
 
 
 class Network(nn.Module):
-    """All that is trained: the DiT, and the text encoder when it is small enough to be learned with it."""
+    """All that is trained: the DiT, the action encoder, the text encoder when it is small enough to be learned with them,
+    and the heads of losses that need some."""
 
     dit: DiT
     text: ByteText | None = None
+    actions: ActionEncoder | None = None
+    heads: Heads | None = None
 
-    def __call__(self, z, t, text, image=None, u=None):
-        return self.dit(z, t, text if self.text is None else self.text(text), image, u)
+    def __call__(self, z, t, text, image=None, actions: Actions | None = None, compare: bool = False):
+        """The DiT's answer; with `compare`, (answer, what the heads make of its hidden states)."""
+        u = None
+        if self.actions is not None and actions is not None:
+            u = self.actions(actions, self._typed(actions.texts))
+        text = text if self.text is None else self.text(text)
+        if not compare or self.heads is None or u is None:
+            return self.dit(z, t, text, image, u)
+        out, features = self.dit(z, t, text, image, u, features=True)
+        return out, (*self.heads(features, u), features)
+
+    def _typed(self, texts: Shaped[Array, "b u _"]) -> Float[Array, "b u d"]:
+        """Features of typed texts, from their ids if they are that still."""
+        if self.text is None or not jnp.issubdtype(texts.dtype, jnp.integer):
+            return texts
+        return pooled(self.text, texts)
 
 
 @dataclass(frozen=True)
@@ -45,7 +69,10 @@ class NeuralComputer:
     "repeat" repeats x's latent over time. `clean_first` keeps latent frame 0 clean at time 0 instead of generating it.
     `guidance` other than 1 asks twice, with the prompt and with the state's negative one, and goes that many times the way
     from the second answer to the first (Ho and Salimans 2022). `words` and `vision` are frozen encoders: without `words`
-    the network takes captions as they come.
+    the network takes captions as they come. With `skip`, for target "x" alone, the network says how the film differs from
+    the condition: where nothing happens it need say nothing. `arrow` is the height of the screen's mouse pointer in
+    pixels; with `reference` it is drawn where the mouse is into what the network knows, with its mask (the paper's cursor
+    references).
     """
 
     network: Network
@@ -55,12 +82,15 @@ class NeuralComputer:
     target: str = "v"
     condition: str = "wan"
     clean_first: bool = False
+    skip: bool = False
     solver: str = "euler"
     steps: int = 40
     shift: float = 3.0
     guidance: float = 1.0
     words: UMT5 | None = None
     vision: CLIPVision | None = None
+    arrow: float = 19.0
+    reference: bool = False
 
     def __post_init__(self) -> None:
         latent_size(self.frames, *self.size)
@@ -70,6 +100,10 @@ class NeuralComputer:
             raise ValueError(f"solver={self.solver!r}: unknown; one of {', '.join(flow.SOLVERS)}")
         if self.condition not in CONDITIONS:
             raise ValueError(f"condition={self.condition!r}: unknown; one of {', '.join(CONDITIONS)}")
+        if self.skip and self.target != "x":
+            raise ValueError(
+                f"skip=True: adds what is known of the film to the film; set target={self.target!r} to 'x'"
+            )
         if self.steps < 1:
             raise ValueError(f"steps={self.steps}: sampling needs at least 1 step")
         if self.shift <= 0:
@@ -93,12 +127,22 @@ class NeuralComputer:
         image = jnp.zeros((1, 1, shape.image_width)) if shape.image_width else None
         along = self.network.text
         text = jnp.zeros((1, 1, shape.text_width)) if along is None else jnp.zeros((1, along.length), jnp.int32)
-        return self.network.init(key, z, jnp.zeros((1, 1)), text, image)["params"]
+        actions = idle(self.frames, jnp.zeros((1, 1, shape.text_width)))
+        return self.network.init(key, z, jnp.zeros((1, 1)), text, image, actions, compare=True)["params"]
 
     # What the network is told
 
-    def first_frame(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b f i j c"]:
-        """The condition of a chunk that begins with frame x: frame mask, then condition latents, on the channels."""
+    def known(
+        self, frozen: PyTree, x: Float[Array, "b h w 3"], actions: Actions | None = None
+    ) -> Float[Array, "b f i j c"]:
+        """The condition of a chunk that begins with frame x: masks, then condition latents, on the channels.
+
+        With `reference`, the frames after the first show it where the mouse is, on grey ("wan", the paper's) or on x
+        ("repeat"), and the masks show how much of a place it covers.
+        """
+        if self.reference and actions is not None:
+            film, masks = self.references(x, jnp.asarray(actions.mouse))
+            return jnp.concatenate([cursor.tags(masks), self.codec.encode(frozen["codec"], film)], axis=-1)
         f, h, w, _ = self.latent_shape
         if self.condition == "repeat":
             latents = jnp.repeat(self.codec.encode(frozen["codec"], x[:, None]), f, axis=1)
@@ -108,12 +152,34 @@ class NeuralComputer:
         mask = jnp.zeros((x.shape[0], f, h, w, STRIDE[0]), latents.dtype).at[:, 0].set(1)
         return jnp.concatenate([mask, latents], axis=-1)
 
+    def references(
+        self, x: Float[Array, "b h w 3"], mouse: Float[Array, "b t 2"]
+    ) -> tuple[Float[Array, "b t h w 3"], Float[Array, "b t h w 1"]]:
+        """The film of cursor references that begins with x, and its masks.
+
+        What x's own arrow hides is not known of the later frames ("repeat"): the mean of what is seen around it.
+        """
+        arrow = cursor.template(self.arrow)
+        film, masks = cursor.references(x[:, None], mouse, arrow)
+        if self.condition == "repeat":
+            _, hidden = cursor.stamp(arrow, mouse[:, 0], *self.size)
+            seen = (hidden == 0).astype(x.dtype)
+            ground = jnp.where(hidden > 0, around(x, seen, math.ceil(self.arrow)), x)
+            film = film.at[:, 1:].add(ground[:, None] * (1 - masks[:, 1:]))
+        return film, masks
+
     def read(self, frozen: PyTree, text: Shaped[Array | np.ndarray, "b ..."]) -> Array:
         """Captions as the network takes them: token ids through the frozen text encoder, if there is one."""
         text = jnp.asarray(text)
         if self.words is None or not jnp.issubdtype(text.dtype, jnp.integer):
             return text
         return jnp.asarray(self.words.apply({"params": frozen["umt5"]}, text))
+
+    def told(self, frozen: PyTree, actions: Actions | None) -> Actions | None:
+        """Actions with the features of their texts, if the text encoder is a frozen one."""
+        if actions is None or self.words is None or not jnp.issubdtype(actions.texts.dtype, jnp.integer):
+            return actions
+        return actions._replace(texts=pooled(lambda ids: self.read(frozen, ids), jnp.asarray(actions.texts)))
 
     def look(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b m y"] | None:
         """Frame x through the frozen image encoder, if there is one."""
@@ -127,30 +193,48 @@ class NeuralComputer:
         return Encoded(
             index=batch.index,
             latents=self.codec.encode(frozen["codec"], film),
-            cond=self.first_frame(frozen, film[:, 0]),
+            cond=self.known(frozen, film[:, 0], batch.actions),
             text=self.read(frozen, batch.text),
             image=self.look(frozen, film[:, 0]),
-            actions=batch.actions,
-            mouse=batch.mouse,
+            actions=self.told(frozen, batch.actions),
         )
 
-    def answer(self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, text: Any, image: Any) -> Array:
-        """What the network says of noisy latents z at time t in [0, 1000]; with `clean_first`, frame 0 is at time 0."""
+    def answer(
+        self,
+        network: PyTree,
+        z: Array,
+        t: Float[Array, " b"],
+        cond: Any,
+        text: Any,
+        image: Any,
+        actions: Actions | None = None,
+        compare: bool = False,
+    ) -> Any:
+        """What the network says of noisy latents z at time t in [0, 1000]; with `clean_first`, frame 0 is at time 0.
+
+        With `compare`, what its heads say too.
+        """
         times = t[:, None]
         if self.clean_first:
             times = jnp.repeat(times, z.shape[1], axis=1).at[:, 0].set(0.0)
         x = jnp.concatenate([z, cond], axis=-1)
-        return jnp.asarray(self.network.apply({"params": network}, x, times, text, image))
+        told = self.network.apply({"params": network}, x, times, text, image, actions, compare=compare)
+        if not self.skip:
+            return told
+        known = cond[..., STRIDE[0] :]
+        return (told[0] + known, told[1]) if isinstance(told, tuple) else told + known
 
-    def guided(self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, state: State) -> Array:
+    def guided(
+        self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, state: State, u: Actions | None
+    ) -> Array:
         """`answer` to the state's prompt, led away from its negative prompt: both asked in one batch."""
         if self.guidance == 1:
-            return self.answer(network, z, t, cond, state.text, state.image)
+            return self.answer(network, z, t, cond, state.text, state.image, u)
         if state.negative is None:
             raise ValueError(f"guidance={self.guidance}: needs a negative prompt; boot with one, an empty one perhaps")
-        z, t, cond, image = jax.tree.map(lambda x: jnp.concatenate([x, x]), (z, t, cond, state.image))
+        z, t, cond, image, u = jax.tree.map(lambda x: jnp.concatenate([x, x]), (z, t, cond, state.image, u))
         text = jnp.concatenate([state.text, state.negative])
-        told, away = jnp.split(self.answer(network, z, t, cond, text, image), 2)
+        told, away = jnp.split(self.answer(network, z, t, cond, text, image, u), 2)
         return away + self.guidance * (told - away)
 
     # The machine
@@ -169,9 +253,12 @@ class NeuralComputer:
         away = None if negative is None else self.read(params.frozen, negative)
         return State(latents, x, read, self.look(params.frozen, x), jnp.zeros((), jnp.int32), away)
 
-    def step(self, params: Params, state: State, x: Float[Array, "b h w 3"], u: Any, key: Key[Array, ""]) -> State:
-        """F: one chunk that begins with frame x, solved from noise; all of a sample's noise from its own row."""
-        cond = self.first_frame(params.frozen, x)
+    def step(
+        self, params: Params, state: State, x: Float[Array, "b h w 3"], u: Actions | None, key: Key[Array, ""]
+    ) -> State:
+        """F: one chunk that begins with frame x and has the actions u, solved from noise; all of a sample's noise from its
+        own row."""
+        cond, u = self.known(params.frozen, x, u), self.told(params.frozen, u)
         clean = self.codec.encode(params.frozen["codec"], x[:, None]) if self.clean_first else None
         state = state._replace(frame=x, image=self.look(params.frozen, x))
         rows = jnp.arange(x.shape[0])
@@ -181,7 +268,7 @@ class NeuralComputer:
 
         def film(z: Array, time: Array, told: Array) -> Array:
             z = hold(z)
-            out = self.guided(params.network, z, jnp.full(rows.shape, told), cond, state)
+            out = self.guided(params.network, z, jnp.full(rows.shape, told), cond, state, u)
             return hold(flow.TARGETS[self.target].film(out, z, jnp.full(rows.shape, time)))
 
         plan = flow.SOLVERS[self.solver](self.steps, self.shift)
@@ -192,10 +279,11 @@ class NeuralComputer:
         """G: the frames of the newest chunk, in [-1, 1]."""
         return self.codec.decode(params.frozen["codec"], state.latents)
 
-    def run(self, params: Params, state: State, u: Any, key: Key[Array, ""], chunks: int = 1):
+    def run(self, params: Params, state: State, u: Actions | None, key: Key[Array, ""], chunks: int = 1):
         """`chunks` steps in open loop, each beginning with the last frame rendered.
 
-        Returns the state and the frames (chunks, b, t, h, w, 3) in [-1, 1]. `u` has a leading axis of chunks, or is None.
+        Returns the state and the frames (chunks, b, t, h, w, 3) in [-1, 1]. `u` has a leading axis of chunks, or is None
+        where nothing is done (see `data.inputs.chunked`).
         A chunk's noise is folded from its number since boot: k steps, then n - k from the saved state, equal n.
         """
 
@@ -209,6 +297,35 @@ class NeuralComputer:
     def with_steps(self, steps: int) -> "NeuralComputer":
         """The same computer, sampling in another number of steps."""
         return replace(self, steps=steps)
+
+
+def pooled(read: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Array, "b u d"]:
+    """Features of short texts: the mean over what is no padding; zeros for the empty text."""
+    b, u, length = ids.shape
+    features = read(ids.reshape(b * u, length))
+    real = (ids.reshape(b * u, length, 1) != 0).astype(features.dtype)
+    mean = (features * real).sum(axis=1) / jnp.maximum(real.sum(axis=1), 1)
+    return mean.reshape(b, u, -1)
+
+
+def idle(frames: int, texts: Array) -> Actions:
+    """The actions of a film in which nothing is done and the mouse is nowhere."""
+    rows = texts.shape[0]
+    slots = jnp.zeros((rows, frames, SLOTS), jnp.int32)
+    return Actions(
+        raw=jnp.zeros((rows, frames, len(FLAGS))),
+        meta=Meta(*(slots for _ in Meta._fields)),
+        texts=texts,
+        mouse=jnp.full((rows, frames, 2), jnp.nan),
+    )
+
+
+def around(x: Float[Array, "b h w 3"], seen: Float[Array, "b h w 1"], reach: int) -> Float[Array, "b h w 3"]:
+    """The mean of what is seen of x, where `seen` is 1 and not 0, within `reach` pixels of every place."""
+    total, side = jnp.concatenate([x * seen, seen], axis=-1), 2 * reach + 1
+    for window in ((1, side, 1, 1), (1, 1, side, 1)):
+        total = jax.lax.reduce_window(total, 0.0, jax.lax.add, window, (1, 1, 1, 1), "SAME")
+    return total[..., :3] / jnp.maximum(total[..., 3:], 1.0)
 
 
 def to_signed(frames: Shaped[Array | np.ndarray, "*s 3"]) -> Float[Array, "*s 3"]:

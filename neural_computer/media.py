@@ -14,11 +14,15 @@ from jaxtyping import UInt8
 Film = UInt8[np.ndarray, "t h w 3"]
 Picture = UInt8[np.ndarray, "h w 3"]
 
+FASTEST = 60
+"""Frames a second that a GIF is read with at most"""
+
 
 def read_video(path: str | Path) -> tuple[Film, float]:
     """(film, frames per second) of a video file, a GIF, or a folder of pictures in the order of their names (25 fps).
 
-    Raises ValueError for what holds no film.
+    Frames that a file shows for longer than others, as GIFs do with what stands still, come so many times. Raises
+    ValueError for what holds no film.
     """
     path = Path(path)
     if path.is_dir():
@@ -31,13 +35,31 @@ def read_video(path: str | Path) -> tuple[Film, float]:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-            fps = float(stream.average_rate or stream.guessed_rate or 25)
+            decoded = [
+                (frame.to_ndarray(format="rgb24"), frame.time, frame.duration) for frame in container.decode(stream)
+            ]
+            fps, tick = float(stream.average_rate or stream.guessed_rate or 25), float(stream.time_base or 1)
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ValueError(f"{path}: cannot be read as a video ({error})") from error
-    if not frames:
+    if not decoded:
         raise ValueError(f"{path}: has no frames")
+    frames, times, durations = zip(*decoded, strict=True)
+    if path.suffix.lower() == ".gif" and len(frames) > 1 and None not in times:
+        gaps = np.append(np.diff(times), (durations[-1] or 0) * tick)
+        return _evenly(np.stack(frames), gaps)
     return np.stack(frames), fps
+
+
+def _evenly(frames: Film, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3"], float]:
+    """(film, frames per second), of frames that stand for uneven times in seconds: each as often as the shortest one fits."""
+    unit = max(gaps[:-1].min(), 1 / FASTEST)
+    times = np.maximum(np.round(gaps / unit), 1).astype(int)
+    # Hundredths of a second are all that a GIF tells: the mean of many is nearer to the rate than any one, and a whole
+    # number that explains them is it.
+    span = gaps[:-1].sum()
+    rate = float(times[:-1].sum() / span)
+    whole = abs(round(rate) - rate) <= 0.01 * rate / span
+    return frames.repeat(times, axis=0), float(round(rate)) if whole else rate
 
 
 def write_video(path: str | Path, film: Film, fps: float) -> None:
@@ -99,7 +121,8 @@ def gif(film: Film, fps: float) -> bytes:
     from PIL import Image
 
     first, *rest = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in film)
-    durations = [round(1000 / fps)] * (len(film) - 1) + [1000]
+    # In hundredths of a second, which is what a GIF tells, so rounded that they add up.
+    durations = [10 * int(n) for n in np.diff(np.round(100 * np.arange(len(film)) / fps))] + [1000]
     file = io.BytesIO()
     first.save(file, "gif", save_all=True, append_images=rest, duration=durations, loop=0)
     return file.getvalue()
@@ -108,6 +131,13 @@ def gif(film: Film, fps: float) -> bytes:
 def upscale(film: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarray, "*s hh ww 3"]:
     """Every pixel as a square of `factor` pixels."""
     return film.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def mosaic(frame: Picture, block: int) -> np.ndarray:
+    """The mean colour, rounded, of every whole block of so many pixels a side: (rows, columns, 3) ints."""
+    rows, columns = (side // block for side in frame.shape[:2])
+    whole = frame[: rows * block, : columns * block].reshape(rows, block, columns, block, 3)
+    return whole.mean((1, 3)).round().astype(int)
 
 
 def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 4) -> UInt8[np.ndarray, "hh ww 3"]:

@@ -49,8 +49,9 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"umt5/embedding$", (None, "fsdp")),
     (r"clip/patch_embed/kernel$", (None, "fsdp")),
     (r"(umt5|clip)/.*(bias|scale|position|class)$", ()),
-    # The byte text encoder, the codecs and what judges them are small: whole on every device.
+    # The byte text encoder, the action encoder, the codecs and what judges them are small: whole on every device.
     (r"text/.*(kernel|bias|scale|embedding|position)$", ()),
+    (r"(actions|heads)/.*$", ()),
     (r"lpips/.*(kernel|bias)$", ()),
     (r"codec/(mean|basis|scale|std|((en|de)coder/.*))$", ()),
     (r"(step|count)$", ()),

@@ -64,10 +64,16 @@ class Window(Episode):
 
 
 class Actions(NamedTuple):
-    """The actions of a film: one multi-hot vector of 182 flags a frame (see `actions.schema`)."""
+    """u: what was done in every frame of a film, in both schemas (see `actions.schema`), and where the mouse was."""
 
     raw: Any
-    """float32 (b, t, 182)"""
+    """float32 (b, t, 182): flags"""
+    meta: Any
+    """`actions.schema.frames.Meta` of int32 (b, t, s): slots"""
+    texts: Any
+    """what the slots' texts are, the first of them none: ids (b, u, l), or features (b, u, d)"""
+    mouse: Any
+    """float32 (b, t, 2): (x, y) in pixels, NaN where unknown"""
 
 
 class Batch(NamedTuple):
@@ -79,7 +85,6 @@ class Batch(NamedTuple):
     video: UInt8[np.ndarray, "b t h w 3"]
     text: Int[np.ndarray, "b l"]
     actions: Actions | None = None
-    mouse: Float[np.ndarray, "b t 2"] | None = None
 
 
 class Encoded(NamedTuple):
@@ -96,7 +101,6 @@ class Encoded(NamedTuple):
     image: Any = None
     """features (b, n, d) of the first frame, or None"""
     actions: Actions | None = None
-    mouse: Any = None
 
 
 class State(NamedTuple):

@@ -4,14 +4,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import cligen
+from configs import cligen, guiworld
 from neural_computer import build
-from neural_computer.types import Batch, Params, TrainState
+from neural_computer.data.inputs import stacked
+from neural_computer.types import Actions, Batch, Event, Params, TrainState
 
 
 def experiment(**changes) -> build.Experiment:
     """The tiny experiment, with config values changed by dotted name (dots as double underscores)."""
     config = cligen.get_config("tiny")
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name.replace("__", "."): value})
+    return build.build(config)
+
+
+TERMS = {"objective__cursor": 0.5, "objective__contrastive": 0.1, "objective__future": 0.1}
+
+
+def desktop(mode: str = "internal", cursor: str = "reference", **changes) -> build.Experiment:
+    """The tiny experiment on a desktop, likewise."""
+    config = guiworld.get_config(f"random_slow,tiny,{mode},{cursor}")
     for name, value in changes.items():
         config.update_from_flattened_dict({name.replace("__", "."): value})
     return build.build(config)
@@ -30,6 +42,16 @@ def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, in
         video=rng.integers(0, 256, (rows, *size, 3)).astype(np.uint8),
         text=rng.integers(0, 257, (rows, 40)).astype(np.int32),
     )
+
+
+def actions(experiment: build.Experiment, rows: int) -> Actions | None:
+    """A click and a typed letter in every film, if the experiment has actions."""
+    if experiment.inputs is None:
+        return None
+    data, events = experiment.data, [Event(0.1, "press", "left", x=9.0, y=7.0), Event(0.2, "release", "left")]
+    events += [Event(0.3, "press", "a"), Event(0.35, "release", "a")]
+    one = experiment.inputs.of("film", events, None, data.frames, 10.0, (data.height, data.width))
+    return stacked([one] * rows)
 
 
 def frozen(experiment: build.Experiment) -> dict:

@@ -51,7 +51,9 @@ def missing(mark: str) -> str | None:
     if mark == "parity" and importlib.util.find_spec("torch") is None:
         return "torch is not installed: pip install -e '.[parity]'"
     if mark == "rig" and shutil.which("Xvfb") is None:
-        return "no X server (Xvfb) is installed"
+        return "no X server (Xvfb) is installed: bash launch/install_rig.sh"
+    if mark == "rig" and any(importlib.util.find_spec(name) is None for name in ("mss", "Xlib")):
+        return "mss or python-xlib is not installed: pip install -e '.[gui]'"
     if mark == "gpu":
         import jax
 
@@ -129,3 +131,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--config.sampling.steps=2",
     )
     return workdir
+
+
+def servers(parent: int) -> list[int]:
+    """The X servers below a process."""
+    below, found = {parent}, []
+    for row in sorted(Path("/proc").glob("[0-9]*"), key=lambda path: int(path.name)):
+        try:
+            ppid, name = (
+                int((row / "stat").read_text().rsplit(")", 1)[1].split()[1]),
+                (row / "comm").read_text().strip(),
+            )
+        except OSError:
+            continue
+        if ppid in below:
+            below.add(int(row.name))
+            found += [int(row.name)] if name == "Xvfb" else []
+    return found

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_computer.actions import cursor
 from neural_computer.computer import film, to_pixels, to_signed
 from neural_computer.models.vae import Shape, WanVAE
 from neural_computer.types import Params, State
-from tests.builders import batch, experiment, params
+from tests.builders import batch, desktop, experiment, params
 
 
 def booted(computer, parameters):
@@ -69,7 +70,7 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
     computer = experiment(sampling__condition="wan").computer
     parameters = params(experiment())
     x = to_signed(jnp.asarray(batch(2).video[:, 0]))
-    cond = computer.first_frame(parameters.frozen, x)
+    cond = computer.known(parameters.frozen, x)
     clip = jnp.concatenate([x[:, None], jnp.zeros((2, 4, 16, 32, 3))], axis=1)
     np.testing.assert_array_equal(cond[:, 0, ..., :4], 1)
     np.testing.assert_array_equal(cond[:, 1:, ..., :4], 0)
@@ -105,10 +106,10 @@ def test_guidance_goes_on_from_the_negative_answer_past_the_prompts():
     t, text = jnp.full(2, 400.0), jnp.asarray(batch(4).text)
     state = booted(plain, parameters)._replace(text=text[:2], negative=text[2:])
     told, away = (plain.answer(parameters.network, z, t, cond, words, None) for words in (text[:2], text[2:]))
-    led = dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, state)
+    led = dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, state, None)
     np.testing.assert_allclose(led, away + 3 * (told - away), atol=1e-4)
     with pytest.raises(ValueError, match="guidance=3.0: needs a negative prompt"):
-        dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, booted(plain, parameters))
+        dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, booted(plain, parameters), None)
 
 
 def test_pixels_are_scaled_once():
@@ -145,3 +146,17 @@ CONTINUE = """
 def test_a_saved_state_goes_on_bit_for_bit_in_another_process(tmp_path):
     for turn in ("first", "second"):
         subprocess.run([sys.executable, "-c", textwrap.dedent(CONTINUE), str(tmp_path), turn], check=True, timeout=300)
+
+
+def test_what_the_first_arrow_hides_is_taken_to_be_as_what_lies_around_it():
+    """On plain ground the references have the new arrow alone, and nothing of the old one."""
+    computer = desktop().computer
+    arrow = cursor.template(computer.arrow)
+    mouse = jnp.asarray([[[8.0, 5.0], [20.0, 8.0], [jnp.nan, jnp.nan], [8.0, 5.0], [30.0, 5.0]]])
+    ground = jnp.full((1, *computer.size, 3), jnp.asarray([0.3, -0.2, 0.5]))
+    drawn, masks = cursor.stamp(arrow, mouse, *computer.size)
+    on_ground = drawn + ground[:, None] * (1 - masks)
+    made, told = computer.references(on_ground[:, 0], mouse)
+    np.testing.assert_allclose(made, on_ground, atol=1e-5)
+    np.testing.assert_allclose(told[:, 1:], masks[:, 1:], atol=1e-6)
+    assert float(masks[0, 1].max()) > 0.8 and float(told[:, :1].min()) == 1.0

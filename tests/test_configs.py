@@ -24,7 +24,7 @@ CONFIGS = [
     "cligen:general,wan_14b_i2v",
     "cligen:clean,wan_1_3b_i2v",
     "guiworld:random_slow,micro",
-    "guiworld:goal,wan_14b_i2v",
+    *(f"guiworld:goal,wan_14b_i2v,{mode}" for mode in ("none", "external", "contextual", "residual", "internal,xy")),
     "quickstart:full",
     "quickstart:smoke",
 ]
@@ -47,6 +47,7 @@ def test_every_config_builds_updates_and_runs(name):
     wanted.sampling.update(own | {"steps": 2, "guidance": 1.0})  # a config's own way of asking the network is kept
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
+    batch = batch._replace(actions=builders.actions(small, wanted.data.batch_size))
     state = builders.start(small)
     before = jax.tree.map(np.array, state.network)
     state, metrics = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
@@ -55,7 +56,8 @@ def test_every_config_builds_updates_and_runs(name):
     moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before, state.network))
     assert max(moved) > 0
     booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], batch.text[:2])
-    _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, None, jax.random.key(0))
+    u = jax.tree.map(lambda x: x[None, :2], batch.actions)
+    _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, u, jax.random.key(0))
     assert to_pixels(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
 
 

@@ -25,6 +25,17 @@ def test_folders_and_gifs_come_back(tmp_path):
     assert media.read_video(tmp_path / "a.gif")[0].shape[1:] == (16, 24, 3)
 
 
+@pytest.mark.parametrize("fps", [5, 6, 15])
+def test_a_gif_that_stands_still_keeps_its_clock(tmp_path, fps):
+    """Equal frames become one that is shown for longer; read again they are as many. The last one stands for a second."""
+    shown = np.repeat([0, 60, 120, 250], [1, 4, 2, 5]).astype(np.uint8)
+    film = np.broadcast_to(shown[:, None, None, None], (12, 8, 8, 3)).copy()
+    media.write_video(tmp_path / "a.gif", film, fps)
+    read, rate = media.read_video(tmp_path / "a.gif")
+    assert read[:, 0, 0, 0].tolist() == [*shown, *[250] * (len(read) - 12)]
+    assert rate == fps and abs(len(read) - (11 + fps)) <= 1
+
+
 def test_pictures_are_lossless():
     np.testing.assert_array_equal(media.from_png(media.png(film()[2])), film()[2])
 

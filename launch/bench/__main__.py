@@ -16,13 +16,14 @@ from absl import flags
 from tqdm import tqdm
 
 from launch import faults
-from launch.bench import core, data, gui, models
+from launch.bench import core, data, evals, gui, models
 from launch.bench.case import Case, Figure
 from neural_computer import page
 
 SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
     "core": core.cases,
     "data": data.cases,
+    "evals": evals.cases,
     "gui": gui.cases,
     "models": models.cases,
 }

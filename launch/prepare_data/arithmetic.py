@@ -26,12 +26,22 @@ def settings() -> dict[str, Any]:
 def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
     from neural_computer.data.cli.arithmetic import problems
+    from neural_computer.data.cli.captions import script
     from neural_computer.data.cli.clean import Script
+    from neural_computer.data.cli.tape import parse
 
     counts = {"train": cligen_clean.CLIPS.value, "test": HELD_OUT.value}
     pool = {split: problems(count, split, cligen_clean.SEED.value) for split, count in counts.items()}
     named = [Script(f"arithmetic/{p.expression}", p.tape, p.kind, p) for part in pool.values() for p in part]
     output.mkdir(parents=True, exist_ok=True)
-    probe = [{"id": f"arithmetic/{p.expression}", "expression": p.expression, "answer": p.answer} for p in pool["test"]]
+    probe = [
+        {
+            "id": f"arithmetic/{p.expression}",
+            "expression": p.expression,
+            "answer": p.answer,
+            "prompt": script(parse(p.tape)),
+        }
+        for p in pool["test"]
+    ]
     (output / "problems.json").write_text(json.dumps(probe, indent=1) + "\n")
     return cligen_clean.played(output, named, cligen_clean.OURS)

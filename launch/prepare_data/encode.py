@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from ml_collections import config_flags
 
+from launch.prepare_data.guiworld import SPLIT
 from launch.prepare_data.videos import INPUT
 
 # jax comes with the work: recipe repl starts this program once a worker.
@@ -27,7 +28,6 @@ CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Recipe encode: the experiment to encode for.", lock_config=True
 )
 INIT = flags.DEFINE_string("init", None, "Recipe encode: a converted folder with the encoders; sets config.init.")
-SPLIT = flags.DEFINE_list("split", None, "Recipe encode: the splits; by default all there are.")
 DTYPE = flags.DEFINE_enum("dtype", "bfloat16", ["bfloat16", "float32"], "Recipe encode: what floats are stored in.")
 CLIPS = flags.DEFINE_integer(
     "clips_a_file", 256, "Recipe encode: clips in a file, what a kill costs at most.", lower_bound=1

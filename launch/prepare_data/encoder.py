@@ -18,6 +18,7 @@ from tqdm import tqdm
 from neural_computer import build, pretrained, sharding
 from neural_computer import workdir as workdirs
 from neural_computer.data import encoded, windows
+from neural_computer.data.inputs import stacked
 from neural_computer.evals.evaluate import spread
 from neural_computer.types import Batch, PyTree, Window
 
@@ -79,7 +80,8 @@ def cost(wanted: Plan) -> dict[str, int]:
     token = 4 if computer.words is None else size * computer.words.width
     return {
         "latents": latents,
-        "condition": latents // (computer.latent_shape[0] if computer.condition == "repeat" else 1),
+        "condition": latents
+        // (computer.latent_shape[0] if computer.condition == "repeat" and not computer.reference else 1),
         "captions": int(np.count_nonzero(ids)) * token // len(films),
         "image": 0 if vision is None else size * vision.rows * vision.width,
     }
@@ -116,36 +118,44 @@ class Encoder:
         if rows % ways:
             raise ValueError(f"--rows={rows}: must be a multiple of the {ways} devices that films are split over")
         computer = experiment.computer
-        self.computer, self.tokenizer = computer, experiment.tokenizer
+        self.computer, self.tokenizer, self.inputs = computer, experiment.tokenizer, experiment.inputs
         self.frozen, self.mesh, self.rows = frozen, mesh, rows
         self._known: dict[str, np.ndarray] = {}
 
         def film(frozen, batch):
             made = computer.encode(frozen, batch)
-            return jax.tree.map(lambda x: x.astype(dtype), (made.latents, made.cond, made.image))
+            typed = None if computer.words is None or made.actions is None else made.actions.texts
+            return jax.tree.map(lambda x: x.astype(dtype), (made.latents, made.cond, made.image, typed))
 
         self._film = jax.jit(film)
         self._read = jax.jit(lambda frozen, ids: computer.read(frozen, ids).astype(dtype))
 
     def __call__(self, films: Sequence[Window]) -> list[encoded.Clip]:
-        """A clip a window, of at most `rows` windows. Raises ValueError for a condition that clips cannot keep."""
+        """A clip a window, of at most `rows` windows."""
         # Captions are read apart, each once; features pass the computer as they are, so none go with the films.
         texts, none = self._captions(films), np.zeros((self.rows, 1), np.float32)
         video = self._filled(np.stack([film.frames for film in films]))
-        latents, cond, image = self._run(self._film, Batch(np.arange(self.rows, dtype=np.int32), video, none))
-        if (cond[..., : encoded.MASK] != encoded.mask(*latents.shape[1:4])).any():
-            raise ValueError("the condition's mask is not that of a known first frame, the only one that clips have")
-        kept = slice(1 if self.computer.condition == "repeat" else None)
+        done = [self.inputs(film) if self.inputs else None for film in films]
+        acts = jax.tree.map(self._filled, stacked(done))
+        latents, cond, image, typed = self._run(
+            self._film, Batch(np.arange(self.rows, dtype=np.int32), video, none, acts)
+        )
+        same = self.computer.condition == "repeat" and not self.computer.reference
+        known = encoded.mask(*latents.shape[1:4])
+        if not self.computer.reference and (cond[..., : encoded.MASK] != known).any():
+            raise ValueError("the condition's mask is not that of a known first frame")
         return [
             encoded.Clip(
                 film.id,
                 film.start,
                 latents[row],
-                cond[row, kept, ..., encoded.MASK :],
+                cond[row, : 1 if same else None, ..., encoded.MASK :],
                 {tier: texts[text] for tier, text in film.captions.items()},
                 None if image is None else image[row],
+                cond[row, ..., : encoded.MASK] if self.computer.reference else None,
+                acts if acts is None or typed is None else acts._replace(texts=typed[row]),
             )
-            for row, film in enumerate(films)
+            for row, (film, acts) in enumerate(zip(films, done, strict=True))
         ]
 
     def _captions(self, films: Sequence[Window]) -> dict[str, np.ndarray]:

@@ -3,40 +3,59 @@
     python -m launch.prepare_data --recipe=guiworld --source=minidesk --split=random_slow,random_fast,goal \
         --clips=1000 --size=128 --output=DIR --preview=4
     python -m launch.prepare_data --recipe=guiworld --source=import --input=RECORDINGS --size=480x640 --output=DIR
+    python -m launch.prepare_data --recipe=guiworld --source=rig --split=random_slow --minutes=10 --workers=2 \
+        --size=480x640 --output=DIR
 
 A recording is NAME.mp4 with NAME.frames.jsonl and NAME.events.jsonl (a rig's), or NAME.csv or NAME.json (the public
-engine's); NAME begins with its split (random_slow, random_fast, goal; slow, fast), else it is random_slow. Of each split one
-session in twenty is held out in SPLIT_test.
+engine's), and perhaps its caption in NAME.txt; NAME begins with its split (random_slow, random_fast, goal; slow, fast), else
+it is random_slow. Of each split one session in twenty is held out in SPLIT_test. --split=clicks has pairs of clips that
+differ in one click alone.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from launch.prepare_data import rig
 from launch.prepare_data.cligen_clean import CLIPS, SEED
 from launch.prepare_data.cligen_general import FRAMES
-from launch.prepare_data.encode import SPLIT
+from launch.prepare_data.repl import WORKERS
 from launch.prepare_data.terminal import BEAM, pipeline
 from launch.prepare_data.videos import INPUT, LICENCE, SIZE
 
-SOURCE = flags.DEFINE_enum("source", "minidesk", ["minidesk", "import"], "Recipe guiworld: what desktop.")
+SPLIT = flags.DEFINE_list("split", None, "Recipes guiworld and encode: the splits; by default all there are.")
+SOURCE = flags.DEFINE_enum("source", "minidesk", ["minidesk", "import", "rig"], "Recipe guiworld: what desktop.")
 SPLITS = ("random_slow", "random_fast", "goal")
+PAIRS = "clicks"
+"""A split beside the paper's, made when it is asked for"""
+SESSION = 150
+"""Frames that a random session lasts at least: clips shorter than an action must find a place between actions."""
+PATIENCE = 200
 
 
 def settings() -> dict[str, Any]:
     """What the data depend on. Raises ValueError for a split that there is not."""
     named: dict[str, Any] = {"source": SOURCE.value, "size": SIZE.value, "frames": FRAMES.value}
+    if SOURCE.value != "rig" and (rig.AGENT.value or rig.TREES.value):
+        raise ValueError(f"--agent, --trees: are for real desktops; give --source=rig, not {SOURCE.value}")
     if SOURCE.value == "import":
-        return named | {"input": INPUT.value, "licence": LICENCE.value, "films": [film.name for film in films()]}
+        names = [film.name for film in films(given())]
+        return named | {"input": INPUT.value, "licence": LICENCE.value, "films": names}
     for split in SPLIT.value or ():
-        if split not in SPLITS:
-            raise ValueError(f"--split={split}: must be of {', '.join(SPLITS)}")
-    return named | {"splits": SPLIT.value or list(SPLITS), "clips": CLIPS.value, "seed": SEED.value}
+        if split not in (*SPLITS, PAIRS):
+            raise ValueError(f"--split={split}: must be of {', '.join(SPLITS)}, or {PAIRS}")
+        if split == PAIRS and SOURCE.value != "minidesk":
+            raise ValueError(f"--split={split}: is made on the synthetic desktop alone, --source=minidesk")
+    splits = SPLIT.value or list(SPLITS)
+    named |= {"splits": splits, "seed": SEED.value}
+    return named | (rig.settings(splits) if SOURCE.value == "rig" else {"clips": CLIPS.value})
 
 
 def make(output: Path) -> dict[str, Any]:
@@ -45,7 +64,15 @@ def make(output: Path) -> dict[str, Any]:
 
     faults: Counter[str] = Counter()
     refused: dict[str, str] = {}
-    jobs, clips_of = (imported if SOURCE.value == "import" else synthetic)(faults, refused)
+    paces: dict[str, list[dict[str, float]]] = {}
+    if SOURCE.value == "minidesk":
+        jobs, clips_of = synthetic(faults, refused, paces)
+    elif SOURCE.value == "import":
+        jobs, clips_of = imported(given(), faults, refused, paces)
+    else:
+        folder = output / "recordings"
+        refused |= rig.record_all(folder, list(SPLIT.value or SPLITS), SEED.value, WORKERS.value)
+        jobs, clips_of = imported(folder, faults, refused, paces)
     jobs = {split: part for split, part in held_out(jobs).items() if part}
     if not jobs:
         raise ValueError(f"nothing can be used ({dict(list(refused.items())[:3]) or dict(faults)})")
@@ -58,9 +85,19 @@ def make(output: Path) -> dict[str, Any]:
         "refused": refused,
         "splits": {split.name: split.num_examples for split in splits},
         "faults": dict(faults),
+        "pace": {split: paced(split, found) for split, found in paces.items()},
         "bytes a clip": round(sum(split.num_bytes for split in splits) / kept),
         "hours": round(kept * FRAMES.value / 15 / 3600, 4),
     }
+
+
+def paced(split: str, found: list[dict[str, float]]) -> dict[str, float]:
+    """Cursor speed (pixels a frame of a screen of 1024x768) and actions a second over a split's clips, beside the paper's."""
+    from neural_computer.data.gui.policies import BUDGETS
+
+    ours = {name: round(sum(each[name] for each in found) / len(found), 3) for name in ("speed", "rate")}
+    budget = BUDGETS.get(split)
+    return ours | ({f"{name}, paper": value for name, value in budget._asdict().items()} if budget else {})
 
 
 def held_out(jobs: dict[str, list[Any]]) -> dict[str, list[Any]]:
@@ -82,23 +119,34 @@ def side() -> int:
     return int(SIZE.value)
 
 
-def synthetic(faults: Counter[str], refused: dict[str, str]) -> tuple[dict[str, list[Any]], Any]:
+def synthetic(
+    faults: Counter[str], refused: dict[str, str], paces: dict[str, list[dict[str, float]]]
+) -> tuple[dict[str, list[Any]], Any]:
     """(seeds by split, what makes clips of one): as many sessions as the wanted number of clips takes."""
     from tqdm import tqdm
+
+    from neural_computer.data.gui.statistics import statistics
 
     clips_of = partial(desk_clips, frames=FRAMES.value, size=side())
     jobs: dict[str, list[Any]] = {}
     for split in SPLIT.value or SPLITS:
-        jobs[split], count, seed = [], 0, SEED.value * 10_000_000
+        jobs[split], count, seed, vain = [], 0, SEED.value * 10_000_000, 0
         with tqdm(total=CLIPS.value, desc=split, unit="clip", dynamic_ncols=True) as bar:
             while count < CLIPS.value or len(jobs[split]) < 2:  # one of them is held out
                 try:
-                    found = sum(1 for _ in clips_of((split, seed), faults=faults))
+                    made = [statistics(clip) for clip in clips_of((split, seed), faults=faults)]
+                    paces.setdefault(split, []).extend(made)
+                    found = len(made)
                 except ValueError as error:
                     refused[f"{split}/{seed}"], found = str(error), 0
                 if found:
                     jobs[split].append((split, seed))
-                count, seed = count + found, seed + 1
+                count, seed, vain = count + found, seed + 1, 0 if found else vain + 1
+                if vain == PATIENCE:
+                    raise ValueError(
+                        f"--split={split}, --frames={FRAMES.value}: {vain} sessions one after the other gave no clip "
+                        f"({dict(faults)}); give another number of frames"
+                    )
                 bar.update(found)
     return jobs, clips_of
 
@@ -108,26 +156,42 @@ def desk_clips(job: tuple[str, int], frames: int, size: int, faults: Counter[str
     from neural_computer.data.gui import sessions
 
     split, seed = job
-    return sessions.clips(sessions.session(split, seed, frames, size), frames, Counter() if faults is None else faults)
+    if split == PAIRS:
+        wholes = sessions.pair(seed, frames, size)
+    else:
+        wholes = [sessions.session(split, seed, max(2 * frames, SESSION), size)]
+    counts: Counter[str] = Counter() if faults is None else faults
+    return chain.from_iterable(sessions.clips(whole, frames, counts) for whole in wholes)
 
 
-def films() -> list[Path]:
-    """The folder's films. Raises ValueError if there is none."""
-    found = sorted(Path(INPUT.value).glob("*.mp4")) if INPUT.value else []
+def given() -> Path:
+    """The folder of recordings that the flag names. Raises ValueError without one."""
+    if not INPUT.value:
+        raise ValueError("--input: is missing; give a folder of recordings (NAME.mp4 with a log beside it)")
+    return Path(INPUT.value)
+
+
+def films(folder: Path) -> list[Path]:
+    """A folder's films. Raises ValueError if there is none."""
+    found = sorted(folder.glob("*.mp4"))
     if not found:
-        raise ValueError(f"--input={INPUT.value}: holds no recordings (NAME.mp4 with a log beside it)")
+        raise ValueError(f"--input={folder}: holds no recordings (NAME.mp4 with a log beside it)")
     return found
 
 
-def imported(faults: Counter[str], refused: dict[str, str]) -> tuple[dict[str, list[Any]], Any]:
+def imported(
+    folder: Path, faults: Counter[str], refused: dict[str, str], paces: dict[str, list[dict[str, float]]]
+) -> tuple[dict[str, list[Any]], Any]:
     """(films by split, what makes clips of one)."""
+    from neural_computer.data.gui.statistics import statistics
+
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
         raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 480x640")
     clips_of = partial(film_clips, frames=FRAMES.value, size=(int(size[1]), int(size[2])), licence=LICENCE.value)
     jobs: dict[str, list[Any]] = {split: [] for split in SPLITS}
     rates: Counter[float] = Counter()
-    for film in films():
+    for film in films(folder):
         try:
             found = list(clips_of(film, faults=faults))
         except ValueError as error:
@@ -137,7 +201,9 @@ def imported(faults: Counter[str], refused: dict[str, str]) -> tuple[dict[str, l
             refused[film.name] = f"holds no clip of {FRAMES.value} frames in which something moves"
             continue
         rates[found[0].fps] += 1
-        jobs[next((s for s in SPLITS if film.stem.startswith((s, s.removeprefix("random_")))), SPLITS[0])].append(film)
+        split = split_of(film)
+        jobs[split].append(film)
+        paces.setdefault(split, []).extend(map(statistics, found))
     if len(rates) > 1:
         told = ", ".join(f"{count} films of {rate:g} frames/s" for rate, count in rates.items())
         raise ValueError(f"--input: {told}; films of one rate are one dataset: give a folder each")
@@ -153,4 +219,17 @@ def film_clips(
     counts: Counter[str] = Counter() if faults is None else faults
     found = logs.read(film, size, licence)
     counts.update(found.faults)
-    return sessions.clips(found.episode, frames, counts)
+    return sessions.clips(replace(found.episode, captions={"plain": caption(film)}), frames, counts)
+
+
+def split_of(film: Path) -> str:
+    """The split that a recording's name tells."""
+    return next((s for s in SPLITS if film.stem.startswith((s, s.removeprefix("random_")))), SPLITS[0])
+
+
+def caption(film: Path) -> str:
+    """What NAME.txt says of a recording, else what kind of use it is."""
+    told = film.with_suffix(".txt")
+    if told.exists():
+        return told.read_text().strip()
+    return {"random_slow": "aimless use, slow", "random_fast": "aimless use, fast"}.get(split_of(film), "a task")

@@ -3,7 +3,6 @@ NAME.events.jsonl, one object a line: {"time": 0.4, "kind": "press", "key": "a"}
 """
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from absl import flags
 from tqdm import tqdm
 
 from neural_computer import media
+from neural_computer.data import events as logged
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.types import Episode, Event
 
@@ -90,12 +90,4 @@ def episode(path: Path, height: int, width: int) -> Episode:
 
 def events(path: Path, seconds: float) -> tuple[Event, ...]:
     """The events in a file, those within the film; none if there is no file. Raises ValueError with the line."""
-    found = []
-    for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], 1):
-        try:
-            event = Event(**json.loads(line))
-            found.append(event._replace(time=float(event.time)))
-        except (TypeError, ValueError) as error:
-            fields = ", ".join(Event._fields)
-            raise ValueError(f"{path.name}:{number}: is no event ({error}); its keys are {fields}") from error
-    return tuple(event for event in found if 0 <= event.time < seconds)
+    return tuple(event for event in logged.read(path) if 0 <= event.time < seconds)

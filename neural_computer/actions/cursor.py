@@ -106,11 +106,11 @@ def _weights(xp: Any, offset: Any, cells: int, pixels: int) -> Any:
 
 
 def references(
-    frames: Float[Any, "*b t h w 3"], places: Float[Any, "*b t 2"], arrow: Template
+    frames: Float[Any, "*b _ h w 3"], places: Float[Any, "*b t 2"], arrow: Template
 ) -> tuple[Float[Any, "*b t h w 3"], Float[Any, "*b t h w 1"]]:
     """The paper's cursor references and masks: the whole first frame with mask 1, then the arrow alone with its mask.
 
-    `frames` are in [-1, 1], `places` in their pixels.
+    `frames` are in [-1, 1], the first of them is read; `places` are in their pixels.
     """
     xp = frames.__array_namespace__()
     height, width = frames.shape[-3:-1]
@@ -120,6 +120,18 @@ def references(
         xp.concatenate([frames[..., :1, :, :, :], film[..., 1:, :, :, :]], axis=-4),
         xp.concatenate([first, mask[..., 1:, :, :, :]], axis=-4),
     )
+
+
+def tags(masks: Float[Any, "b t h w 1"]) -> Float[Any, "b f i j 4"]:
+    """Masks as the DiT takes them beside latents of 4x8x8 pixels: a channel a film frame, averaged over a latent's pixels.
+
+    t = 4k + 1; the first frame stands in all four channels of latent frame 0, as in Wan2.1.
+    """
+    xp = masks.__array_namespace__()
+    b, t, h, w, _ = masks.shape
+    full = xp.concatenate([masks[:, :1]] * 3 + [masks], axis=1)
+    pooled = full.reshape(b, (t + 3) // 4, 4, h // 8, 8, w // 8, 8).mean(axis=(4, 6))
+    return xp.moveaxis(pooled, 2, -1)
 
 
 def onto(frame: np.ndarray, arrow: Template, place: tuple[float, float]) -> None:

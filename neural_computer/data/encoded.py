@@ -7,6 +7,9 @@ stands alone. A record is one window as a safetensors message, in which every ar
     condition    (f, i, j, c), or (1, i, j, c) where all latent frames are alike
     image        (n, d); absent where no image encoder is used
     text/TIER    (l, d) features, or (l,) ids for a text encoder that is trained; one array a tier of captions
+    mask         (f, i, j, 4); absent where it is that of a known first frame
+    actions/...  raw (t, 182) as bytes, meta (9, t, s), texts, (u, d) features or (u, l) ids, mouse (t, 2); absent where no
+                 action enters
     id, start    the episode's id in UTF-8 and the window's first frame
 
 What follows from the rest is not stored: the condition's frame mask and a text's padding, both rebuilt here. Floats are
@@ -25,7 +28,8 @@ import ml_dtypes
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from neural_computer.types import Encoded
+from neural_computer.actions.schema.frames import Meta
+from neural_computer.types import Actions, Encoded
 
 INFO = "encoded_info.json"
 MASK = 4
@@ -52,6 +56,8 @@ class Clip:
     captions: Mapping[str, Shaped[np.ndarray, "l ..."]]
     """By tier, without padding"""
     image: Float[np.ndarray, "n d"] | None = None
+    mask: Float[np.ndarray, "f i j 4"] | None = None
+    actions: Actions | None = None
 
     def encoded(self, text: Shaped[np.ndarray, "l ..."], length: int) -> Encoded:
         """The clip as a batch has it, with one of its captions padded to `length`; no index and no batch axis yet."""
@@ -59,12 +65,14 @@ class Clip:
         padded[: len(text)] = text
         latents = self.latents.astype(np.float32)
         condition = np.broadcast_to(self.condition.astype(np.float32), latents.shape)
+        known = mask(*latents.shape[:3]) if self.mask is None else self.mask.astype(np.float32)
         return Encoded(
             index=None,
             latents=latents,
-            cond=np.concatenate([mask(*latents.shape[:3]), condition], axis=-1),
+            cond=np.concatenate([known, condition], axis=-1),
             text=padded,
             image=None if self.image is None else self.image.astype(np.float32),
+            actions=self.actions,
         )
 
     def to_bytes(self) -> bytes:
@@ -78,6 +86,11 @@ class Clip:
             "start": np.asarray([self.start], np.int64),
         }
         arrays |= {} if self.image is None else {"image": self.image}
+        arrays |= {} if self.mask is None else {"mask": self.mask}
+        if self.actions is not None:
+            raw, meta, texts, mouse = self.actions
+            own = {"raw": raw.astype(np.uint8), "meta": np.stack(meta), "texts": texts, "mouse": mouse}
+            arrays |= {f"actions/{name}": part for name, part in own.items()}
         arrays |= {f"text/{tier}": text for tier, text in self.captions.items()}
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
@@ -97,7 +110,19 @@ class Clip:
             condition=arrays["condition"],
             captions={name.removeprefix("text/"): x for name, x in arrays.items() if name.startswith("text/")},
             image=arrays.get("image"),
+            mask=arrays.get("mask"),
+            actions=_actions(arrays) if "actions/raw" in arrays else None,
         )
+
+
+def _actions(arrays: Mapping[str, np.ndarray]) -> Actions:
+    texts = arrays["actions/texts"]
+    return Actions(
+        raw=arrays["actions/raw"].astype(np.float32),
+        meta=Meta(*arrays["actions/meta"]),
+        texts=texts if texts.dtype == np.int32 else texts.astype(np.float32),
+        mouse=arrays["actions/mouse"],
+    )
 
 
 def mask(f: int, i: int, j: int) -> Float[np.ndarray, "f i j 4"]:

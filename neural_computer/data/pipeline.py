@@ -3,22 +3,13 @@ number of processes sees the same global batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from neural_computer.data.encoded import Clip
-from neural_computer.types import Batch, Encoded, Window
-
-
-@runtime_checkable
-class Tokenizer(Protocol):
-    """Captions to token ids (n, length)."""
-
-    @property
-    def length(self) -> int: ...
-
-    def __call__(self, texts: Sequence[str]) -> np.ndarray: ...
+from neural_computer.data.inputs import Inputs, Tokenizer, stacked
+from neural_computer.types import Actions, Batch, Encoded, Window
 
 
 class Sample(NamedTuple):
@@ -26,15 +17,17 @@ class Sample(NamedTuple):
 
     video: np.ndarray
     text: np.ndarray
+    actions: Actions | None
 
 
 @dataclass(frozen=True)
 class Draw:
-    """A window's film and one of its captions, drawn by tier, or none where there are no tiers; a clip's latents and
-    features in the same way."""
+    """A window's film and one of its captions, drawn by tier, or none where there are no tiers, and its actions if there
+    are `inputs`; a clip's latents and features in the same way."""
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
+    inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
         if self.captions and (min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0):
@@ -42,13 +35,16 @@ class Draw:
 
     def __call__(self, window: Window | Clip, rng: np.random.Generator) -> Sample | Encoded:
         if not self.captions and isinstance(window, Window):
-            return Sample(window.frames, self.tokenizer([""])[0])
+            return self._sample(window, "")
         shares = np.asarray(list(self.captions.values()))
         tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
         told = caption(window, tier)
         if isinstance(window, Clip):
             return window.encoded(told, self.tokenizer.length)
-        return Sample(window.frames, self.tokenizer([told])[0])
+        return self._sample(window, told)
+
+    def _sample(self, window: Window, told: str) -> Sample:
+        return Sample(window.frames, self.tokenizer([told])[0], self.inputs(window) if self.inputs else None)
 
 
 def caption(window: Window | Clip, tier: str) -> Any:
@@ -71,6 +67,7 @@ def batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
+    inputs: Inputs | None = None,
 ) -> Iterator[Batch | Encoded]:
     """This process's share of the batches from number `start` on, for ever: of films, or of clips from an `EncodedSource`.
 
@@ -81,7 +78,7 @@ def batches(
 
     if batch_size % process_count:
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
-    order = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(Draw(tokenizer, captions))
+    order = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(Draw(tokenizer, captions, inputs))
     numbered = order.map_with_index(lambda position, sample: (position, sample))
     # Nothing is dropped of an endless order; only, Grain rounds the number of batches of one up, beyond any index.
     own = numbered[process_index::process_count].batch(
@@ -95,12 +92,5 @@ def _collate(samples: Sequence[tuple[int, Any]]) -> Batch | Encoded:
     positions, parts = zip(*samples, strict=True)
     # int32, as jax has it: the numbering starts over after two billion films.
     index = np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1)
-    if isinstance(parts[0], Encoded):
-        _, *fields = zip(*parts, strict=True)
-        stacked: list[Any] = [None if rows[0] is None else np.stack(rows) for rows in fields]
-        return Encoded(index, *stacked)
-    return Batch(
-        index=index,
-        video=np.stack([film.video for film in parts]),
-        text=np.stack([film.text for film in parts]),
-    )
+    together: Any = stacked(parts)
+    return together._replace(index=index) if isinstance(together, Encoded) else Batch(index, *together)

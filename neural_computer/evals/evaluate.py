@@ -9,7 +9,10 @@ import jax
 import numpy as np
 
 from neural_computer.computer import NeuralComputer, film, to_pixels, to_signed
-from neural_computer.evals import pixels, text
+from neural_computer.data.inputs import Inputs, stacked
+from neural_computer.evals import outcome, pixels, text
+from neural_computer.evals.pairs import Pair
+from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
 from neural_computer.types import Params, PyTree, TrainState, Window
 
@@ -39,17 +42,21 @@ class Rollout:
     batch_size: int = 32
     away: np.ndarray | None = None
     """Token ids (1, l) of the prompt that guidance leads away from; None where there is no guidance"""
+    inputs: Inputs | None = None
+    """What makes actions of a window's events, for a computer that is told of some"""
 
     def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Films:
-        """One film a window, from its first frame and a caption."""
+        """One film a window, from its first frame, a caption and what was done in it."""
         first = np.stack([window.frames[0] for window in windows])
         ids = self.tokenizer(captions)
         away = None if self.away is None else self.away.repeat(self.batch_size, axis=0)
         key = jax.random.key(seed)
+        done = [None if self.inputs is None else self.inputs(window) for window in windows]
         made = []
         for number, start in enumerate(range(0, len(windows), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(windows)  # a short last batch is filled up
-            frames = self._run(params, first[rows], ids[rows], away, jax.random.fold_in(key, number))
+            actions = stacked([done[row] for row in rows])
+            frames = self._run(params, first[rows], ids[rows], actions, away, jax.random.fold_in(key, number))
             made.append(np.asarray(frames)[: len(windows) - start])
         return np.concatenate(made)
 
@@ -57,8 +64,9 @@ class Rollout:
     def _run(self) -> Callable:
         computer = self.computer
 
-        def run(params, x0, text, away, key):
-            _, frames = computer.run(params, computer.boot(params, x0, text, away), None, key)
+        def run(params, x0, text, actions, away, key):
+            u = jax.tree.map(lambda x: x[None], actions)
+            _, frames = computer.run(params, computer.boot(params, x0, text, away), u, key)
             return to_pixels(film(frames))
 
         return jax.jit(run)
@@ -81,10 +89,11 @@ class Coded:
         parts = [truth(windows[start : start + self.batch_size]) for start in starts]
         return np.concatenate([np.asarray(self._run(params, part)) for part in parts])
 
-    def scores(self, params: PyTree, windows: Sequence[Window]) -> dict[str, float]:
-        """Every score's mean over films."""
+    def scores(self, params: PyTree, windows: Sequence[Window], scorer: Scorer | None = None) -> dict[str, float]:
+        """Every score's mean over films, and the further metrics."""
         films = self(params, windows)
-        return Arm(films, Judge()(films, windows)).means()
+        means = Arm(films, Judge()(films, windows)).means()
+        return means | (measured(scorer, films, windows) if scorer is not None else {})
 
     @cached_property
     def _run(self) -> Callable:
@@ -124,15 +133,22 @@ class Judge:
     def _text(self, made: np.ndarray, window: Window) -> dict[str, float]:
         if window.cells is None:
             return {}
-        read = self.reader(made)
+        read = self._read(made, window)
         scores = {
-            "char_acc": text.accuracy(read, window.cells),
+            "cell_acc": text.accuracy(read, window.cells),
             "new_char_acc": text.new_accuracy(read, window.cells),
             "exact_lines": text.exact_lines(read, window.cells),
             "exact_last_screen": text.exact_screen(read[-1], window.cells[-1]),
         }
         task = Arithmetic.of(window)
         return scores | (task.score(read[-1]) if task else {})
+
+    def _read(self, made: np.ndarray, window: Window) -> list[str]:
+        """What stands on a film's screens, wherever in its frames the terminal is."""
+        if "original_size" not in window.meta.get("data_info", {}):
+            return self.reader(made)
+        pair = Pair.of(window, made)
+        return pair.place.reader(pair.cells or ())(pair.place.drawn(made))
 
 
 _psnr, _ssim = jax.jit(pixels.psnr), jax.jit(pixels.ssim)
@@ -187,6 +203,8 @@ class HeldOut:
     params: Callable[[TrainState], Params]
     windows: Sequence[Window]
     tier: str = "plain"
+    scorer: Scorer | None = None
+    """Further metrics, of the first arm: where the films are arithmetic, the one with the answer"""
 
     def __call__(self, state: TrainState) -> Iterator[tuple[str, float]]:
         params = self.params(state)
@@ -196,3 +214,18 @@ class HeldOut:
             for films in [self.rollout(params, self.windows, captions)]
         }
         yield from headline(arms).items()
+        if self.scorer is not None:
+            first = next(iter(arms.values()))
+            yield from measured(self.scorer, first.films, self.windows).items()
+
+
+def measured(scorer: Scorer, films: Films, windows: Sequence[Window]) -> dict[str, float]:
+    """{metrics/NAME: value} of films beside their windows."""
+    found = outcome.figures(scored(scorer, films, windows), scorer.names)
+    return {f"metrics/{name}": figure.value for name, figure in found.items()}
+
+
+def scored(scorer: Scorer, films: Films, windows: Sequence[Window]) -> list[outcome.Clip]:
+    """Every film's scores, all films at once: a mesh's devices share them."""
+    pairs = [Pair.of(window, film) for window, film in zip(windows, films, strict=True)]
+    return [outcome.Clip(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]

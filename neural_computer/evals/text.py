@@ -11,15 +11,17 @@ from functools import cached_property
 
 import numpy as np
 from einops import rearrange
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from neural_computer.data.cli.terminal import BOLD, UNDERLINE, Atlas, blank
+from neural_computer.data.cli.terminal import BOLD, UNDERLINE, WIDE_TAIL, Atlas, blank
 
 GLYPHS = "".join(map(chr, range(32, 127)))
 
 
 FLAT = 24
 """Of 255: a cell whose pixels differ by less holds nothing that could be read"""
+LIKE = 0.6
+"""Correlation that a cell must have with a glyph to be one, and not noise on a blank"""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class GlyphReader:
     """Reads frames drawn on a known grid: every cell is the glyph, upright or inverse, nearest to it.
 
     By itself it knows white on black. With `colours` it reads any two colours, bold and underlined: every cell is the
-    glyph that it correlates with best.
+    glyph that it correlates with best. Glyphs that are two columns wide are read as one character.
     """
 
     atlas: Atlas = field(default_factory=Atlas)
@@ -40,39 +42,88 @@ class GlyphReader:
         t, h, w, _ = frames.shape
         if h % height or w % width:
             raise ValueError(f"frames of {h}x{w}: must be whole cells of {height}x{width}")
+        shape = t, h // height, w // width
         cells = rearrange(frames, "t (r h) (c w) d -> (t r c) (h w) d", h=height, w=width)
-        letters = np.asarray(list(self.glyphs))[self._correlated(cells) if self.colours else self._nearest(cells)]
-        screens = letters.reshape(t, h // height, w // width)
-        return ["\n".join("".join(row) for row in screen) for screen in screens]
+        likeness = self._correlated if self.colours else self._near
+        narrow = likeness(cells, self._narrow)
+        letters = np.asarray(list(self._narrow))[narrow.argmax(1)].reshape(shape)
+        if self._wide and shape[2] > 1:
+            halves = likeness(cells, self._wide)
+            letters = self._joined(letters, narrow.max(1).reshape(shape), halves.reshape(*shape, -1, 2))
+        return ["\n".join("".join(row) for row in screen) for screen in letters]
 
-    def _nearest(self, cells: UInt8[np.ndarray, "n p 3"]) -> Int[np.ndarray, " n"]:
-        grey, upright = cells.mean(-1, dtype=np.float32), self._drawn(0)
-        known = np.concatenate([upright, 255 - upright])
-        return (np.square(known).sum(1) - 2 * grey @ known.T).argmin(1) % len(self.glyphs)
+    @property
+    def _narrow(self) -> str:
+        return "".join(c for c in self.glyphs if not wide(c))
 
-    def _correlated(self, cells: UInt8[np.ndarray, "n p 3"]) -> Int[np.ndarray, " n"]:
-        """By the channel in which a cell's colours differ most; what differs in none is the first glyph, a blank."""
+    @property
+    def _wide(self) -> str:
+        return "".join(filter(wide, self.glyphs))
+
+    def _joined(self, letters: np.ndarray, narrow: np.ndarray, halves: np.ndarray) -> np.ndarray:
+        """Every row as the characters, of one cell or two, that are together likest to it; a second cell is empty."""
+        pairs = halves[:, :, :-1, :, 0] + halves[:, :, 1:, :, 1]
+        best, likest, out = pairs.argmax(-1), pairs.max(-1), letters.copy()
+        # A row that two narrow glyphs always explain better is done.
+        for at in np.argwhere((likest > narrow[:, :, :-1] + narrow[:, :, 1:]).any(-1)):
+            row = tuple(at)
+            for column in _wide_columns(narrow[row], likest[row]):
+                out[row][column : column + 2] = self._wide[best[row][column]], ""
+        return out
+
+    def _near(self, cells: UInt8[np.ndarray, "n p 3"], glyphs: str) -> Float[np.ndarray, "n g"]:
+        """How near white on black, or black on white, comes to each cell; a constant of the cell is left out."""
+        grey, upright = cells.mean(-1, dtype=np.float32), self._drawn(glyphs, 0)
+        both = [2 * grey @ known.T - np.square(known).sum(1) for known in (upright, 255 - upright)]
+        return np.maximum(*both)
+
+    def _correlated(self, cells: UInt8[np.ndarray, "n p 3"], glyphs: str) -> Float[np.ndarray, "n g"]:
+        """By the channel in which a cell's colours differ most; a cell that differs in none is what is drawn so: a blank."""
         spans = cells.max(1).astype(int) - cells.min(1)
         channel = spans.argmax(1)
         values = np.take_along_axis(cells, channel[:, None, None], axis=2)[..., 0].astype(np.float32)
-        known = _directions(np.concatenate([self._drawn(f) for f in (0, BOLD, UNDERLINE, BOLD | UNDERLINE)]))
-        likest = np.abs(_directions(values) @ known.T).argmax(1) % len(self.glyphs)
-        return np.where(spans.max(1) < FLAT, 0, likest)
+        looks = [self._drawn(glyphs, flags) for flags in (0, BOLD, UNDERLINE, BOLD | UNDERLINE)]
+        found = np.max([np.abs(_directions(values) @ _directions(known).T) for known in looks], axis=0)
+        empty = np.ptp(looks[0], axis=1) < FLAT
+        found[:, empty] = np.maximum(found[:, empty], LIKE)
+        return np.where((spans.max(1) < FLAT)[:, None], empty.astype(np.float32), found)
 
-    def _drawn(self, flags: int) -> Float[np.ndarray, "g p"]:
-        """The glyphs white on black."""
-        if flags not in self._atlases:
-            cells = blank(1, len(self.glyphs))
-            cells.chars[0] = [ord(glyph) for glyph in self.glyphs]
+    def _drawn(self, glyphs: str, flags: int) -> Float[np.ndarray, "g p"]:
+        """The glyphs white on black; of those that are two columns wide left and right halves in turn."""
+        if (glyphs, flags) not in self._atlases:
+            columns = [ord(c) for glyph in glyphs for c in (glyph * 2 if wide(glyph) else glyph)]
+            cells = blank(1, len(columns))
+            cells.chars[0] = columns
             cells.flags[:] = flags
+            cells.flags[0, 1::2] |= WIDE_TAIL if wide(glyphs[0]) else 0
             cells.fg[:], cells.bg[:] = 255, 0
             line = self.atlas.draw(cells)[..., 0].astype(np.float32)
-            self._atlases[flags] = rearrange(line, "h (g w) -> g (h w)", g=len(self.glyphs))
-        return self._atlases[flags]
+            self._atlases[glyphs, flags] = rearrange(line, "h (g w) -> g (h w)", g=len(columns))
+        return self._atlases[glyphs, flags]
 
     @cached_property
-    def _atlases(self) -> dict[int, np.ndarray]:
+    def _atlases(self) -> dict[tuple[str, int], np.ndarray]:
         return {}
+
+
+def wide(char: str) -> bool:
+    """Is it two columns wide?"""
+    return unicodedata.east_asian_width(char) in "WF"
+
+
+def _wide_columns(narrow: Float[np.ndarray, " c"], wide: Float[np.ndarray, " b"]) -> list[int]:
+    """Where a row's wide characters begin, so that the sum of likenesses, one cell's or a pair's, is largest."""
+    total, last = [0.0, float(narrow[0])], [1, 1]
+    for column in range(1, len(narrow)):
+        one, two = total[column] + narrow[column], total[column - 1] + wide[column - 1]
+        total.append(float(max(one, two)))
+        last.append(2 if two > one else 1)
+    found, column = [], len(narrow)
+    while column > 0:
+        column -= (taken := last[column])
+        if taken == 2:
+            found.append(column)
+    return found[::-1]
 
 
 def _directions(x: Float[np.ndarray, "n p"]) -> Float[np.ndarray, "n p"]:
@@ -94,7 +145,7 @@ def grid(screens: Sequence[str]) -> np.ndarray:
 def _columns(row: str) -> list[str]:
     if row.isascii():
         return list(row)
-    return [part for c in row for part in ([c, ""] if unicodedata.east_asian_width(c) in "WF" else [c])]
+    return [part for c in row for part in ([c, ""] if wide(c) else [c])]
 
 
 def text_cells(screens: Sequence[str], height: int, width: int) -> Bool[np.ndarray, "t {height} {width}"]:

@@ -19,11 +19,18 @@ CodecParams = dict[str, Array | np.ndarray]
 
 @dataclass(frozen=True)
 class LinearCodec:
-    """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back."""
+    """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
+
+    `whiten` says how far the channels' variances are made equal: 1 wholly, so that an error in a fine stroke weighs as much
+    as one in a whole surface; 0 not at all, as in pixels. Over all channels their mean is always 1.
+    """
 
     channels: int
+    whiten: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.whiten <= 1:
+            raise ValueError(f"whiten={self.whiten}: must be between 0, pixels, and 1, unit variances")
         if not 1 <= self.channels <= BLOCK:
             raise ValueError(f"channels={self.channels}: must be between 1 and {BLOCK}, the numbers in a block")
 
@@ -38,8 +45,8 @@ class LinearCodec:
     def fit(self, films: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> CodecParams:
         """The principal components of the films' blocks, from one pass over their second moments.
 
-        Every channel is scaled to unit variance, as the VAE's are: the fine strokes that tell one glyph from another live
-        in the small components, and one common scale let noise drown them (exact lines came half as fast).
+        For text every channel is scaled to unit variance, as the VAE's are: the fine strokes that tell one glyph from
+        another live in the small components, and one common scale let noise drown them (exact lines came half as fast).
         """
         count, total, moment = 0, np.zeros(BLOCK), np.zeros((BLOCK, BLOCK))
         for film in films:
@@ -53,7 +60,8 @@ class LinearCodec:
         # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(self.channels)])
         # A component the films never use has no variance to divide by.
-        scale = np.sqrt(np.maximum(values, 1e-6 * values[0] + 1e-12))
+        values = np.maximum(values, 1e-6 * values[0] + 1e-12)
+        scale = values ** (self.whiten / 2) * np.sqrt((values ** (1 - self.whiten)).mean())
         return {
             "mean": mean.astype(np.float32),
             "basis": vectors.astype(np.float32),

@@ -264,12 +264,14 @@ class DiT(nn.Module):
         u: Any = None,
         cache: Cache | None = None,
         start: int | Int[Array, ""] | None = None,
+        features: bool = False,
     ) -> Any:
         """The network's answer (b, f, i, j, o) for latents `z` (with condition channels) at timesteps `t` in [0, 1000].
 
         `t` is (b, 1), or (b, f) for a time per latent frame. `text` (b, l, text_width): every row is attended to, as in
         Wan2.1. `image` (b, m, image_width) is needed exactly when the shape has an image branch. With a `cache`, for a
-        causal network, `z` is what follows the `start` latent frames in it, and the answer is (out, cache with z in it).
+        causal network, `z` is what follows the `start` latent frames in it, and the answer is (out, cache with z in it);
+        with `features`, it is (out, the mean of every frame's tokens after the blocks (b, f, width)).
         """
         self.check()
         shape, d = self.shape, self.shape.width
@@ -298,7 +300,10 @@ class DiT(nn.Module):
             length=shape.layers // self.injection.every,
         )(shape, self.injection, self._how, name="blocks")
         h, cache = blocks(h, told, cache)
-        out = self._head(h[:, :, : grid[1] * grid[2]], e, grid)
+        h = h[:, :, : grid[1] * grid[2]]
+        out = self._head(h, e, grid)
+        if features:
+            return out, h.mean(axis=2)
         return out if cache is None else (out, cache)
 
     def _rope(self, grid: tuple[int, int, int], cache: Cache | None, start: Any) -> Float[Array, "2 f p half"]:

@@ -19,11 +19,11 @@ class ByteText(nn.Module):
 
     @nn.compact
     def __call__(self, ids: Int[Array, "b l"]) -> Float[Array, "b l d"]:
-        if ids.shape[1] != self.length:
-            raise ValueError(f"text.length={self.length}: the captions have {ids.shape[1]} ids")
+        if ids.shape[1] > self.length:
+            raise ValueError(f"text.length={self.length}: the texts have {ids.shape[1]} ids; give it that many")
         table = self.param("embedding", nn.initializers.normal(1.0), (257, self.width))
         place = self.param("position", nn.initializers.normal(0.3), (self.length, self.width))
-        x = table[ids] + place
+        x = table[ids] + place[: ids.shape[1]]
         for i in range(self.depth):
             x = x + self._attention(layers.layer_norm(f"norm1_{i}", affine=True)(x), i)
             x = x + layers.Mlp(4 * self.width, self.width, self.dtype, name=f"ffn_{i}")(

@@ -38,13 +38,15 @@ def told(tmp_path_factory):
     return folder
 
 
-def cached(small: build.Experiment, films, folder, dtype: str = "float32", clips: int = 7) -> EncodedSource:
+def cached(
+    small: build.Experiment, films, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
+) -> EncodedSource:
     """The training films after the encoders."""
     wanted = encoder.plan(small, films, None, dtype, clips)
     folder.mkdir(exist_ok=True)
     encoder.begin(wanted, folder)
     encoder.write(wanted, encoder.loaded(wanted, folder), folder)
-    return EncodedSource(folder, "train")
+    return EncodedSource(folder, split)
 
 
 def some(source, count: int = 4, **settings):
@@ -229,9 +231,9 @@ def test_a_tier_that_clips_lack_is_named(tmp_path):
 
 
 def test_another_mask_than_that_of_a_first_frame_is_refused(told):
-    """A clip keeps no mask, so it must be the one that is rebuilt."""
+    """A clip keeps no mask without cursor references, so it must be the one that is rebuilt."""
     encode = encoder.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
-    encode._film = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None)
+    encode._film = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
     with pytest.raises(ValueError, match="mask is not that of a known first frame"):
         encode([WindowSource(told, "train", 5)[0]])
 

@@ -218,7 +218,8 @@ NOISE = st.one_of(st.text(max_size=200), st.lists(WORD, max_size=40).map(" ".joi
 
 
 def holds(text: str) -> None:
-    begin = time.monotonic()
+    # Time of this process alone: a busy machine may keep anybody waiting.
+    begin = time.process_time()
     try:
         found = tape.parse(text, "fuzz")
         assert found.commands or found.settings or found.outputs or found.requires or found.environment or found.ignored
@@ -227,7 +228,7 @@ def holds(text: str) -> None:
         lines = text.split("\n")
         assert name == "fuzz" and rule.strip() and len(str(error)) < 1500
         assert 1 <= int(line) <= len(lines) and 1 <= int(column) <= len(lines[int(line) - 1]) + 1
-    assert time.monotonic() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.slow
@@ -237,9 +238,9 @@ def test_any_text_is_a_tape_or_an_error_with_its_place(request):
 
 @pytest.mark.parametrize("piece", ["{", '"', "/", "\\/", "'`", "Ctrl+", "Type ", "Set ", "#\n", "\n", "9", ".", "@"])
 def test_the_largest_tapes_of_one_piece_are_read_in_time(piece):
-    begin = time.monotonic()
+    begin = time.process_time()
     try:
         tape.parse(piece * (200_000 // len(piece)))
     except ValueError as error:
         assert len(str(error)) < 1500
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5

@@ -146,6 +146,11 @@ def test_reading_only_what_changed_reads_what_is_there(made):
     check_screens(made)
 
 
+@pytest.mark.parametrize("made", [((4, 1), ["é", "\r", "日本"]), ((3, 2), ["000", "\x1bM", "日本"])])
+def test_a_row_that_a_wide_character_finds_no_room_in_is_read(made):
+    check_screens(made)
+
+
 @pytest.mark.slow
 def test_no_output_breaks_the_terminal(pytestconfig):
     fuzz(st.tuples(SIZES, OUTPUT), check_screens, pytestconfig.getoption("fuzz"))

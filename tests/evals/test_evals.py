@@ -104,4 +104,4 @@ def test_evaluate_has_a_floor_a_ceiling_and_the_control():
 def test_perfect_films_score_perfectly():
     windows = [session("1+2", "3")]
     (scores,) = evaluate.Judge()(evaluate.truth(windows), windows)
-    assert scores["char_acc"] == scores["new_char_acc"] == scores["exact_lines"] == scores["output_exact"] == 1
+    assert scores["cell_acc"] == scores["new_char_acc"] == scores["exact_lines"] == scores["output_exact"] == 1

@@ -126,16 +126,27 @@ def shots(path: Path, count: int = 2) -> list[Cells]:
 @pytest.mark.slow
 @pytest.mark.skipif(not CASTS.is_dir(), reason="no recordings beside the checkout (shared/data/casts)")
 def test_real_recordings_are_read(pytestconfig):
-    """The exact reader misses nothing but what is two columns wide, which it does not know. Tesseract, on 54 screens of 27
-    recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a screen."""
+    """The exact reader misses nothing: what no font has is a box, and equal pictures are one character. Tesseract, on 54
+    screens of 27 recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a
+    screen."""
     pytest.importorskip("tesserocr")
     atlas, scores = Atlas(), []
     for path in sorted(CASTS.glob("*.cast"))[: None if pytestconfig.getoption("--full") else 8]:
         for cells in shots(path):
             right, frame = cells.text(), atlas.draw(cells)[None]
-            if right.isascii() or all(len(row) == cells.chars.shape[1] for row in right.split("\n")):
-                glyphs = " " + "".join(sorted(set(right + text.GLYPHS) - set(" \n")))
-                assert text.GlyphReader(atlas, glyphs, colours=True)(frame) == [right], path.name
+            glyphs = " " + "".join(sorted(set(right + text.GLYPHS) - set(" \n")))
+            (read,) = text.GlyphReader(atlas, glyphs, colours=True)(frame)
+            assert not unlike(read, right, atlas), path.name
             (read,) = map(text.lines, ocr.Tesseract()(frame))
             scores.append(text.char_acc(read, text.lines(right)))
     assert len(scores) >= 8 and np.median(scores) >= 0.85 and np.mean(scores) >= 0.7
+
+
+def unlike(read: str, right: str, atlas: Atlas) -> list[tuple[str, str]]:
+    """(read, right) characters that do not look the same: blanks of any kind do, and boxes for what no font has."""
+
+    def picture(char: str) -> bytes:
+        return draw_text(char, atlas).tobytes()
+
+    pairs = zip(text.grid([read]).ravel().tolist(), text.grid([right]).ravel().tolist(), strict=True)
+    return [(a, b) for a, b in pairs if a != b and not (a and b and picture(a) == picture(b))]

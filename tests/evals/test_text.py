@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import BOLD, INVERSE, UNDERLINE, Atlas, blank, draw_text
+from neural_computer.data.cli.terminal import BOLD, INVERSE, UNDERLINE, Atlas, Screen, blank, draw_text
 from neural_computer.evals import text
 
 
@@ -78,6 +78,22 @@ def test_every_glyph_is_read_in_any_two_colours(flags, size, cell):
     (read,) = text.GlyphReader(atlas, colours=True)(frame)
     wrong = {(a, b) for row in read.split("\n") for a, b in zip(row, text.GLYPHS, strict=True) if a != b}
     assert wrong <= set(same.items()) | {(b, a) for a, b in same.items()}
+
+
+@pytest.mark.parametrize("colours", [False, True])
+def test_what_is_two_columns_wide_is_one_character(colours):
+    """Beside each other, at the row's end, alike in one half; two narrow glyphs that fill two columns stay two."""
+    terminal = Screen(3, 9)
+    terminal.feed("a⚡☔b⚡\r\n⚡⚡MW|♿\r\n♈♉ ⚡")
+    seen = terminal.cells()
+    cells = seen._replace(cursor=np.full(2, -1), fg=np.full_like(seen.fg, 255), bg=np.zeros_like(seen.bg))
+    glyphs = text.GLYPHS + "⚡☔♿♈♉⚓"
+    assert text.GlyphReader(glyphs=glyphs, colours=colours)(Atlas().draw(cells)[None]) == [cells.text()]
+
+
+def test_noise_on_a_blank_is_no_letter():
+    rough = np.random.default_rng(0).normal(40, 25, (1, 64, 400, 3)).clip(0, 255).astype(np.uint8)
+    assert set(text.GlyphReader(colours=True)(rough)[0]) == {" ", "\n"}
 
 
 def test_a_flat_cell_is_a_blank():

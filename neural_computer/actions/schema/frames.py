@@ -43,16 +43,16 @@ class Meta(NamedTuple):
     a later one holds, but for `clicks` and `drag`, which are the whole action's.
     """
 
-    kind: Int[np.ndarray, "*b t s"]
-    button: Int[np.ndarray, "*b t s"]
-    clicks: Int[np.ndarray, "*b t s"]
-    drag: Int[np.ndarray, "*b t s"]
-    edges: Int[np.ndarray, "*b t s"]
-    direction: Int[np.ndarray, "*b t s"]
-    amount: Int[np.ndarray, "*b t s"]
-    text: Int[np.ndarray, "*b t s"]
+    kind: Int[Any, "*b t s"]
+    button: Int[Any, "*b t s"]
+    clicks: Int[Any, "*b t s"]
+    drag: Int[Any, "*b t s"]
+    edges: Int[Any, "*b t s"]
+    direction: Int[Any, "*b t s"]
+    amount: Int[Any, "*b t s"]
+    text: Int[Any, "*b t s"]
     """place in the list of texts; 0 is no text"""
-    shortcut: Int[np.ndarray, "*b t s"]
+    shortcut: Int[Any, "*b t s"]
 
 
 def frame_of(time: float, fps: float) -> int:
@@ -226,6 +226,6 @@ def letterbox(
     )
 
 
-def normalised(places: Float[np.ndarray, "*t 2"], size: tuple[int, int]) -> Float[np.ndarray, "*t 2"]:
+def normalised(places: Float[Any, "*t 2"], size: tuple[int, int]) -> Float[Any, "*t 2"]:
     """Pixels of frames of `size` (width, height) as numbers in [0, 1]: (s x + p) / (w - 1), the paper's."""
     return places / np.asarray([size[0] - 1, size[1] - 1], np.float32)

@@ -285,7 +285,7 @@ def encode(press: Press, application: bool) -> str:
     sent = SENT.get(key, key.upper() if "Shift" in held else key)
     if "Ctrl" in held and key != "Enter":
         special = {"Backspace": "\x08", "Space": "\0", "-": "\x1f"}
-        if key not in special and not "@" <= key.upper() <= "_":
+        if key not in special and not (len(key) == 1 and "@" <= key.upper() <= "_"):
             raise RecordingError(f"{'+'.join([*held, key])}: terminals send nothing for it")
         sent = special[key] if key in special else chr(ord(key.upper()) & 0x1F)
     return "\x1b" + sent if "Alt" in held else sent

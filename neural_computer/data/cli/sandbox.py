@@ -47,6 +47,11 @@ MACHINES = {
 """What the filter refuses, by machine: memory beyond the address space, and doors that a shell session needs not."""
 
 
+GUARD = ("/bin/bash", "-c", 'read -t 0 -u "$0" && exit 1; life=$0; exec {life}<&- "$@"')
+"""bubblewrap dies with whoever started it, but only once it runs: one that was killed before would leave an orphan. So the
+first thing inside, when bubblewrap is on its guard, is to look whether the other end of a pipe is still held."""
+
+
 class SandboxError(RuntimeError):
     """There is no sandbox here; the message says why and what to do."""
 
@@ -72,6 +77,12 @@ class Sandbox:
 
     limits: Limits = field(default_factory=Limits)
     unsafe: bool = False
+    reads: tuple[str, ...] = ()
+    """Further paths of outside that can be read inside, those that there are"""
+    shares: Mapping[str, str] = field(default_factory=dict)
+    """{path inside: folder of outside that stands there, to be written}"""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """{path inside: text of a file there}, beside FILES"""
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str], home: str, **options: Any) -> subprocess.Popen:
         """The program, started; `options` are Popen's. It sees ENVIRONMENT and `environment`.
@@ -82,11 +93,12 @@ class Sandbox:
         inner = [*self._limited(), *argv]
         if confined(self.unsafe):
             # bubblewrap itself must not heed what a tape sets: LD_PRELOAD, PATH.
-            inner = [*_environment(ENVIRONMENT | dict(environment)), *inner]
-            files = [_file(_filter()), *(_file(text.encode()) for text in FILES.values())]
+            life = _life(os.getpid())
+            inner = [*GUARD, str(life), *_environment(ENVIRONMENT | dict(environment)), *inner]
+            files = [_file(_filter()), *(_file(text.encode()) for text in self._files.values())]
             try:
                 return subprocess.Popen(
-                    [*self._walls(files), *inner], env={}, cwd="/", pass_fds=files, **_dropped(), **options
+                    [*self._walls(files), *inner], env={}, cwd="/", pass_fds=[*files, life], **_dropped(), **options
                 )
             finally:
                 for file in files:
@@ -95,6 +107,10 @@ class Sandbox:
             os.chown(home, UID, UID)
         inner = [*_environment(ENVIRONMENT | {"HOME": home} | dict(environment)), *inner]
         return subprocess.Popen(inner, env={}, cwd=home, **_dropped(), **options)
+
+    @property
+    def _files(self) -> Mapping[str, str]:
+        return {**FILES, **self.files}
 
     def _limited(self) -> list[str]:
         """Inside the walls, so that every sandbox's processes are counted by themselves."""
@@ -111,7 +127,7 @@ class Sandbox:
         ]
 
     def _walls(self, files: Sequence[int]) -> list[str]:
-        """bubblewrap's command line; `files` are the filter and FILES, opened."""
+        """bubblewrap's command line; `files` are the filter and the files inside, opened."""
         walls = [_bwrap(), "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
         walls += ["--new-session", "--die-with-parent", "--seccomp", str(files[0])]
         walls += ["--uid", str(PERSON_ID), "--gid", str(PERSON_ID), "--hostname", HOST]
@@ -121,13 +137,17 @@ class Sandbox:
                 walls += ["--symlink", os.readlink(name), name]
             elif os.path.isdir(name):
                 walls += ["--ro-bind", name, name]
-        for file, name in zip(files[1:], FILES, strict=True):
+        for file, name in zip(files[1:], self._files, strict=True):
             walls += ["--perms", "0644", "--file", str(file), name]
         # Debian's vim, awk and others are links to links in there.
         walls += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
         walls += ["--symlink", "/usr/bin/python3", "/opt/bin/python"]
         for scratch in (HOME, WORKSPACE, "/tmp"):
             walls += ["--size", str(self.limits.file), "--tmpfs", scratch]
+        for name in self.reads:
+            walls += ["--ro-bind-try", name, name]
+        for inside, outside in self.shares.items():
+            walls += ["--bind", outside, inside]
         # The rest of / and /dev would be memory without a limit; the namespaces' settings in /proc/sys would be ours.
         walls += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
         return [*walls, "--chdir", WORKSPACE, "--"]
@@ -176,6 +196,14 @@ def _environment(variables: Mapping[str, str]) -> list[str]:
 def _dropped() -> dict[str, Any]:
     """Popen's options that give up root; nothing for an ordinary user."""
     return {"user": UID, "group": UID, "extra_groups": []} if os.getuid() == 0 else {}
+
+
+@cache
+def _life(process: int) -> int:
+    """A pipe's reading end, at whose other end nobody writes, and which ends with this process."""
+    read, write = os.pipe()
+    del write  # Open as long as the process, and closed for what it starts.
+    return read
 
 
 def _file(content: bytes) -> int:

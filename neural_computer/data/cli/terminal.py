@@ -1,6 +1,7 @@
 """Terminal screens: bytes to cells by avt (asciinema's emulator), cells to pixels by a glyph atlas."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -82,6 +83,9 @@ class Screen:
         for start in range(0, len(text), PIECE):
             changed, _ = _guarded(self._vt.feed_str, text[start : start + PIECE])
             self._stale.update(changed)
+        if not text.isascii() and any(unicodedata.east_asian_width(char) in "WF" for char in set(text)):
+            # avt does not tell of a row that a wide character, finding no room at its end, clears or leaves.
+            self._stale.update(range(self.rows))
         self._reshape(text)
 
     def resize(self, rows: int, cols: int) -> None:

@@ -23,6 +23,7 @@ from neural_computer.actions.schema.log import read as read_log
 from neural_computer.types import Episode, Event
 
 BUTTONS = {1: "left", 2: "middle", 3: "right"}
+NUMBERS = {name: number for number, name in BUTTONS.items()}
 NOTCHES = {4: (0.0, -1.0), 5: (0.0, 1.0), 6: (-1.0, 0.0), 7: (1.0, 0.0)}
 """X's buttons that are notches of the wheel: (dx, dy)."""
 TIGHT = 0.5
@@ -118,8 +119,10 @@ def _rig(film: Path, grabs: Path, fps: float, faults: Counter[str]) -> tuple[int
     rate = (len(ends) - 1) / ((ends[-1] - ends[0]) / 1e9) if len(ends) > 1 else fps
     if abs(rate / fps - 1) > 0.02:
         faults[f"film plays at {fps:g} frames/s, it was recorded at {rate:.2f}"] += 1
-    events = []
+    events, begins = [], [row["t"] for row in rows]
     for row in _lines(film.with_suffix(".events.jsonl")):
+        if begins and bisect_right(begins, row["t"]) != bisect_right(ends, row["t"]):
+            faults["events while a frame was grabbed"] += 1
         frame, now = bisect_right(ends, row["t"]), row["t"]
         low = ends[frame - 1] if frame else now - 1
         high = ends[frame] if frame < len(ends) else now + 1
@@ -145,6 +148,24 @@ def _rig_event(row: Mapping[str, Any], time: float, faults: Counter[str]) -> Eve
     if kind != "up":
         faults[f"unknown event {kind!r}"] += 1
     return None
+
+
+def written(event: Event, time: int) -> list[dict[str, Any]]:
+    """An event as rows of a rig's log, at `time` in nanoseconds: a text is its keys, a scroll its notches; only a move has
+    a place."""
+    kind, when = event.kind, {"t": time, "t_done": time}
+    if kind == "move":
+        return [{"kind": kind, **when, "x": event.x, "y": event.y}]
+    if kind == "text":
+        return [{"kind": f"key_{way}", **when, "key": char} for char in event.text for way in ("down", "up")]
+    if kind == "scroll":
+        notch = next(n for n, (dx, dy) in NOTCHES.items() if dx * event.dx > 0 or dy * event.dy > 0)
+        times = round(abs(event.dx) + abs(event.dy))
+        return [{"kind": way, **when, "button": notch} for _ in range(times) for way in ("down", "up")]
+    way = {"press": "down", "release": "up"}[kind]
+    if event.key in NUMBERS:
+        return [{"kind": way, **when, "button": NUMBERS[event.key]}]
+    return [{"kind": f"key_{way}", **when, "key": event.key}]
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""Sessions on the synthetic desktop as episodes, and episodes as clips that no action runs over the border of."""
+"""Sessions on the synthetic desktop as episodes, and episodes as clips that no action runs over the border of.
+
+Split `clicks` is made for one question, does a click do what it should: its clips come in pairs that differ in the click
+alone, so that half of them have one and nothing else tells which.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,14 +16,18 @@ from neural_computer.actions.schema.log import read
 from neural_computer.data.gui.desktop import Recording, record
 from neural_computer.data.gui.logs import frozen
 from neural_computer.data.gui.minidesk.session import MiniDesktop, furnished
+from neural_computer.data.gui.policies.click import plan as glided
+from neural_computer.data.gui.policies.click import towards
 from neural_computer.data.gui.policies.goal import FAMILIES, Task
 from neural_computer.data.gui.policies.random import plan
+from neural_computer.media import mosaic
 from neural_computer.types import Episode
 
-SPLITS = ("random_slow", "random_fast", "goal")
 LICENCE = "CC0-1.0"
 LATER = 45
 """Frames that a clip may begin later than it would, so that no action runs over its borders."""
+BLOCK, LEAST = 4, 12
+"""Pixels a side of what a click changes, and how many of them at least, so that it can be seen"""
 
 
 def session(split: str, seed: int, frames: int, size: int) -> Episode:
@@ -28,7 +36,7 @@ def session(split: str, seed: int, frames: int, size: int) -> Episode:
     Raises ValueError for a task that was given up, or a split that there is not.
     """
     desktop = MiniDesktop(furnished(seed, size, most=0 if split == "goal" else 2))
-    meta: dict[str, Any] = {"source": {"recording": f"{split}/{seed}", "desktop": "minidesk"}, "licence": LICENCE}
+    meta = _source(split, seed)
     if split == "goal":
         task = Task(desktop, list(FAMILIES)[seed % len(FAMILIES)], seed)
         done = record(desktop, task)
@@ -40,6 +48,37 @@ def session(split: str, seed: int, frames: int, size: int) -> Episode:
         return _episode(split, seed, done, desktop, meta, task.instruction)
     done = record(desktop, plan(split, seed, frames, desktop.size, desktop.pointer, desktop.fps))
     return _episode(split, seed, done, desktop, meta, f"aimless use, {'slow' if split == 'random_slow' else 'fast'}")
+
+
+def pair(seed: int, frames: int, size: int) -> list[Episode]:
+    """Two clips of `frames` frames: the mouse goes to something and clicks it, and the same without the click.
+
+    Both have in their meta, under "click", whether it was done, the places (row, column) of the blocks of `block` pixels
+    that differ in their last frames, and their mean colours with the click and without. Raises ValueError where no click
+    on this desk shows.
+    """
+    start = MiniDesktop(furnished(seed, size, most=1))
+    rng = np.random.default_rng((seed, size))
+    choice = [target for target in start.targets() if target.clear]
+    roles = list(rng.permutation(sorted({target.role for target in choice})))
+    # Kinds of things in equal parts, whatever their number on the screen.
+    for number in sorted(rng.permutation(len(choice)), key=lambda n: roles.index(choice[n].role)):
+        way = towards(choice[number], start.size, rng)
+        desktops = [MiniDesktop(start.desk._replace(x=float(way.begin[0]), y=float(way.begin[1]))) for _ in range(2)]
+        done = [record(d, glided(way, frames, click)) for d, click in zip(desktops, (True, False), strict=True)]
+        shown = [mosaic(each.frames[-1], BLOCK) for each in done]
+        places = np.argwhere((shown[0] != shown[1]).any(-1))
+        if len(places) >= LEAST:
+            found = {"block": BLOCK, "places": places.tolist()}
+            found |= {n: x[tuple(places.T)].tolist() for n, x in zip(("with", "without"), shown, strict=True)}
+            meta = [{**_source("clicks", seed), "click": {"done": each, **found}} for each in (True, False)]
+            made = zip(done, desktops, meta, strict=True)
+            return [_episode("clicks", seed * 2 + n, *each, "a click or none") for n, each in enumerate(made)]
+    raise ValueError(f"clicks, seed={seed}: no click on this desk can be seen")
+
+
+def _source(split: str, seed: int) -> dict[str, Any]:
+    return {"source": {"recording": f"{split}/{seed}", "desktop": "minidesk"}, "licence": LICENCE}
 
 
 def _episode(split: str, seed: int, done: Recording, desktop: MiniDesktop, meta: dict[str, Any], told: str) -> Episode:

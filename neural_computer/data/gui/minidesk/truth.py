@@ -88,7 +88,8 @@ def changes(before: Desk, after: Desk) -> tuple[str, ...]:
         if (a.w, a.h) != (b.w, b.h):
             said.append(f"resizes {b.app.title} to {b.w}x{b.h}")
         said += differences(b.app.name, a.app, b.app)
-    said += [f"will open {due.path or due.app} at frame {due.frame}" for due in after.due if due not in before.due]
+    waits = {due: due.frame - after.frame for due in after.due if due not in before.due}
+    said += [f"will open {due.path or due.app} in {wait} frames" for due, wait in waits.items()]
     files = dict(before.disk), dict(after.disk)
     said += [f"writes {path}" for path, text in files[1].items() if path not in files[0] or files[0][path] != text]
     said += [f"deletes {path}" for path in files[0] if path not in files[1]]

@@ -1,7 +1,7 @@
-"""Judges a trained computer on held-out films: python -m launch.evaluate --workdir=DIR
+"""A trained computer on held-out films: python -m launch.evaluate --workdir=DIR [--metrics=lpips,fvd]
 
-Writes metrics.json and report.html to the workdir and prints the table. Done already for the newest checkpoint, it shows
-the result again.
+Writes metrics.json and report.html to the workdir and prints the table. --metrics adds some of the folders' metrics, by
+default those of config.evaluation.metrics. Done already for the newest checkpoint, it shows the result again.
 """
 
 import json
@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from launch import faults
+from launch.evaluate import folders
+from launch.evaluate import metrics as metrics_of
 from neural_computer import build, media, page
 from neural_computer import workdir as workdirs
 from neural_computer.data import encoded
+from neural_computer.data.gui.marks import marked
 from neural_computer.data.windows import WindowSource
-from neural_computer.evals import evaluate
+from neural_computer.evals import evaluate, outcome
+from neural_computer.evals.scorer import Scorer
+from neural_computer.models.codec import LinearCodec
 from neural_computer.train.loop import read_metrics
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
@@ -29,7 +33,7 @@ AGAIN = flags.DEFINE_boolean("again", False, "Evaluate even if it was done for t
 SHOWN = {
     "psnr": "PSNR dB",
     "ssim": "SSIM",
-    "char_acc": "characters",
+    "cell_acc": "characters",
     "new_char_acc": "new characters",
     "exact_lines": "lines exact",
     "exact_last_screen": "last screen exact",
@@ -39,8 +43,8 @@ SHOWN = {
 }
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def run() -> None:
+    """Judges the workdir that the flag names."""
     workdir = Path(WORKDIR.value)
     begin = time.monotonic()
     trained = workdirs.load(workdir)
@@ -48,6 +52,7 @@ def main(argv: list[str]) -> None:
         "step": trained.step,
         "split": SPLIT.value or trained.experiment.evaluation.split,
         "seed": SEED.value,
+        "metrics": list(folders.METRICS.value),
     }
     done = workdir / "metrics.json"
     if done.exists() and not AGAIN.value:
@@ -56,13 +61,16 @@ def main(argv: list[str]) -> None:
             show(workdir, metrics)
             return
     windows, arms = judged(trained, asked["split"], asked["seed"])
+    judge = folders.scorer() if folders.METRICS.value else metrics_of.scorer(trained.experiment)
+    further = {name: measured(judge, arm.films, windows) for name, arm in arms.items()} if judge else {}
     metrics = evaluate.headline(arms) | {
         **asked,
         "films": len(windows),
-        "table": table(arms),
+        "table": table(arms, further),
+        "further": {name: {m: f._asdict() for m, f in found.items()} for name, found in further.items()},
         "seconds": seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
     }
-    report(workdir, metrics, windows, arms)
+    report(workdir, metrics, windows, arms, isinstance(trained.computer.codec, LinearCodec))
     temporary = done.with_suffix(".partial")
     temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     temporary.replace(done)
@@ -76,15 +84,27 @@ def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evalu
     source = WindowSource(encoded.films(data.directory), split, data.frames, data.stride)
     build.check_films(experiment, source[0])
     windows = evaluate.spread(source, wanted.films)
-    rollout = evaluate.Rollout(experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away())
+    rollout = evaluate.Rollout(
+        experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away(), experiment.inputs
+    )
     tier = next(iter(data.captions))
     return windows, evaluate.evaluate(rollout, evaluate.Judge(), trained.params, windows, tier, seed)
 
 
-def table(arms: Mapping[str, evaluate.Arm]) -> list[dict[str, Any]]:
-    """A row an arm, a column a score."""
+def measured(judge: Scorer, films: evaluate.Films, windows: list[evaluate.Window]) -> dict[str, outcome.Figure]:
+    """The further metrics of some films, with their intervals."""
+    return outcome.figures(evaluate.scored(judge, films, windows), judge.names)
+
+
+def table(
+    arms: Mapping[str, evaluate.Arm], further: Mapping[str, Mapping[str, outcome.Figure]]
+) -> list[dict[str, Any]]:
+    """A row an arm, a column a score; the further ones have their view's name, for PSNR of all frames is no other's."""
+    view = folders.VIEW.value
     return [
-        {"prompt": name.replace("_", " ")} | {SHOWN[k]: v for k, v in arm.means().items() if k in SHOWN}
+        {"prompt": name.replace("_", " ")}
+        | {SHOWN[k]: v for k, v in arm.means().items() if k in SHOWN}
+        | {f"{metric} ({view})": figure.value for metric, figure in further.get(name, {}).items()}
         for name, arm in arms.items()
     ]
 
@@ -114,28 +134,40 @@ def show(workdir: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def report(
-    workdir: Path, metrics: Mapping[str, Any], windows: list[evaluate.Window], arms: Mapping[str, evaluate.Arm]
+    workdir: Path,
+    metrics: Mapping[str, Any],
+    windows: list[evaluate.Window],
+    arms: Mapping[str, evaluate.Arm],
+    linear: bool,
 ) -> None:
-    """report.html: tables, the loss, truth over rollout, a film."""
+    """report.html: tables, the loss, truth over rollout, a film; `linear` is the codec."""
     paper = page.Page(f"{workdir.name}: {metrics['films']} films of split {metrics['split']}, step {metrics['step']}")
+    desktop = windows[0].cursor is not None
     paper.text(
-        "Every film below was drawn by the model from its first frame and a caption alone. PSNR and SSIM flatter black "
-        "screens, so read them beside the characters: new characters are those that are not on the first screen, and a "
-        "copy of the first frame gets none of them. The codec here is a linear one, not the paper's VAE."
+        f"Every film below was drawn by the model from its first frame and {'what was done' if desktop else 'a caption'} "
+        f"alone.{' The codec here is a linear one, not the VAE of the paper.' if linear else ''}"
     )
+    if not desktop:
+        paper.text(
+            "PSNR and SSIM flatter black screens, so read them beside the characters: new characters are those that are not "
+            "on the first screen, and a copy of the first frame gets none of them."
+        )
     paper.table(metrics["table"], "Scores by what the caption said; the last two rows are a floor and a ceiling.")
     if "wrong_answer" in arms:
         paper.text(
-            "If the machine computed, an answer in the caption would not matter and a wrong one would be put right. It "
-            "draws what it is told: that is rendering, and half of the training captions taught it."
+            "If the machine computed, an answer in the caption would not matter and a wrong one would be put right. One "
+            "that draws what it is told, as half of the captions of recipe repl teach, is right with the answer and draws the "
+            "wrong one: that is rendering."
         )
     paper.table([{"stage": k, "seconds": v} for k, v in metrics["seconds"].items()], "Wall time.")
     curves(paper, workdir)
     paper.heading("Truth over rollout")
     truth = evaluate.truth(windows)
-    made = {name: arm.films for name, arm in arms.items() if name not in ("copy of frame 0",)}
+    made = {name: arm.films for name, arm in arms.items() if name != "copy of frame 0"}
     for i in np.linspace(0, len(windows) - 1, min(4, len(windows))).astype(int):
         films = {"truth": truth[i]} | {name.replace("_", " "): films[i] for name, films in made.items()}
+        if desktop:
+            films = {name: marked(film, windows[i]) for name, film in films.items()}
         paper.image(media.strip(films, scale=1), f"{windows[i].id}: {' / '.join(windows[i].captions.values())}")
     first = next(iter(made))
     paper.gif(media.upscale(made[first][0], 4), windows[0].fps, f"{windows[0].id}, {first.replace('_', ' ')}")
@@ -151,13 +183,13 @@ def curves(paper: page.Page, workdir: Path) -> None:
         xs, ys = zip(*loss, strict=True)
         paper.curve({"loss": (xs, ys)}, "Training loss.", "step", "loss", log=True)
     held = [line for line in lines if any(name.startswith("held_out/") for name in line)]
-    shares = [n for n in (held[0] if held else {}) if n.startswith("held_out/") and "psnr" not in n and "ssim" not in n]
+    known = [name for name in (held[0] if held else {}) if name.startswith("held_out/")]
+    for name in (name for name in known if name.startswith("held_out/metrics/")):
+        points = [(line["step"], line[name]) for line in held if name in line]
+        xs, ys = zip(*points, strict=True)
+        paper.curve({name: (xs, ys)}, "Held-out films on the way.", "step", name.split("/")[-1])
+    shares = [name for name in known if not any(other in name for other in ("psnr", "ssim", "metrics/"))]
     if shares:
         steps = [line["step"] for line in held]
         named = {n.removeprefix("held_out/").replace("_", " "): (steps, [line[n] for line in held]) for n in shares}
         paper.curve(named, "Held-out films on the way, by the averaged parameters.", "step", "share")
-
-
-if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir"])
-    faults.run(main)

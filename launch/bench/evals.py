@@ -1,0 +1,114 @@
+"""The metrics beside torchmetrics, lpips and torchvision: terminal films of 81 frames of 832x480, every frame.
+
+    taskset -c 0 python -m launch.bench --suite=evals
+
+A turn is a clip, ten with the first that warms up. Weights are the same on both sides (R3D-18's are random), and so must
+the answers be. I3D and LPIPS by VGG have no peer of these libraries that could be had. Frames are in memory.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from launch.bench import judges
+from launch.bench.case import Case
+from neural_computer.data.cli.terminal import Atlas, blank
+from neural_computer.evals import frames
+from neural_computer.evals.features import R3D18
+from neural_computer.evals.pairs import Pair
+from neural_computer.evals.scorer import Scorer
+from neural_computer.models import r3d
+
+CLIPS, FRAMES, FPS = 10, 81, 15.0
+CLOSE = {"psnr": 1e-4, "ssim": 1e-5, "lpips": 1e-5, "fvd_r3d18": 1e-4}
+"""How far answers may be apart, of their magnitude"""
+AGAINST = {
+    "psnr": "torchmetrics",
+    "ssim": "torchmetrics",
+    "lpips": "lpips",
+    "fvd_r3d18": "torchvision",
+}
+SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA's, which R3D-18 is all made of"
+
+
+def cases() -> Iterator[Case]:
+    """One after the other. Raises RuntimeError without the peers, and where answers differ."""
+    if lacking := judges.missing():
+        raise RuntimeError(
+            f"--suite=evals: needs {lacking[0]}, which is not installed: pip install torch torchmetrics lpips torchvision"
+        )
+    import torch
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    pairs = films()
+    tensors, features = judges.r3d18()
+    params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
+    far = judges.lpips()
+
+    def clip(film: np.ndarray) -> np.ndarray:
+        return frames.resized(film[frames.sixteen(len(film))], R3D18().size)
+
+    def peer(pair: Pair, names: tuple[str, ...]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if "ssim" in names:
+            found["psnr"], found["ssim"] = judges.pixels(pair.made, pair.right)
+        if "lpips" in names:
+            found["lpips"] = far(pair.made, pair.right)
+        if "fvd_r3d18" in names:
+            found["fvd_r3d18"] = np.stack([features(clip(film)) for film in (pair.made, pair.right)])
+        return found
+
+    for names in (("psnr", "ssim"), ("lpips",), ("fvd_r3d18",), tuple(CLOSE)):
+        judge = Scorer(names, "full", r3d18=params)
+        yield compared(names, judge, pairs, peer)
+    yield turns("fvd by I3D", "", Scorer(("fvd",), "full"), pairs, None)
+    yield turns("lpips_vgg, the paper's view", "", Scorer(("lpips_vgg",)), pairs, None)
+
+
+def films() -> list[Pair]:
+    """Screens that fill with words; what was made of them is noisy and lags."""
+    rng, atlas, found = np.random.default_rng(0), Atlas(), []
+    for number in range(CLIPS):
+        cells = blank(30, 104)
+        cells.chars[:] = rng.integers(33, 127, cells.chars.shape) * (rng.random(cells.chars.shape) < 0.4)
+        cells.chars[cells.chars == 0] = ord(" ")
+        screen, empty = atlas.draw(cells), atlas.draw(blank(30, 104))
+        rows = np.minimum(np.arange(FRAMES) * 6, 480)
+        right = np.stack([np.concatenate([screen[:row], empty[row:]]) for row in rows])
+        noise = rng.integers(-12, 13, right.shape, np.int16)
+        made = np.clip(right[np.maximum(np.arange(FRAMES) - 2, 0)] + noise, 0, 255).astype(np.uint8)
+        found.append(Pair(f"clip {number}", made, right, FPS))
+    return found
+
+
+def compared(
+    names: tuple[str, ...], judge: Scorer, pairs: list[Pair], peer: Callable[[Pair, tuple[str, ...]], dict[str, Any]]
+) -> Case:
+    """The case of metrics whose answers are the same on the first clip."""
+    (ours,), theirs, apart = judge(pairs[:1]), peer(pairs[0], names), 0.0
+    for name, value in (ours.values | ours.features).items():
+        gap = float(np.abs(value - theirs[name]).max() / np.abs(theirs[name]).max())
+        if gap > CLOSE[name]:
+            raise RuntimeError(f"{name}: answers are {gap:.1e} apart; rounding explains {CLOSE[name]:.0e}")
+        apart = max(apart, gap)
+    against = ", ".join(dict.fromkeys(AGAINST[name] for name in names))
+    why = SLOWER if "fvd_r3d18" in names else ""
+    return turns(", ".join(names), against, judge, pairs, lambda pair: peer(pair, names), why, apart)
+
+
+def turns(
+    name: str,
+    against: str,
+    judge: Scorer,
+    pairs: list[Pair],
+    peer: Callable[[Pair], Any] | None,
+    why: str = "",
+    apart: float | None = None,
+) -> Case:
+    """A case of which every call takes the next clip; both take the same."""
+    ours, theirs = itertools.cycle(pairs), itertools.cycle(pairs)
+    run = (lambda: peer(next(theirs))) if peer else None
+    return Case(name, against, "clips/min", 60, lambda: judge([next(ours)]), run, why, apart)

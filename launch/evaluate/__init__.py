@@ -1,0 +1,1 @@
+"""Judging: a trained computer, films beside films, films beside problems."""

@@ -1,0 +1,67 @@
+"""Serves a desktop for a policy of yours, a frame a request, on a port of loopback; every episode is recorded in LOG.
+
+    python -m launch.serve --desktop=minidesk --size=128 --log=DIR [--port=8060]
+    python -m launch.serve --desktop=rig --log=DIR
+    python -m launch.serve --desktop=shell --log=DIR
+
+The client is `neural_computer.data.environment.Environment`; what it speaks stands there too. The recordings become data:
+
+    python -m launch.prepare_data --recipe=guiworld --source=import --input=DIR --size=128x128 --output=DATA
+"""
+
+import signal
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from types import FrameType
+
+from absl import flags
+
+from launch import faults, lock
+from neural_computer.data import environment
+from neural_computer.data.gui.desktop import Desktop
+
+DESKTOP = flags.DEFINE_enum("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
+SIDE = flags.DEFINE_integer("size", 128, "The synthetic desktop's side in pixels.", lower_bound=64, upper_bound=256)
+PORT = flags.DEFINE_integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", 0, 65535)
+LOG = flags.DEFINE_string("log", None, "Where the episodes go.")
+TREES = {"minidesk": 1, "rig": 15, "shell": 1}
+"""Frames between two writings of what can be seen and clicked: a real desktop takes a tenth of a second to tell"""
+
+
+def opened(seed: int) -> AbstractContextManager[Desktop]:
+    """A new desktop; the seed furnishes the synthetic one, the others are always the same."""
+    if DESKTOP.value == "rig":
+        from neural_computer.data.gui.rig.desk import Rig
+
+        return Rig()
+    if DESKTOP.value == "shell":
+        from neural_computer.data.cli.shell import Shell
+
+        return Shell()
+    from neural_computer.data.gui.minidesk.session import MiniDesktop, furnished
+
+    return nullcontext(MiniDesktop(furnished(seed, SIDE.value)))
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    del frame
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    folder = Path(LOG.value)
+    signal.signal(signal.SIGTERM, stop)
+    with lock.held(folder):
+        collector = environment.Collector(opened, folder, DESKTOP.value, TREES[DESKTOP.value])
+        with environment.Server(collector, PORT.value) as server:
+            print(f"{DESKTOP.value} at {server.url}, episodes in {folder}; Ctrl-C ends it", flush=True)
+            try:
+                server.serve_forever()
+            finally:
+                collector.close()
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("log")
+    faults.run(main)

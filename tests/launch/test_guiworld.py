@@ -1,0 +1,127 @@
+"""A desktop's computer, from its data to its films, as a user calls it."""
+
+import json
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+
+from launch.prepare_data import guiworld as recipe
+from neural_computer import WindowSource, media
+from tests.conftest import program
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """A workdir: pairs of clips with and without a click, a small network, four updates."""
+    workdir = tmp_path_factory.mktemp("used")
+    ask = ["--recipe=guiworld", "--split=clicks", "--clips=40", "--frames=9", "--size=64", f"--output={workdir}/data"]
+    program("launch.prepare_data", *ask)
+    program(
+        "launch.train",
+        "--config=configs/guiworld.py:clicks,micro,internal,reference",
+        f"--workdir={workdir}",
+        f"--config.data.directory={workdir}/data",
+        "--config.data.height=64",
+        "--config.data.width=64",
+        "--config.network.positions=(3,4,4)",
+        "--config.network.layers=1",
+        "--config.network.width=16",
+        "--config.network.ffn=32",
+        "--config.codec.channels=64",
+        "--config.actions.arrow=5.44",
+        "--config.data.batch_size=4",
+        "--config.schedule.steps=4",
+        "--config.schedule.eval_every=2",
+        "--config.schedule.log_every=1",
+        "--config.evaluation.films=4",
+        "--config.evaluation.films_on_the_way=2",
+        "--config.evaluation.batch_size=2",
+        "--config.sampling.steps=2",
+    )
+    return workdir
+
+
+def test_clips_come_in_pairs_that_differ_in_a_click_alone(used):
+    for split in ("clicks", "clicks_test"):
+        source, pairs = WindowSource(used / "data", split, 9), defaultdict(dict)
+        for clip in (source[i] for i in range(len(source))):
+            pairs[clip.meta["source"]["recording"]][clip.meta["click"]["done"]] = clip
+        assert 2 * len(pairs) == len(source)
+        for one, other in ((pair[True], pair[False]) for pair in pairs.values()):
+            np.testing.assert_array_equal(one.cursor, other.cursor)
+            np.testing.assert_array_equal(one.frames[:4], other.frames[:4])
+            assert (one.frames[-1] != other.frames[-1]).any()
+            presses = [sum(e.kind == "press" for e in clip.events) for clip in (one, other)]
+            assert presses == [1, 0]
+
+
+def test_clips_shorter_than_an_action_find_a_place_between_two(tmp_path):
+    ask = ["--recipe=guiworld", "--split=random_fast", "--clips=20", "--frames=9", "--size=64", f"--output={tmp_path}"]
+    program("launch.prepare_data", *ask)
+    assert json.loads((tmp_path / "summary.json").read_text())["kept"] >= 20
+    frames = WindowSource(tmp_path, "random_fast", 9)[0].frames
+    assert frames.shape == (9, 64, 64, 3) and (frames[1:] != frames[:-1]).any()
+
+
+def test_sessions_that_never_give_a_clip_are_not_made_for_ever(monkeypatch):
+    recipe.flags.FLAGS(["recipe", "--size=64", "--frames=9", "--split=goal"])
+    monkeypatch.setattr(recipe, "desk_clips", lambda *_, **__: iter(()))
+    with pytest.raises(ValueError, match=f"--split=goal, --frames=9: {recipe.PATIENCE} sessions .* gave no clip"):
+        recipe.synthetic(Counter(), {}, {})
+
+
+def test_the_judge_tells_what_the_mouse_did(used):
+    lines = [json.loads(line) for line in (used / "metrics.jsonl").read_text().splitlines()]
+    logged = [line for line in lines if "loss" in line]
+    assert logged and all({"loss_flow", "loss_cursor", "waiting_for_data"} < set(line) for line in logged)
+    (found,) = [line for line in lines if line["step"] == 2 and "held_out/metrics/click_state" in line]
+    assert 0 <= found["held_out/metrics/click_state"] <= 1
+    program("launch.evaluate", f"--workdir={used}")
+    further = json.loads((used / "metrics.json").read_text())["further"]
+    values = {arm: further[arm]["click_state"]["value"] for arm in ("codec alone", "copy of frame 0")}
+    assert values == {"codec alone": 1.0, "copy of frame 0": 0.5}, (
+        "of the pair, the copy has the one without a click right"
+    )
+
+
+def test_a_run_is_used_as_a_film_of_the_data_was(used, tmp_path):
+    done = program("launch.run", f"--workdir={used}", "--actions=clicks_test:0", f"--out={tmp_path}")
+    assert "strip.png" in done.stdout and (tmp_path / "marked.gif").stat().st_size
+    film, fps = media.read_video(tmp_path / "rollout.mp4")
+    assert film.shape == (9, 256, 256, 3) and fps == 15
+    source = WindowSource(used / "data", "clicks_test", 9)
+    first = film[0, ::4, ::4].astype(int) - source[0].frames[0]
+    assert np.square(first).mean() < 40**2, "it begins with that film's first frame, as its codec has it"
+
+
+def test_a_run_is_used_by_a_log_for_as_many_chunks_as_it_takes(used, tmp_path):
+    log = tmp_path / "mine.events.jsonl"
+    events = [{"time": 0.1 * k, "kind": "move", "x": 10.0 + 3 * k, "y": 20.0} for k in range(8)]
+    log.write_text("".join(json.dumps(e) + "\n" for e in [*events, {"time": 0.85, "kind": "press", "key": "left"}]))
+    program("launch.run", f"--workdir={used}", f"--actions={log}", f"--out={tmp_path}/whole", "--chunks=2", "--prompt=")
+    film, _ = media.read_video(tmp_path / "whole" / "rollout.mp4")
+    assert film.shape[0] == 17
+    program("launch.run", f"--workdir={used}", f"--actions={log}", f"--out={tmp_path}/first", "--prompt=")
+    first, _ = media.read_video(tmp_path / "first" / "rollout.mp4")
+    assert abs(first.astype(int) - film[:9]).mean() < 2, "the second chunk changes nothing of the first"
+
+
+@pytest.mark.parametrize(
+    ("actions", "told"),
+    [
+        ("clicks_test", "is neither a file nor a film of the data, SPLIT:N"),
+        ("clicks_test:99", "split clicks_test has 2 films of 9 frames"),
+        ("goal:0", "has no split 'goal'; it has clicks, clicks_test"),
+    ],
+)
+def test_what_cannot_be_done_is_told(used, tmp_path, actions, told):
+    done = program("launch.run", f"--workdir={used}", f"--actions={actions}", f"--out={tmp_path}", check=False)
+    assert done.returncode and told in done.stderr.splitlines()[-1]
+
+
+def test_a_computer_that_is_told_of_no_actions_refuses_them(trained, tmp_path):
+    done = program("launch.run", f"--workdir={trained}", "--actions=test:0", f"--out={tmp_path}", check=False)
+    assert done.returncode and "told of none" in done.stderr.splitlines()[-1]

@@ -1,0 +1,126 @@
+"""The terms of the loss that actions have a part in: what they weigh, what they leave alone, what they compare."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from neural_computer.actions.align import Alignment
+from neural_computer.train.objective import Objective, active, at_cursor, average, contrast
+from neural_computer.types import Batch
+from tests import builders
+
+TEMPERATURE = 0.1
+
+
+def units(*shape, seed=0):
+    x = np.random.default_rng(seed).normal(size=shape)
+    return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def by_hand(film, told, known):
+    """InfoNCE by loops: the mean of both ways' cross-entropies over the rows that are known."""
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        return 0.0
+    logits = film[rows] @ told[rows].T / TEMPERATURE
+    ways = [np.mean([np.log(np.exp(way[i]).sum()) - way[i, i] for i in range(len(rows))]) for way in (logits, logits.T)]
+    return sum(ways) / 2
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
+def test_contrast_is_infonce_both_ways_among_the_frames_that_have_actions(share):
+    film, told = units(3, 4, 8), units(3, 4, 2, 8, seed=1)
+    valid = np.random.default_rng(2).uniform(size=(3, 4, 2)) < share
+    expected = np.mean(
+        [by_hand(film.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
+    )
+    found = contrast(*map(jnp.asarray, (film, told, valid)), TEMPERATURE)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_frames_without_an_action_have_no_part_in_it():
+    film, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
+    valid[0, 1] = valid[1, 2] = True
+    to_film, to_told = jax.grad(contrast, argnums=(0, 1))(*map(jnp.asarray, (film, told, valid)), TEMPERATURE)
+    idle = ~valid.any(-1)
+    assert abs(to_film[idle]).max() == 0 and abs(to_told[idle]).max() == 0
+    assert abs(to_film[~idle]).min() > 0
+
+
+def test_what_belongs_together_costs_nothing_and_what_does_not_costs_much():
+    film = np.eye(6, 8, dtype=np.float32).reshape(2, 3, 8)
+    valid = np.ones((2, 3, 2), bool)
+    same = np.stack([film, film], axis=2)
+    assert contrast(*map(jnp.asarray, (film, same, valid)), TEMPERATURE) < 1e-3
+    assert contrast(*map(jnp.asarray, (film, same[::-1], valid)), TEMPERATURE) > 5
+
+
+def acting(**changes):
+    """(experiment, encoded batch) of the tiny desktop, its films random, a click and a key in every one."""
+    made = builders.desktop("internal", "fourier", **changes)
+    plain = builders.batch(4, size=(made.data.frames, made.data.height, made.data.width))
+    encoded = made.computer.encode(builders.frozen(made), Batch(*plain[:3], builders.actions(made, 4)))
+    return made, jax.tree.map(jnp.asarray, encoded)
+
+
+def test_an_action_is_active_where_its_window_and_its_lag_put_it():
+    made, encoded = acting()
+    assert made.data.frames == 5, "the click is in film frame 1 or 2, the key in 3 or 4: both in latent frame 1"
+    assert active(encoded.actions, Alignment())[..., 0].tolist() == [[False, True]] * 4
+    assert not active(encoded.actions, Alignment(lag=4))[..., 0].any(), "its effect is expected after the film"
+    assert active(encoded.actions, Alignment(window=2))[..., 0].tolist() == [[False, True]] * 4
+
+
+def test_the_cursor_term_sees_only_where_the_pointer_is():
+    made, encoded = acting()
+    shape = encoded.latents.shape
+    gradient = jax.grad(lambda e: at_cursor(made.computer, e, encoded.actions, slice(1, None)))(jnp.ones(shape))
+    assert abs(gradient[:, 0]).max() == 0, "frame 0 is given"
+    x, y = np.asarray(encoded.actions.mouse)[0, -1]
+    column, row = int(x) // 8, int(y) // 8
+    assert gradient[0, 1, row, column].min() > 0
+    far = np.ones(shape[2:4], bool)
+    far[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = False
+    assert abs(gradient[0, 1][far]).max(initial=0) == 0
+    np.testing.assert_allclose(
+        at_cursor(made.computer, 3 * jnp.ones(shape), encoded.actions, slice(1, None)), 3, rtol=1e-6
+    )
+
+
+def test_a_pointer_that_is_nowhere_weighs_nothing():
+    made, encoded = acting()
+    gone = encoded.actions._replace(mouse=jnp.full_like(encoded.actions.mouse, jnp.nan))
+    assert at_cursor(made.computer, jnp.ones(encoded.latents.shape), gone, slice(1, None)) == 0
+    with pytest.raises(ValueError, match=r"objective.cursor: .*train on films with actions, or set it to 0"):
+        at_cursor(made.computer, jnp.ones(encoded.latents.shape), None, slice(1, None))
+
+
+def test_terms_are_weighed_by_config_and_reported_apart():
+    weights = {"cursor": 0.5, "contrastive": 0.25, "future": 2.0}
+    made, encoded = acting(**{f"objective__{name}": weight for name, weight in weights.items()})
+    network = builders.params(made).network
+    loss, metrics = Objective(**weights)(made.computer, network, encoded, jax.random.key(0))
+    assert set(metrics) == {"loss", "loss_flow", *(f"loss_{name}" for name in weights)}
+    total = metrics["loss_flow"] + sum(weight * metrics[f"loss_{name}"] for name, weight in weights.items())
+    np.testing.assert_allclose(loss, total, rtol=1e-6)
+    alone, only = Objective()(made.computer, network, encoded, jax.random.key(0))
+    assert set(only) == {"loss", "loss_flow"}
+    np.testing.assert_allclose(alone, metrics["loss_flow"], rtol=1e-6)
+
+
+def test_the_future_is_foretold_and_never_made_to_fit():
+    """Of the term `future`, nothing reaches the film's side: the blocks get no gradient."""
+    made, encoded = acting(objective__future=1.0)
+    network = builders.params(made).network
+
+    def term(network):
+        return Objective(future=1.0)(made.computer, network, encoded, jax.random.key(0))[1]["loss_future"]
+
+    gradient = jax.jit(jax.grad(term))(network)
+    assert max(abs(leaf).max() for leaf in jax.tree.leaves(gradient["dit"])) == 0
+    assert max(abs(leaf).max() for leaf in jax.tree.leaves(gradient["heads"]["future"])) > 0
+
+
+def test_an_average_without_weight_is_nothing():
+    assert average(jnp.ones(3), jnp.zeros(3)) == 0
