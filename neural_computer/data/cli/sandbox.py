@@ -77,8 +77,8 @@ class Sandbox:
 
     limits: Limits = field(default_factory=Limits)
     unsafe: bool = False
-    reads: tuple[str, ...] = ()
-    """Further paths of outside that can be read inside, those that there are"""
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """{path inside: path of outside that can be read there, if there is one}"""
     shares: Mapping[str, str] = field(default_factory=dict)
     """{path inside: folder of outside that stands there, to be written}"""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -144,8 +144,8 @@ class Sandbox:
         walls += ["--symlink", "/usr/bin/python3", "/opt/bin/python"]
         for scratch in (HOME, WORKSPACE, "/tmp"):
             walls += ["--size", str(self.limits.file), "--tmpfs", scratch]
-        for name in self.reads:
-            walls += ["--ro-bind-try", name, name]
+        for inside, outside in self.reads.items():
+            walls += ["--ro-bind-try", outside, inside]
         for inside, outside in self.shares.items():
             walls += ["--bind", outside, inside]
         # The rest of / and /dev would be memory without a limit; the namespaces' settings in /proc/sys would be ours.

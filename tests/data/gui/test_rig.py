@@ -135,10 +135,8 @@ def test_who_types_there_reaches_nothing(rig, tmp_path):
         record(rig, work(), watch=False)
     shown = "\n".join(hand.texts("line", "Term"))
     assert "27182818" not in shown and "\nGOT" not in shown.replace("1976\nGOT", "1976")
-    assert "1976" in shown and shown.count("No such file") >= 2 and shown.count("Read-only file system") == 2
+    assert "1976" in shown and shown.count("No such file") >= 2 and shown.count("Read-only file system") == 3
     assert "Connection refused" in shown
-    if os.getuid() == 0:
-        assert "/tmp/.X11-unix/x': Permission denied" in shown
 
 
 # What can go wrong

@@ -4,7 +4,8 @@
         recording = record(rig, Task(rig, "compute", seed=0))
 
 Frames are lock-step: all of a frame's events are injected and acknowledged by the server, then the next picture is taken, 1 / fps
-later or as soon as the policy is ready. The X server's socket alone is shared with outside.
+later or as soon as the policy is ready. The X server's socket alone is shared with outside, and the server has a sandbox for
+itself: what is used on the desktop has the server's uid, and could write wherever the server puts its socket.
 """
 
 import contextlib
@@ -43,7 +44,9 @@ NEEDED = {
     **{name: name for name in ("xfce4-panel", "thunar", "xfce4-terminal", "mousepad", "galculator")},
 }
 """{program: its Debian package}"""
-READS = ("/etc/fonts", "/etc/xdg", "/etc/gtk-3.0", "/etc/dbus-1", "/var/cache/fontconfig")
+READS = {path: path for path in ("/etc/fonts", "/etc/xdg", "/etc/gtk-3.0", "/etc/dbus-1", "/var/cache/fontconfig")}
+SOCKETS = "/tmp/.X11-unix"
+"""Where an X server puts its socket, and its clients look for it"""
 LIMITS = Limits(processes=512, memory=16 << 30, cpu=24 * 3600, file=256 << 20, open_files=1024)
 """What the desktop's programs may use. Of address space GTK's programs take a lot and use little."""
 START, ANSWER, STILL = 30.0, 10.0, 0.4
@@ -62,7 +65,8 @@ class Rig:
         self.wanted, self._size, self._fps = display, size, fps
         self.done: list[dict[str, Any]] = []
         self.display = -1
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._desktop: subprocess.Popen[bytes] | None = None
         self._folder = Path()
         self._due = 0.0
 
@@ -101,19 +105,22 @@ class Rig:
             path.chmod(0o755)
             if os.getuid() == 0:
                 os.chown(path, UID, UID)
-        shares, files = {"/tmp/.X11-unix": str(sockets)}, {"/etc/machine-id": "0" * 32 + "\n"}
-        box = Sandbox(LIMITS, reads=READS, shares=shares, files=files)
+        screen = "{}x{}x24".format(*self._size)
+        server = ["Xvfb", ":0", "-screen", "0", screen, "-dpi", "96", "-nolisten", "tcp", "-noreset", "-displayfd", "1"]
+        self._server = self._boxed(server, Sandbox(LIMITS, shares={SOCKETS: str(sockets)}))
+        _line(self._server, START)  # its display's number: it is up
         program = resources.files("neural_computer.data.gui.rig").joinpath("inside.py").read_text()
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self._process = box.start(["/usr/bin/python3", "-c", program], {}, str(self._folder), **pipes)
-        told = self._told({"files": settings.files(self._size), "size": self._size}, START)
+        box = Sandbox(LIMITS, reads=READS | {SOCKETS: str(sockets)}, files={"/etc/machine-id": "0" * 32 + "\n"})
+        self._desktop = self._boxed(["/usr/bin/python3", "-c", program], box)
+        told = self._told({"files": settings.files(self._size)}, START)
         if "error" in told:
             raise RigError(f"the desktop does not start: {told['error']}")
-        if os.getuid() == 0:  # the server has its socket: nobody inside puts anything else there
-            os.chown(sockets, 0, 0)
-            sockets.chmod(0o755)
         displays.socket(self.display).symlink_to(sockets / "X0")
         self._stand()
+
+    def _boxed(self, argv: Sequence[str], box: Sandbox) -> subprocess.Popen[bytes]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        return box.start(argv, {}, str(self._folder), **pipes)
 
     def _stand(self) -> None:
         """Waits until the panel's menu is there and the picture does not change any more. Raises RigError."""
@@ -131,10 +138,11 @@ class Rig:
     def stop(self) -> None:
         """Down: no process, socket, lock or folder of it is left."""
         self._look_away()
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        for process in (self._desktop, self._server):
+            if process is not None:
+                process.kill()
+                process.communicate()
+        self._desktop = self._server = None
         if self.display >= 0:
             displays.release(self.display)
             self.display = -1
@@ -151,7 +159,8 @@ class Rig:
 
     def check(self) -> None:
         """Raises RigError if a piece of the desktop is gone, or a program crashed."""
-        if gone := self._ask("alive"):
+        gone = [] if self._server is None or self._server.poll() is None else ["Xvfb ended"]
+        if gone := gone + self._ask("alive"):
             raise RigError(f"{', '.join(gone)}; the desktop must be reset")
 
     @contextlib.contextmanager
@@ -317,19 +326,25 @@ class Rig:
 
     def _told(self, request: dict[str, Any], seconds: float) -> Any:
         """What the program inside answers. Raises RigError if it does not."""
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        process = self._desktop
+        if process is None or process.stdin is None:
             raise RigError("the rig is not started")
         try:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.flush()
         except OSError as error:
             raise RigError(f"the sandbox ended (code {process.poll()})") from error
-        ready, _, _ = select.select([process.stdout], [], [], seconds)
-        line = process.stdout.readline() if ready else b""
-        if not line:
-            raise RigError(f"no answer from the desktop in {seconds:g} s" if not ready else "the sandbox ended")
-        return json.loads(line)
+        return json.loads(_line(process, seconds))
+
+
+def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """What a process in a sandbox says next. Raises RigError if it does not."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], seconds)
+    line = process.stdout.readline() if ready else b""
+    if not line:
+        raise RigError(f"no answer from the desktop in {seconds:g} s" if not ready else "the sandbox ended")
+    return line
 
 
 def rgb(grabbed: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
