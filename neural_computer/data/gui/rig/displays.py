@@ -33,7 +33,11 @@ def folder(display: int) -> Path:
 
 def claim(wanted: int | None) -> int:
     """The display, or the first free one, now taken. Raises RigError if another has it."""
-    SOCKETS.mkdir(mode=0o1777, exist_ok=True)
+    if not SOCKETS.exists():
+        SOCKETS.mkdir(exist_ok=True)
+        SOCKETS.chmod(0o1777)  # everybody's, as /tmp is
+    if not os.access(SOCKETS, os.W_OK):
+        raise RigError(f"{SOCKETS}, where X servers have their sockets, cannot be written; as root: chmod 1777 {SOCKETS}")
     with _alone():
         for display in DISPLAYS if wanted is None else (wanted,):
             if _stale(display):
