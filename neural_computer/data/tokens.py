@@ -1,6 +1,7 @@
 """Captions to token ids, in numpy."""
 
 import html
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -71,9 +72,18 @@ def clean(text: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
-@cache
+_ONE_AT_A_TIME = threading.Lock()
+"""transformers imports its parts when they are asked for; of two threads that ask at once, one finds them missing."""
+
+
 def _load(name: str) -> Any:
     """The tokenizer of a folder or of the hub. Raises ValueError, naming it, where there is none or it is another's."""
+    with _ONE_AT_A_TIME:
+        return _loaded(name)
+
+
+@cache
+def _loaded(name: str) -> Any:
     way_out = "put the tokenizer files of google/umt5-xxl (tokenizer.json, tokenizer_config.json) there"
     folder = Path(name)
     if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or name.startswith(".")):

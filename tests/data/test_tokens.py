@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,22 @@ def test_captions_end_with_their_mark_and_are_padded_with_zero(folder):
         assert real[-1] == 1 and not row[len(real) :].any()
         assert AutoTokenizer.from_pretrained(folder).decode(real[:-1]).strip() == line
     assert UMT5Tokenizer(folder)([]).shape == (0, 512)
+
+
+def test_threads_that_are_the_first_to_ask_all_have_it(folder):
+    """As the readers of a fresh training are. In a process of its own: it must be the first that imports transformers."""
+    program = f"""
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from neural_computer.data.tokens import UMT5Tokenizer
+gate = Barrier(8)
+def ask(_):
+    gate.wait()
+    return UMT5Tokenizer({folder!r}, 40)(["a"]).tolist()
+answers = list(ThreadPoolExecutor(8).map(ask, range(8)))
+assert answers == answers[:1] * 8
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_long_caption_is_refused_or_cut_with_its_mark_kept(folder):
