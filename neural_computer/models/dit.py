@@ -279,8 +279,8 @@ class DiT(nn.Module):
             raise ValueError("cache: goes with start, in a causal network; set causal=True, or leave both out")
         if cache is not None and not self.injection.streams:
             raise ValueError(f"cache: {type(self.injection).__name__} keeps nothing in it; run whole chunks instead")
-        z = self.injection.on_latents(z, u)
         grid = self._grid(z)
+        z = self.injection.on_latents(z, u, shape.patch)
         h = split_tokens(self._patchify(z) + self._positions(grid, start))
         e = self._time(t)
         modulation = layers.linear(6 * d, jnp.float32, "time_proj")(nn.silu(e)).reshape(*t.shape, 6, d)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array, Float
 
 from neural_computer.models import layers
@@ -31,8 +32,10 @@ class Injection:
     streams: ClassVar[bool] = True
     """Whether a film can be made in chunks that keep earlier ones in a cache."""
 
-    def on_latents(self, z: Float[Array, "b f i j c"], u: Embedding) -> Float[Array, "b f i j c"]:
-        """The latents before they become tokens."""
+    def on_latents(
+        self, z: Float[Array, "b f i j c"], u: Embedding, patch: tuple[int, int, int]
+    ) -> Float[Array, "b f i j c"]:
+        """The latents before they become tokens, which a patch of them does."""
         return z
 
     def on_sequence(self, h: Float[Array, "b f p d"], u: Embedding) -> Float[Array, "b f q d"]:
@@ -60,8 +63,8 @@ class External(Injection):
     heads: int = 4
     streams: ClassVar[bool] = False
 
-    def on_latents(self, z, u):
-        return z if u is None else z + LatentBranch(self.width, self.heads, name="external")(z, u)
+    def on_latents(self, z, u, patch):
+        return z if u is None else z + LatentBranch(self.width, self.heads, patch, name="external")(z, u)
 
 
 @dataclass(frozen=True)
@@ -183,20 +186,25 @@ class Branch(nn.Module):
 
 
 class LatentBranch(nn.Module):
-    """dz(u): every place of the latents looks back at its own past, then at the frame's actions."""
+    """dz(u): every patch of the latents looks back at its own past, then at the frame's actions."""
 
     width: int
     heads: int
+    patch: tuple[int, int, int]
 
     @nn.compact
     def __call__(self, z: Float[Array, "b f i j c"], u: Float[Array, "b f n e"]) -> Float[Array, "b f i j c"]:
-        b, f, i, j, c = z.shape
-        x = layers.linear(self.width, jnp.float32, "in")(z).reshape(b, f, i * j, self.width)
-        past = layers.layer_norm("norm_time")(x).swapaxes(1, 2).reshape(b * i * j, f, 1, self.width)
-        q, k, v = (split_heads(layers.linear(self.width, jnp.float32, name)(past), self.heads) for name in "qkv")
-        y = merge_heads(attend(q, k, v, causal=True)).reshape(b, i * j, f, self.width).swapaxes(1, 2)
-        x = x + layers.linear(self.width, jnp.float32, "o")(y)
+        (b, _, height, _, c), (_, p, q) = z.shape, self.patch
+        x = rearrange(z, "b f (h p) (w q) c -> b f (h w) (p q c)", p=p, q=q)
+        x = layers.linear(self.width, jnp.float32, "in")(x)
+        past = rearrange(layers.layer_norm("norm_time")(x), "b f n d -> (b n) f 1 d")
+        query, key, value = (
+            split_heads(layers.linear(self.width, jnp.float32, name)(past), self.heads) for name in "qkv"
+        )
+        y = merge_heads(attend(query, key, value, causal=True))
+        x = x + layers.linear(self.width, jnp.float32, "o")(rearrange(y, "(b n) f 1 d -> b f n d", b=b))
         lively = nn.initializers.xavier_uniform()
         x = x + ActionAttention(self.heads, jnp.float32, lively, name="action_attn")(x, u)
         x = layers.Mlp(2 * self.width, self.width, name="mlp")(layers.layer_norm("norm")(x))
-        return layers.linear(c, jnp.float32, "out", ZERO)(x).reshape(z.shape)
+        x = layers.linear(p * q * c, jnp.float32, "out", ZERO)(x)
+        return rearrange(x, "b f (h w) (p q c) -> b f (h p) (w q) c", h=height // p, p=p, q=q)

@@ -100,7 +100,7 @@ def test_a_door_with_the_film_fixed_shows_no_later_action(mode):
         @nn.compact
         def __call__(self, h, z, u):
             return (
-                self.mode.on_latents(z, u),
+                self.mode.on_latents(z, u, dit().shape.patch),
                 self.mode.on_sequence(h, u),
                 self.mode.in_block(h, u, 2, jnp.float32),
                 self.mode.after_block(h, u, jnp.float32),

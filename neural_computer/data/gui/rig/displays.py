@@ -37,7 +37,9 @@ def claim(wanted: int | None) -> int:
         SOCKETS.mkdir(exist_ok=True)
         SOCKETS.chmod(0o1777)  # everybody's, as /tmp is
     if not os.access(SOCKETS, os.W_OK):
-        raise RigError(f"{SOCKETS}, where X servers have their sockets, cannot be written; as root: chmod 1777 {SOCKETS}")
+        raise RigError(
+            f"{SOCKETS}, where X servers have their sockets, cannot be written; as root: chmod 1777 {SOCKETS}"
+        )
     with _alone():
         for display in DISPLAYS if wanted is None else (wanted,):
             if _stale(display):
