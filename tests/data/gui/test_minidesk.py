@@ -89,7 +89,7 @@ SESSION = [
     [press("right", x=20.0, y=100.0)],
     [Event(0.0, "move", x=25.0, y=104.0)],
 ]
-GOLDEN = {64: "944084f724e715f8", 128: "6a4ccdbb4707bfc3", 256: "abccd38a22fe0a84"}
+GOLDEN = {64: "d1f43a949fd72431", 128: "47261f00007582fc", 256: "812b2cd95d9e4700"}
 
 
 @pytest.mark.parametrize("size", GOLDEN)

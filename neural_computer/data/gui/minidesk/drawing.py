@@ -30,7 +30,7 @@ class Style(NamedTuple):
 
 
 STYLES = {
-    "icon": Style(None, WHITE, (66, 110, 150)),
+    "icon": Style(None, WHITE, ACCENT),
     "title": Style(TITLE, WHITE, ACCENT),
     "close": Style((196, 64, 60), WHITE, centred=True),
     "resize": Style((150, 156, 166), INK),
@@ -134,7 +134,7 @@ def face(area: UInt8[np.ndarray, "h w 3"], name: str) -> None:
     area[1:11, 4:16] = BORDER
     area[2:10, 5:15] = FACES[name]
     if name == "Files":
-        area[1:3, 10:16] = STYLES["icon"].lit
+        area[1:3, 10:16] = ACCENT
     write(area, SIGNS[name], 6, 3, SHELL if name == "Term" else INK)
 
 
