@@ -51,6 +51,8 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
         config.actions.width = 16
     if size == "micro":
         desk(config)
+        if split == "clicks":
+            config.text.length = 16  # "a click or none"
     return config
 
 
@@ -70,6 +72,6 @@ def desk(config: ConfigDict) -> None:
     config.sampling.skip = True
     config.actions.update(schema="raw", window=2, texts=10, text_length=6)
     config.objective.cursor = 0.1
-    config.optimizer.update(warmup=30, decay_steps=450)
-    config.schedule.update(steps=450, checkpoint_every=225, eval_every=150)
+    config.optimizer.update(warmup=30, decay_steps=400)
+    config.schedule.update(steps=400, checkpoint_every=200, eval_every=200)
     config.evaluation.update(films=200, films_on_the_way=40)

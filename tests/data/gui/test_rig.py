@@ -149,6 +149,19 @@ def test_a_display_that_is_taken_is_told(rig):
     rig.observe()
 
 
+def test_the_folder_of_sockets_is_everybodys_or_it_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(displays, "SOCKETS", tmp_path / "x11")
+    displays.release(displays.claim(None))
+    assert (tmp_path / "x11").stat().st_mode & 0o7777 == 0o1777
+    (tmp_path / "x11").chmod(0o555)
+    if os.getuid() == 0:  # who may write anywhere
+        monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(
+        RigError, match="x11, where X servers have their sockets, cannot be written; as root: chmod 1777"
+    ):
+        displays.claim(None)
+
+
 @rigged
 def test_a_server_that_dies_ends_the_recording_and_nothing_of_it_stays(tmp_path):
     def policy(server):
