@@ -45,8 +45,6 @@ NEEDED = {
 }
 """{program: its Debian package}"""
 READS = {path: path for path in ("/etc/fonts", "/etc/xdg", "/etc/gtk-3.0", "/etc/dbus-1", "/var/cache/fontconfig")}
-SOCKETS = "/tmp/.X11-unix"
-"""Where an X server puts its socket, and its clients look for it"""
 LIMITS = Limits(processes=512, memory=16 << 30, cpu=24 * 3600, file=256 << 20, open_files=1024)
 """What the desktop's programs may use. Of address space GTK's programs take a lot and use little."""
 START, ANSWER, STILL = 30.0, 10.0, 0.4
@@ -105,12 +103,12 @@ class Rig:
             path.chmod(0o755)
             if os.getuid() == 0:
                 os.chown(path, UID, UID)
-        screen = "{}x{}x24".format(*self._size)
+        where, screen = str(displays.SOCKETS), "{}x{}x24".format(*self._size)
         server = ["Xvfb", ":0", "-screen", "0", screen, "-dpi", "96", "-nolisten", "tcp", "-noreset", "-displayfd", "1"]
-        self._server = self._boxed(server, Sandbox(LIMITS, shares={SOCKETS: str(sockets)}))
-        _line(self._server, START)  # its display's number: it is up
+        self._server = self._boxed(server, Sandbox(LIMITS, shares={where: str(sockets)}))
+        _line(self._server, START, "the X server")  # its display's number: it is up
         program = resources.files("neural_computer.data.gui.rig").joinpath("inside.py").read_text()
-        box = Sandbox(LIMITS, reads=READS | {SOCKETS: str(sockets)}, files={"/etc/machine-id": "0" * 32 + "\n"})
+        box = Sandbox(LIMITS, reads=READS | {where: str(sockets)}, files={"/etc/machine-id": "0" * 32 + "\n"})
         self._desktop = self._boxed(["/usr/bin/python3", "-c", program], box)
         told = self._told({"files": settings.files(self._size)}, START)
         if "error" in told:
@@ -334,16 +332,18 @@ class Rig:
             process.stdin.flush()
         except OSError as error:
             raise RigError(f"the sandbox ended (code {process.poll()})") from error
-        return json.loads(_line(process, seconds))
+        return json.loads(_line(process, seconds, "the desktop"))
 
 
-def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+def _line(process: subprocess.Popen[bytes], seconds: float, who: str) -> bytes:
     """What a process in a sandbox says next. Raises RigError if it does not."""
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], seconds)
     line = process.stdout.readline() if ready else b""
     if not line:
-        raise RigError(f"no answer from the desktop in {seconds:g} s" if not ready else "the sandbox ended")
+        raise RigError(
+            f"no answer from {who} in {seconds:g} s" if not ready else f"the sandbox ended that {who} was in"
+        )
     return line
 
 
