@@ -26,8 +26,9 @@ from ml_collections import ConfigDict, config_flags
 
 from configs import cligen
 from configs.sizes import SIZES
-from launch import faults
-from neural_computer import build, page, pretrained, sharding
+from launch import errors
+from neural_computer import build, report, sharding
+from neural_computer.convert import pretrained
 from neural_computer.data.inputs import stacked
 from neural_computer.models.dit import REMAT
 from neural_computer.train.cost import Cost, cost, frozen_shapes
@@ -138,9 +139,9 @@ def main(argv: list[str]) -> None:
     answer, device = answered(asked), DEVICES[DEVICE.value]
     print(headline(answer, device))
     for table in (placement(answer), memory(answer), hours(answer, device)):
-        print(f"\n{page.plain(table)}", flush=True)
+        print(f"\n{report.plain(table)}", flush=True)
     if answer.total > USABLE * device.memory:
-        print(f"\n{page.plain(list(ways_out(asked, device)))}")
+        print(f"\n{report.plain(list(ways_out(asked, device)))}")
 
 
 def question() -> Asked:
@@ -315,4 +316,4 @@ def hours(answer: Answer, device: Device) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    faults.run(main)
+    errors.run(main)

@@ -16,14 +16,15 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from launch import faults, lock
-from launch.evaluate import metrics
-from neural_computer import media, page, pretrained, workdir
+from launch import errors
+from neural_computer import media, report
+from neural_computer.convert import pretrained
 from neural_computer.evals import evaluate, sweep
-from neural_computer.evals.outcome import Clip, Journal
+from neural_computer.evals.results import Clip, Journal
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.sweep import Kind
 from neural_computer.types import PyTree
+from neural_computer.workflows import lock, metrics, workdir
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 INIT = flags.DEFINE_string("init", None, "A converted folder with a VAE.")
@@ -58,8 +59,8 @@ def main(argv: list[str]) -> None:
         clips = list(tqdm(films, total=len(kinds) * FILMS.value, desc="films", unit="film", dynamic_ncols=True))
         rows = sweep.table(clips)
         (out / "metrics.json").write_text(json.dumps({"settings": settings, "table": rows}, indent=2) + "\n")
-        report(rows, clips, size, codec, params).save(out / "report.html")
-    print(page.plain(rows))
+        html_report(rows, clips, size, codec, params).save(out / "report.html")
+    print(report.plain(rows))
     print(f"{out}/report.html")
 
 
@@ -77,11 +78,11 @@ def given() -> tuple[Any, PyTree, dict[str, Any]]:
     return trained.computer.codec, trained.params.frozen["codec"], {"workdir": WORKDIR.value, "step": trained.step}
 
 
-def report(
+def html_report(
     rows: list[dict[str, Any]], clips: Sequence[tuple[Kind, Clip]], size: tuple[int, int], codec: Any, params: PyTree
-) -> page.Page:
+) -> report.Page:
     """The page."""
-    paper = page.Page(f"Text through a codec: {WORKDIR.value or INIT.value}")
+    paper = report.Page(f"Text through a codec: {WORKDIR.value or INIT.value}")
     paper.text(
         "PSNR and SSIM of a whole screen are mostly those of its background. Where the text is (psnr_text, ssim_text), and "
         "by what can be read, they tell more. What Tesseract cannot read on the true screen no codec has spoilt."
@@ -103,4 +104,4 @@ def report(
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["out"])
-    faults.run(main)
+    errors.run(main)

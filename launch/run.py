@@ -23,18 +23,19 @@ import orbax.checkpoint as ocp
 from absl import flags
 from ml_collections import config_flags
 
-from launch import faults
-from neural_computer import media, sharding, workdir
+from launch import errors
+from neural_computer import media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
 from neural_computer.computer import film, to_pixels
 from neural_computer.data import encoded, events
-from neural_computer.data.cli.terminal import Atlas
-from neural_computer.data.gui.marks import marked
 from neural_computer.data.inputs import chunked, stacked
 from neural_computer.data.windows import WindowSource
+from neural_computer.evals.marks import marked
 from neural_computer.evals.text import GlyphReader
+from neural_computer.screens.terminal import Atlas
 from neural_computer.types import Actions, State, Window
+from neural_computer.workflows import workdir
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run published weights as.", lock_config=True)
@@ -178,4 +179,4 @@ def drawn_over(out: Path, frames: np.ndarray, used: Window) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("out")
-    faults.run(main)
+    errors.run(main)

@@ -4,7 +4,7 @@
     python -m launch.serve --desktop=rig --log=DIR
     python -m launch.serve --desktop=shell --log=DIR
 
-The client is `neural_computer.data.environment.Environment`; what it speaks stands there too. The recordings become data:
+The client is `neural_computer.recording.environment.Environment`; what it speaks stands there too. The recordings become data:
 
     python -m launch.prepare_data --recipe=guiworld --source=import --input=DIR --size=128x128 --output=DATA
 """
@@ -16,9 +16,10 @@ from types import FrameType
 
 from absl import flags
 
-from launch import faults, lock
-from neural_computer.data import environment
-from neural_computer.data.gui.desktop import Desktop
+from launch import errors
+from neural_computer.recording import environment
+from neural_computer.simulators.desktop import Desktop
+from neural_computer.workflows import lock
 
 DESKTOP = flags.DEFINE_enum("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
 SIDE = flags.DEFINE_integer("size", 128, "The synthetic desktop's side in pixels.", lower_bound=64, upper_bound=256)
@@ -31,14 +32,14 @@ TREES = {"minidesk": 1, "rig": 15, "shell": 1}
 def opened(seed: int) -> AbstractContextManager[Desktop]:
     """A new desktop; the seed furnishes the synthetic one, the others are always the same."""
     if DESKTOP.value == "rig":
-        from neural_computer.data.gui.rig.desk import Rig
+        from neural_computer.recording.xfce.desktop import Rig
 
         return Rig()
     if DESKTOP.value == "shell":
-        from neural_computer.data.cli.shell import Shell
+        from neural_computer.recording.terminal.shell import Shell
 
         return Shell()
-    from neural_computer.data.gui.minidesk.session import MiniDesktop, furnished
+    from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 
     return nullcontext(MiniDesktop(furnished(seed, SIDE.value)))
 
@@ -64,4 +65,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("log")
-    faults.run(main)
+    errors.run(main)

@@ -18,15 +18,15 @@ import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
-from launch import faults, hosts, lock
-from launch.evaluate import metrics
+from launch import errors
 from neural_computer import build, sharding
-from neural_computer import workdir as workdirs
 from neural_computer.data import encoded, pipeline, windows
 from neural_computer.evals import evaluate
-from neural_computer.models.codec import LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train import loop
 from neural_computer.types import PyTree, TrainState, Window
+from neural_computer.workflows import distributed, lock, metrics
+from neural_computer.workflows import workdir as workdirs
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
@@ -35,7 +35,7 @@ INIT = flags.DEFINE_string("init", None, "A converted folder to start from; sets
 
 def main(argv: list[str]) -> None:
     del argv
-    hosts.join()
+    distributed.join()
     if INIT.value is not None:
         CONFIG.value.init = INIT.value
     experiment = build.build(CONFIG.value)
@@ -156,7 +156,7 @@ def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSou
     path = workdir / workdirs.SETUP
     if not path.exists() and jax.process_index() == 0:
         workdirs.save_setup(experiment, workdir, *origin(experiment, source))
-    hosts.wait("setup")
+    distributed.wait("setup")
     if isinstance(source, encoded.EncodedSource):
         own, codec = workdirs.load_setup(workdir), origin(experiment, source)[0]
         if not all(np.array_equal(own.get(name), value) for name, value in codec.items()):
@@ -176,4 +176,4 @@ def origin(experiment: build.Experiment, source: windows.WindowSource | encoded.
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    faults.run(main)
+    errors.run(main)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neural_computer.computer import NeuralComputer as NeuralComputer
-    from neural_computer.data.environment import Environment as Environment
+    from neural_computer.convert.pretrained import load_pretrained as load_pretrained
     from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
     from neural_computer.data.windows import WindowSource as WindowSource
-    from neural_computer.page import Page as Page
-    from neural_computer.pretrained import load_pretrained as load_pretrained
+    from neural_computer.recording.environment import Environment as Environment
+    from neural_computer.report import Page as Page
     from neural_computer.types import Actions as Actions
     from neural_computer.types import Batch as Batch
     from neural_computer.types import Encoded as Encoded
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neural_computer.types import State as State
     from neural_computer.types import TrainState as TrainState
     from neural_computer.types import Window as Window
-    from neural_computer.workdir import load as load
+    from neural_computer.workflows.workdir import load as load
 
 __version__ = "0.1.0"
 
@@ -34,19 +34,19 @@ _ROOM_OF = {
     "Actions": "types",
     "Batch": "types",
     "Encoded": "types",
-    "Environment": "data.environment",
+    "Environment": "recording.environment",
     "Episode": "types",
     "EpisodeWriter": "data.episodes",
     "Event": "types",
     "NeuralComputer": "computer",
-    "Page": "page",
+    "Page": "report",
     "Params": "types",
     "State": "types",
     "TrainState": "types",
     "Window": "types",
     "WindowSource": "data.windows",
-    "load": "workdir",
-    "load_pretrained": "pretrained",
+    "load": "workflows.workdir",
+    "load_pretrained": "convert.pretrained",
 }
 
 __all__ = tuple(_ROOM_OF)

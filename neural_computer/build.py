@@ -17,19 +17,20 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from ml_collections import ConfigDict
 
-from neural_computer import pretrained, sharding
+from neural_computer import sharding
 from neural_computer.actions.align import Alignment
 from neural_computer.actions.encode import ActionEncoder, Encoding
 from neural_computer.computer import Network, NeuralComputer
+from neural_computer.convert import pretrained
 from neural_computer.data.encoded import Info
 from neural_computer.data.inputs import Inputs
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
 from neural_computer.evals.scorer import NAMES, VIEWS
 from neural_computer.models import vae, weights
-from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.dit import DiT, Shape
 from neural_computer.models.heads import Heads
 from neural_computer.models.injection import MODES, Contextual, Injection
+from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.text import ByteText
 from neural_computer.train.loop import Schedule
 from neural_computer.train.objective import Objective

@@ -21,13 +21,13 @@ from neural_computer.actions import cursor
 from neural_computer.actions.encode import ActionEncoder
 from neural_computer.actions.schema import FLAGS, SLOTS
 from neural_computer.actions.schema.frames import Meta
-from neural_computer.models.codec import STRIDE, LinearCodec, latent_size
+from neural_computer.models.clip import CLIPVision, preprocess
 from neural_computer.models.dit import DiT
 from neural_computer.models.heads import Heads
+from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
 from neural_computer.models.text import ByteText
 from neural_computer.models.umt5 import UMT5
 from neural_computer.models.vae import WanVAE
-from neural_computer.models.vision import CLIPVision, preprocess
 from neural_computer.types import Actions, Batch, Encoded, Params, PyTree, State
 
 CONDITIONS = ("repeat", "wan")

@@ -1,11 +1,13 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
-0  types flow sharding media page
-1  models actions data                    siblings
+0  types flow sharding media report screens
+1  models actions data simulators        siblings
 2  computer
-3  train evals                            not each other
-4  build pretrained                      not each other
-5  launch configs notebooks tests         nothing imports these; launch and notebooks may name a config
+3  train evals                           not each other
+4  build convert
+5  workflows                             receives where data come from as arguments
+r  recording                             imports rooms of 0 and 1 and what data writes with; a leaf
+6  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
 """
 
 import ast
@@ -18,38 +20,42 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYER = {
-    **dict.fromkeys(("types", "flow", "sharding", "media", "page"), 0),
-    **dict.fromkeys(("models", "actions", "data"), 1),
+    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens"), 0),
+    **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
     "computer": 2,
+    "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
-    **dict.fromkeys(("build", "pretrained"), 4),
-    "workdir": 5,
+    **dict.fromkeys(("build", "convert"), 4),
+    "workflows": 5,
     **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
 }
 OUTER = {room for room, layer in LAYER.items() if layer == 6}
+LEAF = "recording"
+"""Imported by launch, notebooks and tests alone; it imports what is below the computer."""
 
 SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
-    "build": ("pretrained",),
+    "simulators": ("actions.schema", "actions.cursor"),
+    "build": ("convert",),
 }
 """What may be imported beside the layers below: file or folder -> modules."""
 
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "chex"}
-NUMPY_ONLY = ("types", "media", "page", "data", "actions/schema", "actions/cursor")
+NUMPY_ONLY = ("types", "media", "report", "data", "simulators", "screens", "actions/schema", "actions/cursor")
 """Files and folders that import neither jax nor anything of ours that does."""
 JAX_ROOMS = {"flow", "sharding"}
 
 TORCH = {"torch", "torchvision", "torchmetrics", "torchaudio", "diffusers", "lpips"}
-TORCH_IN = ("launch/convert_weights", "launch/bench", "tests/parity")
+TORCH_IN = ("convert", "launch/bench", "tests/parity")
 
 NOWHERE = {"tensorflow", "pickle", "cloudpickle", "dill"}
 PICKLE_IN = ("models/weights/pickled",)
 """Reads numpy arrays out of a package's own pickles, and refuses everything else."""
 INSIDE_FUNCTIONS = {"tensorflow_datasets", "apache_beam", "matplotlib", "av", "avt", "Xlib", "mss", "tesserocr"}
 """Heavy or optional: in the package, imported by the functions that use them. A tfds builder is a subclass, so
-data/datasets may name tfds and Beam at the top: the training path does not come by there."""
-BUILDERS = ("data/datasets",)
+recording/datasets may name tfds and Beam at the top: the training path does not come by there."""
+BUILDERS = ("recording/datasets",)
 
 
 def violations(path: str, source: str) -> list[str]:
@@ -97,6 +103,10 @@ def misplaced(home: str, room: str, target: list[str]) -> str | None:
     if not target or target[0] not in LAYER:
         return "inside the package, import from the room, not through the package's door"
     goal = target[0]
+    if goal == LEAF != room and LAYER[room] < LAYER["launch"]:
+        return "recording is a leaf: launch, notebooks and tests alone import it"
+    if goal == "computer" and room == LEAF:
+        return "recording imports nothing of what is trained"
     if goal in JAX_ROOMS and within(home, NUMPY_ONLY):
         return "numpy only"
     if goal == room or LAYER[goal] < LAYER[room] or LAYER[goal] == LAYER[room] == 0:
@@ -174,7 +184,7 @@ def test_every_room_has_a_layer():
         ("neural_computer/actions/encode.py", "from neural_computer.models import dit"),
         ("neural_computer/data/pipeline.py", "from neural_computer.actions import encode"),
         ("neural_computer/data/pipeline.py", "import jax.numpy as jnp"),
-        ("neural_computer/data/cli/terminal.py", "def late():\n    from jax import numpy"),
+        ("neural_computer/screens/terminal.py", "def late():\n    from jax import numpy"),
         ("neural_computer/data/windows.py", "from neural_computer import sharding"),
         ("neural_computer/types.py", "import jax"),
         ("neural_computer/computer.py", "from neural_computer.train import loop"),
@@ -191,7 +201,7 @@ def test_every_room_has_a_layer():
         ("launch/train.py", "import tensorflow as tf"),
         ("neural_computer/data/windows.py", "import tensorflow_datasets as tfds"),
         ("neural_computer/media.py", "import av"),
-        ("neural_computer/page.py", "try:\n    import matplotlib.pyplot as plt\nexcept ImportError:\n    pass"),
+        ("neural_computer/report.py", "try:\n    import matplotlib.pyplot as plt\nexcept ImportError:\n    pass"),
         ("neural_computer/__init__.py", "from neural_computer.computer import NeuralComputer"),
     ],
 )
@@ -202,12 +212,12 @@ def test_a_planted_violation_is_found(path, source):
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("neural_computer/page.py", "from neural_computer import media"),
+        ("neural_computer/report.py", "from neural_computer import media"),
         ("neural_computer/models/dit.py", "from neural_computer.models import layers\nfrom . import attention"),
         ("neural_computer/actions/encode.py", "from neural_computer.models.layers import RMSNorm"),
         ("neural_computer/data/windows.py", "from neural_computer.actions.schema import KEYS"),
-        ("neural_computer/data/cli/recorder.py", "from neural_computer.data.cli.terminal import Screen"),
-        ("neural_computer/data/datasets.py", "import tensorflow_datasets as tfds"),
+        ("neural_computer/recording/terminal/recorder.py", "from neural_computer.screens.terminal import Screen"),
+        ("neural_computer/recording/datasets.py", "import tensorflow_datasets as tfds"),
         ("neural_computer/media.py", "def read():\n    import av"),
         ("neural_computer/build.py", "from neural_computer.train import loop\nfrom neural_computer.evals import text"),
         ("launch/run.py", "from launch import faults\nfrom neural_computer import Episode"),

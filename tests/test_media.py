@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neural_computer import media, page
+from neural_computer import media, report
 
 
 def film(t=6, h=16, w=24):
@@ -65,10 +65,10 @@ def test_a_strip_has_a_row_a_film():
 
 
 def test_a_page_is_one_file_with_everything_escaped(tmp_path):
-    report = page.Page("<title>").heading("part & parcel").text("a < b")
-    report.table([{"x": 1.23456, "y": "<script>"}, {"x": 33.333, "z": None}], "cap")
-    report.curve({"loss": ([1, 2], [2.0, 1.0])}, "loss", "step", "loss", log=True)
-    report.image(film()[0], "picture").gif(film(), 5, "film").save(tmp_path / "r.html")
+    page = report.Page("<title>").heading("part & parcel").text("a < b")
+    page.table([{"x": 1.23456, "y": "<script>"}, {"x": 33.333, "z": None}], "cap")
+    page.curve({"loss": ([1, 2], [2.0, 1.0])}, "loss", "step", "loss", log=True)
+    page.image(film()[0], "picture").gif(film(), 5, "film").save(tmp_path / "r.html")
     text = (tmp_path / "r.html").read_text()
     assert "<script>" not in text and "a &lt; b" in text and "1.235" in text and "33.33" in text
     assert text.count("data:image/png;base64,") == 2 and text.count("data:image/gif;base64,") == 1
@@ -76,5 +76,5 @@ def test_a_page_is_one_file_with_everything_escaped(tmp_path):
 
 
 def test_a_plain_table_lines_up():
-    lines = page.plain([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
+    lines = report.plain([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
     assert len({len(line) for line in lines}) == 1 and lines[1].split() == ["x", "1.000"]

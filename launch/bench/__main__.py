@@ -15,10 +15,10 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from launch import faults
+from launch import errors
 from launch.bench import core, data, evals, gui, models
 from launch.bench.case import Case, Figure
-from neural_computer import page
+from neural_computer import report
 
 SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
     "core": core.cases,
@@ -46,8 +46,8 @@ def main(argv: list[str]) -> None:
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{SUITE.value}.json").write_text(json.dumps(rows, indent=2) + "\n")
-    page.Page(f"Benchmark: {SUITE.value}").table(rows, CAPTION).save(out / f"{SUITE.value}.html")
-    print(page.plain([{key: value for key, value in row.items() if key != "why"} for row in rows]))
+    report.Page(f"Benchmark: {SUITE.value}").table(rows, CAPTION).save(out / f"{SUITE.value}.html")
+    print(report.plain([{key: value for key, value in row.items() if key != "why"} for row in rows]))
     for why in dict.fromkeys(row["why"] for row in rows if "why" in row):
         print(f"below 1: {why}")
 
@@ -88,4 +88,4 @@ def told(case: Case | Figure, ours: float, peer: float | None, ratio: float | No
 
 
 if __name__ == "__main__":
-    faults.run(main)
+    errors.run(main)

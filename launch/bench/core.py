@@ -12,10 +12,10 @@ import numpy as np
 from configs import cligen
 from launch.bench.case import Case
 from neural_computer import build
-from neural_computer.data.cli import glyphs, terminal
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import WindowSource
-from neural_computer.models.codec import LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
+from neural_computer.screens import glyphs, terminal
 from neural_computer.types import Batch, Episode
 
 

@@ -18,9 +18,10 @@ import numpy as np
 from absl import flags
 
 from launch.bench.case import Case
-from neural_computer.data.cli import cast, glyphs
-from neural_computer.data.cli.replay import Playing, Replay, replay
-from neural_computer.data.cli.terminal import Atlas, Cells
+from neural_computer.recording.terminal import cast
+from neural_computer.recording.terminal.replay import Playing, Replay, replay
+from neural_computer.screens import glyphs
+from neural_computer.screens.terminal import Atlas, Cells
 
 RECORDING = flags.DEFINE_string("recording", None, "The recording (version 2) of --suite=data.")
 CLIP = 81

@@ -15,12 +15,12 @@ import numpy as np
 
 from launch.bench import judges
 from launch.bench.case import Case
-from neural_computer.data.cli.terminal import Atlas, blank
 from neural_computer.evals import frames
 from neural_computer.evals.features import R3D18
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.models import r3d
+from neural_computer.screens.terminal import Atlas, blank
 
 CLIPS, FRAMES, FPS = 10, 81, 15.0
 CLOSE = {"psnr": 1e-4, "ssim": 1e-5, "lpips": 1e-5, "fvd_r3d18": 1e-4}

@@ -9,12 +9,12 @@ import numpy as np
 
 from launch.bench.case import Case
 from neural_computer.actions import cursor
-from neural_computer.data.gui.desktop import record
-from neural_computer.data.gui.minidesk import drawing
-from neural_computer.data.gui.minidesk.session import MiniDesktop, furnished
-from neural_computer.data.gui.minidesk.step import step
-from neural_computer.data.gui.policies.goal import Task
-from neural_computer.data.gui.policies.random import plan
+from neural_computer.simulators.desktop import record
+from neural_computer.simulators.minidesk import drawing
+from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
+from neural_computer.simulators.minidesk.step import step
+from neural_computer.simulators.policies.goal import Task
+from neural_computer.simulators.policies.random import plan
 from neural_computer.types import Event
 
 FRAMES = 600

@@ -13,7 +13,7 @@ from configs import cligen
 from launch.bench.case import Case
 from neural_computer import build
 from neural_computer.models import flops, weights
-from neural_computer.models.codec import latent_size
+from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import statistics
 from neural_computer.types import Encoded, PyTree
 

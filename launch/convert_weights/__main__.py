@@ -16,9 +16,9 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from launch import faults, lock
-from launch.convert_weights import back, into, sources, trained
-from neural_computer import pretrained
+from launch import errors
+from neural_computer.convert import export_diffusers, import_weights, pretrained, sources
+from neural_computer.workflows import lock, trained_source
 
 INPUT = flags.DEFINE_string("input", None, "Published weights; with --to=diffusers, a folder that this program wrote.")
 OUTPUT = flags.DEFINE_string("output", None, "Where the result goes.")
@@ -39,14 +39,16 @@ def main(argv: list[str]) -> None:
     if TO.value == "diffusers":
         pretrained.networks(source)
         with lock.held(output):
-            back.write(source, output, DTYPE.value)
+            export_diffusers.write(source, output, DTYPE.value)
         return
-    found, tokenizer = ([trained.source(source)], None) if trained.is_workdir(source) else sources.find(source)
-    plans = into.plan(found, DTYPE.value, HEADS.value)
+    found, tokenizer = (
+        ([trained_source.source(source)], None) if trained_source.is_workdir(source) else sources.find(source)
+    )
+    plans = import_weights.plan(found, DTYPE.value, HEADS.value)
     with lock.held(output):
-        into.write(plans, tokenizer, output)
+        import_weights.write(plans, tokenizer, output)
 
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["input", "output"])
-    faults.run(main)
+    errors.run(main)

@@ -11,7 +11,7 @@ trained. Exit code: 0, everything was scored as it is; 2, some clips were adapte
 
 import sys
 
-from launch import faults
+from launch import errors
 from launch.evaluate import folders, problems, trained
 
 
@@ -30,4 +30,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    faults.run(main)
+    errors.run(main)

@@ -14,14 +14,13 @@ from typing import Any
 from absl import flags
 from tqdm import tqdm
 
-from launch import lock
-from launch.evaluate import metrics
-from neural_computer import page, sharding
+from neural_computer import report, sharding
 from neural_computer.evals import folders as films
-from neural_computer.evals import ocr, outcome, text
-from neural_computer.evals.outcome import Clip, Journal
+from neural_computer.evals import ocr, results, text
 from neural_computer.evals.pairs import Fault, Pair
+from neural_computer.evals.results import Clip, Journal
 from neural_computer.evals.scorer import NEEDS, VIEWS, Scorer
+from neural_computer.workflows import lock, metrics
 
 GENERATED = flags.DEFINE_string("generated", None, "The folder of films to judge.")
 REFERENCE = flags.DEFINE_string("reference", None, "The folder of the true films, of the same names.")
@@ -50,12 +49,12 @@ def run() -> int:
         clips = [*scored(judge, told, pairs, out), *(Clip(fault.clip, None, (fault,)) for fault in alone)]
         if not any(clip.scores for clip in clips):
             raise ValueError(f"none of {len(clips)} clips could be scored ({clips[0].id}: {clips[0].faults[0].what})")
-        found = outcome.write(out, told, clips, judge.names)
+        found = results.write(out, told, clips, judge.names)
         title = f"{generated.name} beside {reference.name}: {sum(clip.scores is not None for clip in clips)} clips"
-        pages = outcome.report(title, found, clips, judge.names, lambda clip: shown(read(clip, *pairs[clip])))
+        pages = results.html_report(title, found, clips, judge.names, lambda clip: shown(read(clip, *pairs[clip])))
         pages.save(out / "report.html")
     show(out, found, clips, judge.names)
-    return outcome.code(clips)
+    return results.code(clips)
 
 
 def output() -> Path:
@@ -95,7 +94,7 @@ def scored(judge: Scorer, told: dict[str, Any], pairs: dict[str, tuple[Path, Pat
     """Every pair's scores, from the journal where they are there already."""
     journal = Journal(out / "clips.jsonl")
     known = journal.known()
-    keys = {clip: outcome.key(told, films.stamp([*paths, *beside(clip)])) for clip, paths in pairs.items()}
+    keys = {clip: results.key(told, films.stamp([*paths, *beside(clip)])) for clip, paths in pairs.items()}
     todo = sum(each not in known for each in keys.values())
     with tqdm(total=len(pairs), initial=len(pairs) - todo, desc="judging", unit="clip", dynamic_ncols=True) as bar:
         for clip, paths in pairs.items():
@@ -133,10 +132,10 @@ def shown(pair: Pair) -> dict[str, Any]:
     return {"generated": pair.made, "reference": pair.right}
 
 
-def show(out: Path, found: dict[str, outcome.Figure], clips: list[Clip], names: tuple[str, ...]) -> None:
+def show(out: Path, found: dict[str, results.Figure], clips: list[Clip], names: tuple[str, ...]) -> None:
     """The figures and whatever was wrong, on the terminal."""
-    print(page.plain(outcome.table(found)))
-    for line in outcome.warning(found):
+    print(report.plain(results.table(found)))
+    for line in results.warning(found):
         print(f"note  {line}")
     for name in names:
         if name not in found:
@@ -144,4 +143,4 @@ def show(out: Path, found: dict[str, outcome.Figure], clips: list[Clip], names: 
     for clip in clips:
         for fault in clip.faults:
             print(f"{fault.kind}  {clip.id}: {fault.what}; {films.POLICY[fault.kind]}")
-    print(f"{len(clips) - outcome.left_out(clips)} clips scored, {outcome.left_out(clips)} left out\n{out}/report.html")
+    print(f"{len(clips) - results.left_out(clips)} clips scored, {results.left_out(clips)} left out\n{out}/report.html")

@@ -15,15 +15,15 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from launch import lock
-from launch.evaluate import folders, metrics
-from neural_computer import page
+from launch.evaluate import folders
+from neural_computer import report
 from neural_computer.evals import folders as films
-from neural_computer.evals import ocr, outcome, probe
-from neural_computer.evals.outcome import Clip, Journal
+from neural_computer.evals import ocr, probe, results
 from neural_computer.evals.pairs import Fault
+from neural_computer.evals.results import Clip, Journal
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import ARMS, Arithmetic
+from neural_computer.workflows import lock, metrics
 
 PROBLEMS = flags.DEFINE_string("problems", None, "problems.json: a list of {id, expression, answer}.")
 
@@ -50,12 +50,12 @@ def run() -> int:
         told = {"arms": {arm: {n: f._asdict() for n, f in each.items()} for arm, each in found.items()}}
         faults = [fault._asdict() | {"policy": films.POLICY[fault.kind]} for clip in clips for fault in clip.faults]
         (out / "metrics.json").write_text(json.dumps(told | {"faults": faults}, indent=2) + "\n")
-        report(found, arms, places).save(out / "report.html")
-    print(page.plain(probe.table(found)))
+        html_report(found, arms, places).save(out / "report.html")
+    print(report.plain(probe.table(found)))
     for fault in faults:
         print(f"{fault['kind']}  {fault['clip']}: {fault['what']}; {fault['policy']}")
     print(f"{out}/report.html")
-    return outcome.code(clips)
+    return results.code(clips)
 
 
 def reader(cache: Path) -> ocr.Reader:
@@ -74,7 +74,7 @@ def scored(arm: str, folder: Path, asked: dict[str, Arithmetic], read: ocr.Reade
         if clip not in asked:
             yield Clip(name, None, (Fault(name, "missing", f"is no problem of {PROBLEMS.value}"),))
             continue
-        key = outcome.key(arm, asked[clip].__dict__, folders.READER.value, films.stamp(paths))
+        key = results.key(arm, asked[clip].__dict__, folders.READER.value, films.stamp(paths))
         if key not in known:
             known[key] = judged(name, paths, asked[clip], read)
             journal.add(key, known[key])
@@ -94,11 +94,11 @@ def judged(name: str, paths: list[Path], task: Arithmetic, read: ocr.Reader) -> 
         raise RuntimeError(str(error)) from error
 
 
-def report(
-    found: dict[str, dict[str, outcome.Figure]], arms: dict[str, list[Clip]], places: dict[str, Path]
-) -> page.Page:
+def html_report(
+    found: dict[str, dict[str, results.Figure]], arms: dict[str, list[Clip]], places: dict[str, Path]
+) -> report.Page:
     """The page: the table, how to read it, and the films that are wrong."""
-    paper = page.Page("Arithmetic").table(probe.table(found), "low, high: 95% of the bootstraps over films.")
+    paper = report.Page("Arithmetic").table(probe.table(found), "low, high: 95% of the bootstraps over films.")
     paper.text(
         "A model that computes is right in every arm. One that draws what it is told is right where the prompt tells the "
         "answer (conditioned) and obeys a wrong one. Native accuracy is the one that means arithmetic."
@@ -106,7 +106,7 @@ def report(
     for arm, clips in arms.items():
         paper.heading(f"{arm}: films that are wrong")
         wrong = [clip for clip in clips if clip.scores and not clip.scores.values["answer"]]
-        for clip in wrong[: outcome.WORST]:
+        for clip in wrong[: results.WORST]:
             (path,) = films.films(places[arm])[clip.id.removeprefix(f"{arm}/")]
-            paper.image(outcome.strip({"film": films.read(path)[0]}), clip.id)
+            paper.image(results.strip({"film": films.read(path)[0]}), clip.id)
     return paper

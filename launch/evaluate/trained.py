@@ -14,16 +14,16 @@ import numpy as np
 from absl import flags
 
 from launch.evaluate import folders
-from launch.evaluate import metrics as metrics_of
-from neural_computer import build, media, page
-from neural_computer import workdir as workdirs
+from neural_computer import build, media, report
 from neural_computer.data import encoded
-from neural_computer.data.gui.marks import marked
 from neural_computer.data.windows import WindowSource
-from neural_computer.evals import evaluate, outcome
+from neural_computer.evals import evaluate, results
+from neural_computer.evals.marks import marked
 from neural_computer.evals.scorer import Scorer
-from neural_computer.models.codec import LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.loop import read_metrics
+from neural_computer.workflows import metrics as metrics_of
+from neural_computer.workflows import workdir as workdirs
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 SPLIT = flags.DEFINE_string("split", None, "The films to score; by default the config's (evaluation.split).")
@@ -70,7 +70,7 @@ def run() -> None:
         "further": {name: {m: f._asdict() for m, f in found.items()} for name, found in further.items()},
         "seconds": seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
     }
-    report(workdir, metrics, windows, arms, isinstance(trained.computer.codec, LinearCodec))
+    html_report(workdir, metrics, windows, arms, isinstance(trained.computer.codec, LinearCodec))
     temporary = done.with_suffix(".partial")
     temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     temporary.replace(done)
@@ -91,13 +91,13 @@ def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evalu
     return windows, evaluate.evaluate(rollout, evaluate.Judge(), trained.params, windows, tier, seed)
 
 
-def measured(judge: Scorer, films: evaluate.Films, windows: list[evaluate.Window]) -> dict[str, outcome.Figure]:
+def measured(judge: Scorer, films: evaluate.Films, windows: list[evaluate.Window]) -> dict[str, results.Figure]:
     """The further metrics of some films, with their intervals."""
-    return outcome.figures(evaluate.scored(judge, films, windows), judge.names)
+    return results.figures(evaluate.scored(judge, films, windows), judge.names)
 
 
 def table(
-    arms: Mapping[str, evaluate.Arm], further: Mapping[str, Mapping[str, outcome.Figure]]
+    arms: Mapping[str, evaluate.Arm], further: Mapping[str, Mapping[str, results.Figure]]
 ) -> list[dict[str, Any]]:
     """A row an arm, a column a score; the further ones have their view's name, for PSNR of all frames is no other's."""
     view = folders.VIEW.value
@@ -125,15 +125,15 @@ def show(workdir: Path, metrics: Mapping[str, Any]) -> None:
     """The tables on the terminal."""
     figures = {k: v for k, v in metrics.items() if isinstance(v, float)}
     spent = ", ".join(f"{stage} {value:.0f} s" for stage, value in metrics["seconds"].items())
-    print(page.plain(metrics["table"]))
+    print(report.plain(metrics["table"]))
     print()
-    print(page.plain([{"figure": name, "value": value} for name, value in figures.items()]))
+    print(report.plain([{"figure": name, "value": value} for name, value in figures.items()]))
     print(
         f"\n{metrics['films']} films of split {metrics['split']}, step {metrics['step']}; {spent}\n{workdir}/report.html"
     )
 
 
-def report(
+def html_report(
     workdir: Path,
     metrics: Mapping[str, Any],
     windows: list[evaluate.Window],
@@ -141,7 +141,7 @@ def report(
     linear: bool,
 ) -> None:
     """report.html: tables, the loss, truth over rollout, a film; `linear` is the codec."""
-    paper = page.Page(f"{workdir.name}: {metrics['films']} films of split {metrics['split']}, step {metrics['step']}")
+    paper = report.Page(f"{workdir.name}: {metrics['films']} films of split {metrics['split']}, step {metrics['step']}")
     desktop = windows[0].cursor is not None
     paper.text(
         f"Every film below was drawn by the model from its first frame and {'what was done' if desktop else 'a caption'} "
@@ -174,7 +174,7 @@ def report(
     paper.save(workdir / "report.html")
 
 
-def curves(paper: page.Page, workdir: Path) -> None:
+def curves(paper: report.Page, workdir: Path) -> None:
     """Loss and held-out figures over the steps."""
     lines = read_metrics(workdir)
     loss = [(line["step"], line["loss"]) for line in lines if "loss" in line]

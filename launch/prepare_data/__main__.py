@@ -21,8 +21,9 @@ from typing import Any
 
 from absl import flags
 
-from launch import faults, lock
+from launch import errors
 from launch.prepare_data import arithmetic, card, cligen_clean, cligen_general, encode, guiworld, preview, repl, videos
+from neural_computer.workflows import lock
 
 RECIPES = {
     "repl": repl,
@@ -80,4 +81,4 @@ def make(recipe: ModuleType, output: Path, settings: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["recipe", "output"])
-    faults.run(main)
+    errors.run(main)

@@ -25,10 +25,10 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
-    from neural_computer.data.cli.arithmetic import problems
-    from neural_computer.data.cli.captions import script
-    from neural_computer.data.cli.clean import Script
-    from neural_computer.data.cli.tape import parse
+    from neural_computer.recording.cligen.arithmetic import problems
+    from neural_computer.recording.cligen.captions import script
+    from neural_computer.recording.cligen.clean import Script
+    from neural_computer.recording.terminal.tape import parse
 
     counts = {"train": cligen_clean.CLIPS.value, "test": HELD_OUT.value}
     pool = {split: problems(count, split, cligen_clean.SEED.value) for split, count in counts.items()}

@@ -34,8 +34,8 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
-    from neural_computer.data.cli import scripts
-    from neural_computer.data.cli.clean import Script
+    from neural_computer.recording.cligen import scripts
+    from neural_computer.recording.cligen.clean import Script
 
     if INPUT.value is None:
         return played(output, scripts.scripts(CLIPS.value, SEED.value), OURS)
@@ -46,9 +46,9 @@ def make(output: Path) -> dict[str, Any]:
 
 def played(output: Path, scripts: list[Any], licence: str) -> dict[str, Any]:
     """Plays scripts and draws what came of them; returns the report."""
-    from neural_computer.data.cli.clean import Clean
-    from neural_computer.data.cli.sandbox import confined
-    from neural_computer.data.datasets import CligenClean
+    from neural_computer.recording.cligen.clean import Clean
+    from neural_computer.recording.datasets import CligenClean
+    from neural_computer.recording.sandbox import confined
 
     confined(UNSAFE.value)
     maker = Clean(FRAMES.value, seed=SEED.value, licence=licence, unsafe=UNSAFE.value)

@@ -37,11 +37,11 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
-    from neural_computer.data.cli.clips import Cutting
-    from neural_computer.data.cli.general import General
-    from neural_computer.data.cli.replay import Playing
-    from neural_computer.data.cli.writer import Writer
-    from neural_computer.data.datasets import CligenGeneral
+    from neural_computer.recording.cligen.clips import Cutting
+    from neural_computer.recording.cligen.general import General
+    from neural_computer.recording.cligen.llm_captions import Writer
+    from neural_computer.recording.datasets import CligenGeneral
+    from neural_computer.recording.terminal.replay import Playing
 
     seconds = SECONDS.value
     cutting = Cutting(

@@ -22,7 +22,7 @@ from launch.prepare_data.videos import INPUT
 
 # jax comes with the work: recipe repl starts this program once a worker.
 if TYPE_CHECKING:
-    from launch.prepare_data.encoder import Plan
+    from neural_computer.workflows.encode import Plan
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Recipe encode: the experiment to encode for.", lock_config=True
@@ -38,15 +38,15 @@ ROWS = flags.DEFINE_integer("rows", None, "Recipe encode: clips at a time; by de
 @cache
 def plan() -> "Plan":
     """What the flags ask for. Raises ValueError where something is missing or does not fit."""
-    from launch.prepare_data import encoder
     from neural_computer import build
+    from neural_computer.workflows import encode
 
     for flag in (INPUT, CONFIG):
         if flag.value is None:
             raise ValueError(f"--{flag.name}: is missing; recipe encode needs --input=DATA and --config=CONFIG")
     if INIT.value is not None:
         CONFIG.value.init = INIT.value
-    return encoder.plan(build.build(CONFIG.value), Path(INPUT.value), SPLIT.value, DTYPE.value, CLIPS.value)
+    return encode.plan(build.build(CONFIG.value), Path(INPUT.value), SPLIT.value, DTYPE.value, CLIPS.value)
 
 
 def settings() -> dict[str, Any]:
@@ -56,9 +56,9 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Encodes what is not there yet; returns how many clips there are. No window is refused."""
-    from launch.prepare_data import encoder
+    from neural_computer.workflows import encode
 
-    encoder.tell(plan(), output)
-    encoder.begin(plan(), output)
-    encoder.write(plan(), encoder.loaded(plan(), output, ROWS.value), output)
+    encode.tell(plan(), output)
+    encode.begin(plan(), output)
+    encode.write(plan(), encode.loaded(plan(), output, ROWS.value), output)
     return {"kept": sum(plan().info.splits.values()), "refused": {}}

@@ -60,7 +60,7 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
-    from neural_computer.data.datasets import Guiworld
+    from neural_computer.recording.datasets import Guiworld
 
     faults: Counter[str] = Counter()
     refused: dict[str, str] = {}
@@ -93,7 +93,7 @@ def make(output: Path) -> dict[str, Any]:
 
 def paced(split: str, found: list[dict[str, float]]) -> dict[str, float]:
     """Cursor speed (pixels a frame of a screen of 1024x768) and actions a second over a split's clips, beside the paper's."""
-    from neural_computer.data.gui.policies import BUDGETS
+    from neural_computer.simulators.policies import BUDGETS
 
     ours = {name: round(sum(each[name] for each in found) / len(found), 3) for name in ("speed", "rate")}
     budget = BUDGETS.get(split)
@@ -102,7 +102,7 @@ def paced(split: str, found: list[dict[str, float]]) -> dict[str, float]:
 
 def held_out(jobs: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """The same with one job in twenty, at least one of several, by hash, in SPLIT_test."""
-    from neural_computer.data.cli.footage import rank
+    from neural_computer.recording.cligen.clip_store import rank
 
     out: dict[str, list[Any]] = {}
     for split, part in jobs.items():
@@ -125,7 +125,7 @@ def synthetic(
     """(seeds by split, what makes clips of one): as many sessions as the wanted number of clips takes."""
     from tqdm import tqdm
 
-    from neural_computer.data.gui.statistics import statistics
+    from neural_computer.recording.guiworld.statistics import statistics
 
     clips_of = partial(desk_clips, frames=FRAMES.value, size=side())
     jobs: dict[str, list[Any]] = {}
@@ -153,7 +153,7 @@ def synthetic(
 
 def desk_clips(job: tuple[str, int], frames: int, size: int, faults: Counter[str] | None = None) -> Iterator[Any]:
     """The clips of a session. Raises ValueError for one that came to nothing."""
-    from neural_computer.data.gui import sessions
+    from neural_computer.recording.guiworld import sessions
 
     split, seed = job
     if split == PAIRS:
@@ -183,7 +183,7 @@ def imported(
     folder: Path, faults: Counter[str], refused: dict[str, str], paces: dict[str, list[dict[str, float]]]
 ) -> tuple[dict[str, list[Any]], Any]:
     """(films by split, what makes clips of one)."""
-    from neural_computer.data.gui.statistics import statistics
+    from neural_computer.recording.guiworld.statistics import statistics
 
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
@@ -214,7 +214,7 @@ def film_clips(
     film: Path, frames: int, size: tuple[int, int], licence: str, faults: Counter[str] | None = None
 ) -> Iterator[Any]:
     """The clips of a recording. Raises ValueError for one that cannot be read."""
-    from neural_computer.data.gui import logs, sessions
+    from neural_computer.recording.guiworld import logs, sessions
 
     counts: Counter[str] = Counter() if faults is None else faults
     found = logs.read(film, size, licence)

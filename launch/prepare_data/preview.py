@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_computer.data.gui.marks import marked
 from neural_computer.data.windows import WindowSource, locate, splits
-from neural_computer.page import Page
+from neural_computer.evals.marks import marked
+from neural_computer.report import Page
 from neural_computer.types import Event, Window
 
 

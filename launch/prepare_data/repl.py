@@ -6,7 +6,7 @@ from typing import Any
 
 from absl import flags
 
-from neural_computer.data.cli import repl
+from neural_computer.recording.terminal import repl
 
 OPERANDS = flags.DEFINE_integer("operands", 49, "Recipe repl: operands from 1 to this; every pair is recorded once.")
 WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Recipe repl: sessions recorded at a time.")
@@ -19,7 +19,7 @@ def settings() -> dict[str, Any]:
 
 def make(output: Path) -> dict[str, Any]:
     """Records and writes; returns how many episodes were kept and, by name, why others were refused."""
-    from neural_computer.data.datasets import PythonRepl
+    from neural_computer.recording.datasets import PythonRepl
 
     recordings = output / "recordings"
     repl.record_all(repl.sums(OPERANDS.value), recordings, WORKERS.value)

@@ -13,8 +13,8 @@ from absl import flags
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from neural_computer.data.gui.agent.acting import Acting
-    from neural_computer.data.gui.rig.desk import Rig
+    from neural_computer.recording.agents.acting import Acting
+    from neural_computer.recording.xfce.desktop import Rig
 
 MINUTES = flags.DEFINE_float("minutes", 5.0, "Recipe guiworld, --source=rig: minutes of film a split.", lower_bound=0.1)
 AGENT = flags.DEFINE_enum(
@@ -77,7 +77,7 @@ def record_all(folder: Path, splits: list[str], seed: int, workers: int) -> dict
 def _split(
     pool: ThreadPoolExecutor, folder: Path, sessions: Iterator[Session], workers: int, refused: dict[str, str]
 ) -> None:
-    from neural_computer.data.gui.rig.displays import RigError
+    from neural_computer.recording.xfce.displays import RigError
 
     wanted, kept, vain = round(MINUTES.value * 60 * 15), 0, 0
     running = dict[Future[tuple[int, list[str]]], Session]()
@@ -125,8 +125,8 @@ def record(session: Session, folder: Path) -> tuple[int, list[str]]:
 
     Where the desktop fails it is reset and the session tried once more; a task that came to nothing would do so again.
     """
-    from neural_computer.data.gui.rig.desk import Rig
-    from neural_computer.data.gui.rig.displays import RigError
+    from neural_computer.recording.xfce.desktop import Rig
+    from neural_computer.recording.xfce.displays import RigError
 
     path = folder / session.name
     if (log := folder / f"{session.name}.frames.jsonl").exists() and (folder / f"{session.name}.mp4").exists():
@@ -150,8 +150,8 @@ def record(session: Session, folder: Path) -> tuple[int, list[str]]:
 
 
 def _aimless(rig: "Rig", session: Session, path: Path) -> int:
-    from neural_computer.data.gui import recorder
-    from neural_computer.data.gui.policies.random import plan
+    from neural_computer.recording.guiworld import recorder
+    from neural_computer.simulators.policies.random import plan
 
     steps = plan(session.split, session.seed, session.frames, rig.size, rig.pointer, rig.fps)
     return session.frames - recorder.free(rig, steps, path)
@@ -159,8 +159,8 @@ def _aimless(rig: "Rig", session: Session, path: Path) -> int:
 
 def _purposeful(rig: "Rig", session: Session, path: Path) -> int:
     """Frames of a task that was done. Raises ValueError if it was not."""
-    from neural_computer.data.gui import recorder
-    from neural_computer.data.gui.policies.goal import Task
+    from neural_computer.recording.guiworld import recorder
+    from neural_computer.simulators.policies.goal import Task
 
     task = Task(rig, FAMILIES[session.seed % len(FAMILIES)], session.seed)
     doing = task if session.agent is None else agent(rig, session, task.instruction, path)
@@ -176,9 +176,9 @@ def _purposeful(rig: "Rig", session: Session, path: Path) -> int:
 
 def agent(rig: "Rig", session: Session, instruction: str, path: Path) -> "Acting":
     """A vendor's model at the desktop; what was said stays in NAME.agent.jsonl. It is done when the model says so."""
-    from neural_computer.data.gui.agent import anthropic, openai
-    from neural_computer.data.gui.agent.acting import Acting
-    from neural_computer.data.gui.agent.wire import Written
+    from neural_computer.recording.agents import anthropic, openai
+    from neural_computer.recording.agents.acting import Acting
+    from neural_computer.recording.agents.transport import Written
 
     said = path.with_name(f"{path.name}.agent.jsonl")
     said.unlink(missing_ok=True)

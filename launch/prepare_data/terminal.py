@@ -47,8 +47,8 @@ def make(
     output: Path, maker: Callable[[Sequence[Any], Path], None], items: Sequence[Any], builder: Any
 ) -> dict[str, Any]:
     """Makes footage of the items and draws it; returns the report."""
-    from neural_computer.data.cli import footage
-    from neural_computer.data.workers import make_all
+    from neural_computer.recording.cligen import clip_store
+    from neural_computer.recording.workers import make_all
 
     recordings = output / "recordings"
     paths = make_all(
@@ -56,7 +56,7 @@ def make(
     )
     for stale in set(recordings.glob("*.npz")) - set(paths):
         stale.unlink()
-    rows = [row for path in paths for row in footage.report(path)["rows"]]
+    rows = [row for path in paths for row in clip_store.report(path)["rows"]]
     refused = {row["name"]: row["refused"] for row in rows if "refused" in row}
     kept = sum(row["clips"] for row in rows)
     if not kept:
@@ -81,11 +81,11 @@ def make(
 
 def counted(paths: Sequence[Path]) -> dict[str, Any]:
     """Hours, mean words by tier and licences of the clips in some files."""
-    from neural_computer.data.cli import footage
+    from neural_computer.recording.cligen import clip_store
 
     seconds, words, licences, clips = 0.0, Counter[str](), Counter[str](), Counter[str]()
     for path in paths:
-        for each in footage.load(path):
+        for each in clip_store.load(path):
             seconds += len(each.clip.index) / each.clip.fps
             licences[each.meta["licence"]] += 1
             for tier, text in each.captions.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neural_computer.data import examples
+from neural_computer.data import records
 from neural_computer.data.windows import INFO, splits
 from neural_computer.types import Episode
 
@@ -41,7 +41,7 @@ class EpisodeWriter:
         """Adds an episode. Raises ValueError, and writes nothing of it, if its parts do not fit or its id is taken."""
         if episode.id in self._ids:
             raise ValueError(f"episode {episode.id!r}: written twice; ids must be unique in a split")
-        parts = [examples.to_bytes(r) for r in examples.records(episode, self.window, self.stride)]
+        parts = [records.to_bytes(r) for r in records.records(episode, self.window, self.stride)]
         self._ids.add(episode.id)
         for data in parts:
             if self._shard is None or self._shard_bytes >= SHARD_BYTES:
@@ -102,7 +102,7 @@ def _describe(directory: Path, split: str, lengths: list[int], size: int) -> Non
     known[split] = (lengths, size)
     tfds.folder_dataset.write_metadata(
         data_dir=str(directory),
-        features=examples.features(),
+        features=records.features(),
         split_infos=[
             tfds.core.SplitInfo(name=name, shard_lengths=counts, num_bytes=size, filename_template=template)
             for name, (counts, size) in known.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neural_computer.data.examples import Record
+from neural_computer.data.records import Record
 from neural_computer.types import Window
 
 INFO = "dataset_info.json"

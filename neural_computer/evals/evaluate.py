@@ -10,7 +10,7 @@ import numpy as np
 
 from neural_computer.computer import NeuralComputer, film, to_pixels, to_signed
 from neural_computer.data.inputs import Inputs, stacked
-from neural_computer.evals import outcome, pixels, text
+from neural_computer.evals import pixels, results, text
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
@@ -221,11 +221,11 @@ class HeldOut:
 
 def measured(scorer: Scorer, films: Films, windows: Sequence[Window]) -> dict[str, float]:
     """{metrics/NAME: value} of films beside their windows."""
-    found = outcome.figures(scored(scorer, films, windows), scorer.names)
+    found = results.figures(scored(scorer, films, windows), scorer.names)
     return {f"metrics/{name}": figure.value for name, figure in found.items()}
 
 
-def scored(scorer: Scorer, films: Films, windows: Sequence[Window]) -> list[outcome.Clip]:
+def scored(scorer: Scorer, films: Films, windows: Sequence[Window]) -> list[results.Clip]:
     """Every film's scores, all films at once: a mesh's devices share them."""
     pairs = [Pair.of(window, film) for window, film in zip(windows, films, strict=True)]
-    return [outcome.Clip(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]
+    return [results.Clip(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]

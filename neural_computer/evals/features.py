@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from neural_computer.evals import frames
-from neural_computer.evals.shares import InShares
+from neural_computer.evals.batched import InShares
 from neural_computer.models import r3d
 from neural_computer.models.weights import pickled
 from neural_computer.types import PyTree

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from neural_computer.evals import text
 from neural_computer.evals.ocr import Reader
-from neural_computer.evals.outcome import Clip, Figure, interval
+from neural_computer.evals.results import Clip, Figure, interval
 from neural_computer.evals.tasks import ARMS, Arithmetic, ends_with, typed
 
 SCORES = ("answer", "shown", "typed", "obeyed")

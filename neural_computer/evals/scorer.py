@@ -28,10 +28,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from neural_computer.actions import cursor
-from neural_computer.evals import frames, ocr, pixels, pointer, tasks, text
+from neural_computer.evals import cursor_metrics, frames, ocr, pixels, tasks, text
+from neural_computer.evals.batched import InShares
 from neural_computer.evals.features import I3D, R3D18, Extractor
 from neural_computer.evals.pairs import Pair
-from neural_computer.evals.shares import InShares
 from neural_computer.models.lpips import LPIPS
 from neural_computer.types import PyTree
 
@@ -181,20 +181,20 @@ class Scorer:
         found: dict[str, float] = {}
         for name, film in (("cursor_acc", pair.made), ("cursor_acc_reference", pair.right)):
             if name in self.names and pair.cursor is not None:
-                right = pointer.hits(film[1:], pair.cursor[1:], self._arrow)  # the first frame is given
+                right = cursor_metrics.hits(film[1:], pair.cursor[1:], self._arrow)  # the first frame is given
                 found[name] = float(right.mean()) if len(right) else float("nan")
         if "cursor_acc_straight" in self.names and pair.cursor is not None:
-            near = pointer.straight(pair.cursor, pair.right.shape[1:3], self._arrow)
+            near = cursor_metrics.straight(pair.cursor, pair.right.shape[1:3], self._arrow)
             found["cursor_acc_straight"] = float(near.mean()) if len(near) else float("nan")
         if {"click_response", "click_idle"} & set(self.names) and pair.cursor is not None:
             last = len(pair.right) - 1
-            places = [min(max(round(time * pair.fps), 0), last) for time in pointer.clicks(pair.events)]
-            judged = pointer.responses(pair.made, pair.right, places, pair.cursor, self._arrow)
+            places = [min(max(round(time * pair.fps), 0), last) for time in cursor_metrics.clicks(pair.events)]
+            judged = cursor_metrics.responses(pair.made, pair.right, places, pair.cursor, self._arrow)
             for name, responds in (("click_response", True), ("click_idle", False)):
                 likewise = [same for does, same in judged if does == responds]
                 found[name] = float(np.mean(likewise)) if likewise else float("nan")
         if "click_state" in self.names and pair.click is not None:
-            found["click_state"] = float(pointer.obeyed(pair.made[-1], pair.click))
+            found["click_state"] = float(cursor_metrics.obeyed(pair.made[-1], pair.click))
         if "command_echo" in self.names:
             found["command_echo"] = self._echo(pair)
         return found

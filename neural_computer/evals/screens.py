@@ -1,6 +1,6 @@
 """Where a clip's terminal is in its pixels: to read it by its glyphs, and to tell text from background.
 
-Clips are letterboxed: what was drawn in whole cells stands scaled in the frame's middle (see `data.cli.footage.drawn`).
+Clips are letterboxed: what was drawn in whole cells stands scaled in the frame's middle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from neural_computer.data.cli.terminal import Atlas
 from neural_computer.evals import text
 from neural_computer.evals.frames import resized
+from neural_computer.screens.terminal import Atlas
 
 
 class Place(NamedTuple):

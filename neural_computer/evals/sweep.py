@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neural_computer.data.cli.terminal import Atlas, blank
 from neural_computer.evals.evaluate import Films
-from neural_computer.evals.outcome import Clip, Journal, key
 from neural_computer.evals.pairs import Pair
+from neural_computer.evals.results import Clip, Journal, key
 from neural_computer.evals.scorer import Scorer, Scores
+from neural_computer.screens.terminal import Atlas, blank
 from neural_computer.types import Window
 
 METRICS = ("psnr", "ssim", "psnr_text", "ssim_text", "cell_acc", "new_char_acc", "char_acc_buffer", "exact_line_buffer")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from neural_computer.data.cli.repl import PROMPT, caption
+from neural_computer.screens.prompts import PROMPT, caption
 from neural_computer.types import Event, Window
 
 OFF_BY = 7

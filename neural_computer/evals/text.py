@@ -13,7 +13,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Float, UInt8
 
-from neural_computer.data.cli.terminal import BOLD, UNDERLINE, WIDE_TAIL, Atlas, blank
+from neural_computer.screens.terminal import BOLD, UNDERLINE, WIDE_TAIL, Atlas, blank
 
 GLYPHS = "".join(map(chr, range(32, 127)))
 

@@ -13,7 +13,7 @@ from einops import rearrange
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
-from neural_computer.models.context import NEVER, Ring, online
+from neural_computer.models.ring_attention import NEVER, Ring, online
 from neural_computer.sharding import BATCH
 
 IMPLEMENTATIONS = ("xla", "blockwise", "cudnn", "splash")

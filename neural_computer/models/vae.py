@@ -21,8 +21,8 @@ from jax import lax
 from jaxtyping import Array, Float, Key
 
 from neural_computer.models.attention import attend
-from neural_computer.models.codec import STRIDE, latent_size
 from neural_computer.models.layers import Dtype, linear
+from neural_computer.models.linear_codec import STRIDE, latent_size
 from neural_computer.types import PyTree
 
 LATENT_MEAN = (

@@ -19,7 +19,7 @@ from jax.sharding import AbstractMesh, Mesh
 
 from neural_computer import sharding
 from neural_computer.models import weights
-from neural_computer.models.codec import LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.update import Trainer
 from neural_computer.types import Batch, Encoded, PyTree
 

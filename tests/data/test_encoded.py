@@ -10,16 +10,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from launch.prepare_data import encoder
 from neural_computer import build, sharding
 from neural_computer.data import encoded, pipeline
 from neural_computer.data.encoded import Clip, EncodedSource, Info
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.data.windows import WindowSource
+from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
-from neural_computer.models.vision import CLIPVision
 from neural_computer.types import Episode
+from neural_computer.workflows import encode
 from tests.builders import experiment, params
 
 TIERS = {"plain": 0.3, "answered": 0.7}
@@ -42,10 +42,10 @@ def cached(
     small: build.Experiment, films, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
 ) -> EncodedSource:
     """The training films after the encoders."""
-    wanted = encoder.plan(small, films, None, dtype, clips)
+    wanted = encode.plan(small, films, None, dtype, clips)
     folder.mkdir(exist_ok=True)
-    encoder.begin(wanted, folder)
-    encoder.write(wanted, encoder.loaded(wanted, folder), folder)
+    encode.begin(wanted, folder)
+    encode.write(wanted, encode.loaded(wanted, folder), folder)
     return EncodedSource(folder, split)
 
 
@@ -86,10 +86,10 @@ def test_batches_are_those_of_the_films_after_the_encoders(told, tmp_path, condi
     source = cached(small, told, tmp_path)
     films = WindowSource(told, "train", 5)
     frozen = {"codec": build.fitted(small, films)}
-    encode = jax.jit(small.computer.encode)
+    encoded_by = jax.jit(small.computer.encode)
     tiers = set()
     for film, read in zip(some(films, 6), some(source, 6), strict=True):
-        right = encode(frozen, film)
+        right = encoded_by(frozen, film)
         np.testing.assert_array_equal(read.index, film.index)
         np.testing.assert_array_equal(read.text, film.text)
         assert (read.index.dtype, read.text.dtype) == (film.index.dtype, film.text.dtype)
@@ -147,10 +147,10 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
         )
         for name, (module, like) in modules.items()
     } | {"codec": build.fitted(small, films)}
-    wanted = encoder.plan(small, told, ["train"], dtype, 100)
+    wanted = encode.plan(small, told, ["train"], dtype, 100)
     mesh = sharding.make_mesh()
     wanted.info.save(tmp_path)
-    encoder.write(wanted, encoder.Encoder(small, sharding.place(frozen, mesh), mesh, 8, dtype), tmp_path)
+    encode.write(wanted, encode.Encoder(small, sharding.place(frozen, mesh), mesh, 8, dtype), tmp_path)
     source = EncodedSource(tmp_path, "train")
     (film,), (read,) = some(films, 1), some(source, 1)
     right = jax.jit(small.computer.encode)(frozen, film)
@@ -162,7 +162,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
     assert {x.shape[0] for x in source[0].captions.values()} == {6, 12}
     assert wanted.info.origin["encoders"] == {"umt5": {"umt5": 1}, "clip": {"clip": 1}}
     size = len(source[0].to_bytes())
-    assert sum(encoder.cost(wanted).values()) <= size <= sum(encoder.cost(wanted).values()) + 1000
+    assert sum(encode.cost(wanted).values()) <= size <= sum(encode.cost(wanted).values()) + 1000
 
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
@@ -232,19 +232,19 @@ def test_a_tier_that_clips_lack_is_named(tmp_path):
 
 def test_another_mask_than_that_of_a_first_frame_is_refused(told):
     """A clip keeps no mask without cursor references, so it must be the one that is rebuilt."""
-    encode = encoder.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
-    encode._film = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
+    encoder = encode.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
+    encoder._film = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
     with pytest.raises(ValueError, match="mask is not that of a known first frame"):
-        encode([WindowSource(told, "train", 5)[0]])
+        encoder([WindowSource(told, "train", 5)[0]])
 
 
 def test_other_settings_do_not_mix_and_devices_divide_the_films(told, tmp_path):
     small = experiment()
-    encoder.begin(encoder.plan(small, told, None, "float32", 100), tmp_path)
+    encode.begin(encode.plan(small, told, None, "float32", 100), tmp_path)
     with pytest.raises(ValueError, match="begun with other settings \\(dtype, clips\\)"):
-        encoder.begin(encoder.plan(small, told, None, "bfloat16", 5), tmp_path)
+        encode.begin(encode.plan(small, told, None, "bfloat16", 5), tmp_path)
     with pytest.raises(ValueError, match="--rows=3: must be a multiple of the 8 devices"):
-        encoder.Encoder(small, {}, sharding.make_mesh(), 3, "float32")
+        encode.Encoder(small, {}, sharding.make_mesh(), 3, "float32")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from neural_computer.data import examples
+from neural_computer.data import records
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import WindowSource
 from neural_computer.types import Episode, Event
@@ -45,8 +45,8 @@ def test_longer_windows_than_were_written_are_refused(tmp_path):
 
 
 def test_records_are_bounded():
-    sizes = [len(record["frames"]) for record in examples.records(film(1000), 81, 1)]
-    assert max(sizes) <= examples.RECORD_FRAMES and len(sizes) > 1
+    sizes = [len(record["frames"]) for record in records.records(film(1000), 81, 1)]
+    assert max(sizes) <= records.RECORD_FRAMES and len(sizes) > 1
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -78,8 +78,8 @@ def test_tfds_reads_it_and_both_splits(tmp_path):
 
 
 def test_a_builder_of_tfds_is_read_and_no_pair_is_in_two_splits(tmp_path):
-    from neural_computer.data.cli import repl
-    from neural_computer.data.datasets import PythonRepl
+    from neural_computer.recording.datasets import PythonRepl
+    from neural_computer.recording.terminal import repl
 
     repl.record_all(repl.sums(4), tmp_path / "recordings", workers=2)
     PythonRepl(tmp_path / "recordings", data_dir=str(tmp_path)).download_and_prepare()

@@ -2,9 +2,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import draw_text
 from neural_computer.evals import evaluate, pixels, text
 from neural_computer.evals.tasks import Arithmetic
+from neural_computer.screens.terminal import draw_text
 from neural_computer.types import Window
 from tests.builders import experiment, params
 

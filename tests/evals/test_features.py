@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import draw_text
 from neural_computer.evals import features, frechet
 from neural_computer.models import r3d
+from neural_computer.screens.terminal import draw_text
 
 
 def drawn(seed: int = 0) -> dict[str, np.ndarray]:

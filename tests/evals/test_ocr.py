@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import Atlas, Cells, Screen, draw_text
 from neural_computer.evals import ocr, text
+from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
 
 CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
 

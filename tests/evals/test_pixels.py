@@ -2,8 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import draw_text
 from neural_computer.evals import pixels, text
+from neural_computer.screens.terminal import draw_text
 
 
 def noise(seed, shape=(2, 3, 24, 40, 3)):

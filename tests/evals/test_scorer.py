@@ -6,10 +6,10 @@ import pytest
 
 from neural_computer import media, sharding
 from neural_computer.actions import cursor
-from neural_computer.data.cli.terminal import draw_text
 from neural_computer.evals import frames, ocr, pixels, scorer, text
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import NAMES, Scorer
+from neural_computer.screens.terminal import draw_text
 from neural_computer.types import Event, Window
 
 

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import draw_text
 from neural_computer.evals import probe, tasks, text
-from neural_computer.evals.outcome import Clip
+from neural_computer.evals.results import Clip
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import Arithmetic
+from neural_computer.screens.terminal import draw_text
 from neural_computer.types import Event
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from neural_computer.data.cli.terminal import BOLD, INVERSE, UNDERLINE, Atlas, Screen, blank, draw_text
 from neural_computer.evals import text
+from neural_computer.screens.terminal import BOLD, INVERSE, UNDERLINE, Atlas, Screen, blank, draw_text
 
 
 @pytest.mark.parametrize(

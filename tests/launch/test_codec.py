@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from launch import train
-from launch.convert_weights import back, into, sources, trained
-from neural_computer import load_pretrained, workdir
+from neural_computer import load_pretrained
 from neural_computer.build import ConfigError
+from neural_computer.convert import export_diffusers, import_weights, sources
 from neural_computer.train.checkpoint import CheckpointError
 from neural_computer.train.loop import read_metrics
+from neural_computer.workflows import trained_source, workdir
 from tests import builders
 from tests.train.test_reconstruction import experiment
 
@@ -32,7 +33,7 @@ def trained_for(steps: int, films, place, **changes) -> None:
 
 def convert(found, place):
     place.mkdir()
-    into.write(into.plan([found], None, None), None, place)
+    import_weights.write(import_weights.plan([found], None, None), None, place)
     return place
 
 
@@ -41,7 +42,7 @@ def codec(films, tmp_path_factory):
     """(workdir, converted folder) of two updates from nothing."""
     place = tmp_path_factory.mktemp("codec")
     trained_for(2, films, place / "run", schedule__eval_every=1, evaluation__films_on_the_way=2)
-    return place / "run", convert(trained.source(place / "run"), place / "converted")
+    return place / "run", convert(trained_source.source(place / "run"), place / "converted")
 
 
 def test_n_steps_are_k_and_a_resume(codec, films, tmp_path):
@@ -64,7 +65,7 @@ def test_it_is_converted_with_its_latents_there_and_back(codec, tmp_path):
     assert module.shape == shape
     jax.tree.map(np.testing.assert_array_equal, params, workdir.load_codec(place)[1])
     assert not np.array_equal(params["std"], np.ones(3))
-    back.write(converted, tmp_path, None)
+    export_diffusers.write(converted, tmp_path, None)
     found, _ = sources.find(tmp_path)
     again = load_pretrained(convert(found[0], tmp_path / "again"), "vae")[1]
     jax.tree.map(np.testing.assert_array_equal, params, again)

@@ -18,8 +18,8 @@ import pytest
 from jax.sharding import PartitionSpec
 from safetensors.numpy import load_file, save_file
 
-from launch.convert_weights import back, into, sources
 from neural_computer import load_pretrained, sharding
+from neural_computer.convert import export_diffusers, import_weights, sources
 from neural_computer.models import weights
 from neural_computer.train.checkpoint import CheckpointError
 from tests import checkpoints
@@ -29,9 +29,9 @@ from tests.conftest import ROOT, program, wait_until
 
 def convert(source, output, dtype=None, heads=None):
     found, tokenizer = sources.find(source)
-    plans = into.plan(found, dtype, heads)
+    plans = import_weights.plan(found, dtype, heads)
     output.mkdir(exist_ok=True)
-    into.write(plans, tokenizer, output)
+    import_weights.write(plans, tokenizer, output)
     return output
 
 
@@ -106,8 +106,8 @@ def test_half_precision_is_kept_or_made(published, tmp_path):
 
 
 def test_there_and_back_in_shards_is_bitwise(converted, tmp_path, monkeypatch):
-    monkeypatch.setattr(back, "SHARD", 2**19)
-    back.write(converted, tmp_path, None)
+    monkeypatch.setattr(export_diffusers, "SHARD", 2**19)
+    export_diffusers.write(converted, tmp_path, None)
     folder = tmp_path / "transformer"
     index = json.loads((folder / "diffusion_pytorch_model.safetensors.index.json").read_text())
     shards = sorted(folder.glob("*.safetensors"))
@@ -206,7 +206,7 @@ MISTAKES = [
 @pytest.mark.parametrize("make, told", MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_mistake_is_told_before_anything_is_written(make, told, tmp_path):
     with pytest.raises(ValueError) as error:
-        into.plan(sources.find(make(tmp_path))[0], None, None)
+        import_weights.plan(sources.find(make(tmp_path))[0], None, None)
     assert told in str(error.value) and "\n" not in str(error.value)
 
 

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from launch.evaluate.metrics import r3d18
 from neural_computer import media
-from neural_computer.data.cli.terminal import draw_text
+from neural_computer.screens.terminal import draw_text
+from neural_computer.workflows.metrics import r3d18
 from tests.conftest import ROOT, program, wait_until
 from tests.evals.test_features import drawn
 

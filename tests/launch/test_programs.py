@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from launch import lock
 from neural_computer import WindowSource, media
+from neural_computer.workflows import lock
 from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neural_computer import WindowSource
-from neural_computer.data.environment import Environment, RemoteError
+from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
 from tests.conftest import program
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neural_computer import sharding
-from neural_computer.models import attention, context
+from neural_computer.models import attention, ring_attention
 from neural_computer.models.attention import attend, split_tokens
 
 THREE = {"data": 2, "context": 2, "tensor": 2}
@@ -75,7 +75,7 @@ def splash(monkeypatch):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Several blocks, the last not full, even of few keys."""
-    monkeypatch.setattr(context, "BLOCK", 4)
+    monkeypatch.setattr(ring_attention, "BLOCK", 4)
 
 
 # One device

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from neural_computer.models import umt5, vision
+from neural_computer.models import clip, umt5
+from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
-from neural_computer.models.vision import CLIPVision
 from neural_computer.models.weights import clip as clip_weights
 from neural_computer.models.weights import umt5 as umt5_weights
 
@@ -95,7 +95,7 @@ def test_all_of_a_screen_reaches_the_features():
     module = CLIPVision(width=8, ffn=8, heads=1, depth=1)
     dark = jnp.full((1, 480, 832, 3), -1.0)
     screens = jnp.concatenate([dark, dark.at[:, :, 0].set(1.0), dark.at[:, :, -1].set(1.0), dark.at[:, -1].set(1.0)])
-    pixels = jax.jit(vision.preprocess)(screens)
+    pixels = jax.jit(clip.preprocess)(screens)
     assert pixels.shape == (4, 224, 224, 3)
     patches = answer(module, make(module, pixels), pixels)[:, 1:].reshape(4, 16, 16, 8)
     changed = np.abs(patches - patches[0]).max(-1)
@@ -103,13 +103,13 @@ def test_all_of_a_screen_reaches_the_features():
 
 
 def test_a_plain_frame_is_its_colour_normalised():
-    grey = vision.preprocess(jnp.zeros((1, 30, 50, 3)), size=14)
-    expected = np.broadcast_to((0.5 - np.asarray(vision.MEAN)) / vision.STD, (1, 14, 14, 3))
+    grey = clip.preprocess(jnp.zeros((1, 30, 50, 3)), size=14)
+    expected = np.broadcast_to((0.5 - np.asarray(clip.MEAN)) / clip.STD, (1, 14, 14, 3))
     np.testing.assert_allclose(grey, expected, atol=1e-5)
 
 
 def test_frames_of_the_right_size_are_not_resampled():
-    np.testing.assert_array_equal(vision.bicubic(224, 224), np.eye(224))
+    np.testing.assert_array_equal(clip.bicubic(224, 224), np.eye(224))
 
 
 def umt5_keys(positions=2):

@@ -6,7 +6,7 @@ pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from neural_computer.models import umt5, vision  # noqa: E402
+from neural_computer.models import clip, umt5  # noqa: E402
 from tests.parity.oracle import answer, distance, loaded, randomised, tensors  # noqa: E402
 
 
@@ -157,4 +157,4 @@ def test_pixels(height, width):
     theirs = torch.nn.functional.interpolate(theirs, size=(224, 224), mode="bicubic", align_corners=False)
     theirs = theirs.mul(0.5).add(0.5).permute(0, 2, 3, 1).numpy()
     theirs = (theirs - [0.48145466, 0.4578275, 0.40821073]) / [0.26862954, 0.26130258, 0.27577711]
-    assert distance(jax.jit(vision.preprocess)(frames), theirs) <= 1e-6
+    assert distance(jax.jit(clip.preprocess)(frames), theirs) <= 1e-6

@@ -9,8 +9,8 @@ pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
 from launch.bench import judges  # noqa: E402
-from neural_computer.data.cli.terminal import draw_text  # noqa: E402
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
+from neural_computer.screens.terminal import draw_text  # noqa: E402
 
 torch.set_num_threads(1)
 if "torchvision" not in judges.missing():

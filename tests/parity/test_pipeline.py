@@ -13,9 +13,10 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from configs import cligen  # noqa: E402
-from neural_computer import flow, workdir  # noqa: E402
+from neural_computer import flow  # noqa: E402
 from neural_computer.computer import to_signed  # noqa: E402
-from neural_computer.models.vision import preprocess  # noqa: E402
+from neural_computer.models.clip import preprocess  # noqa: E402
+from neural_computer.workflows import workdir  # noqa: E402
 from tests.conftest import program  # noqa: E402
 from tests.parity import pipeline  # noqa: E402
 from tests.parity.oracle import distance  # noqa: E402

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from neural_computer import build, pretrained, sharding, workdir
+from neural_computer import build, sharding
+from neural_computer.convert import pretrained
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import WindowSource
 from neural_computer.types import Episode, Event
+from neural_computer.workflows import workdir
 from tests import builders
 from tests.builders import TERMS, desktop
+from tests.convert.test_pretrained import SIZES, converted  # noqa: F401  # a fixture
 from tests.data.test_encoded import cached, some
-from tests.test_pretrained import SIZES, converted  # noqa: F401  # a fixture
 
 ROWS = 8
 ACTION_PATHS = "action|heads|external"

@@ -8,7 +8,7 @@ import pytest
 from configs import vae
 from neural_computer import build
 from neural_computer.build import ConfigError
-from neural_computer.models.codec import latent_size
+from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.reconstruction import Autoencoder, Films, Reconstruction, divergence, some
 from tests import builders

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import tree_leaves_with_path
 
+from neural_computer.models import clip as clip_net
 from neural_computer.models import umt5 as umt5_net
 from neural_computer.models import vae as vae_net
-from neural_computer.models import vision
 from neural_computer.models.dit import DiT, Shape
 from neural_computer.models.weights import clip, dit, umt5, vae
 from neural_computer.models.weights.rules import KINDS, Rule, Shapes, Table
@@ -73,7 +73,7 @@ NETWORKS = {
     ),
     "clip": Network(
         clip.recognise,
-        lambda config, dtype: vision.CLIPVision(**config, dtype=dtype),
+        lambda config, dtype: clip_net.CLIPVision(**config, dtype=dtype),
         _linen(lambda module: jnp.zeros((1, module.image, module.image, 3))),
     ),
 }

@@ -1,1 +1,0 @@
-"""Terminals: recording them, reading their screens, drawing them."""

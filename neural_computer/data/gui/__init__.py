@@ -1,1 +1,0 @@
-"""Desktops: a synthetic one, recordings of real ones, and who uses them."""

@@ -1,0 +1,1 @@
+"""Recording real machines: terminals, desktops, agents. A leaf: training and running never import it."""

@@ -1,0 +1,1 @@
+"""CLIGen: datasets of terminal videos, general and clean, with captions and redaction."""

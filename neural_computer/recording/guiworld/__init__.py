@@ -1,0 +1,1 @@
+"""GUIWorld: datasets of desktop videos, recorded and imported."""

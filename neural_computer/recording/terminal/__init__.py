@@ -1,0 +1,1 @@
+"""Terminals: recordings, tapes, players and recorders."""

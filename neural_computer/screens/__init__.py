@@ -1,0 +1,1 @@
+"""A terminal screen as cells: its state, its glyphs, its colours."""

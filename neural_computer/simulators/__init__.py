@@ -1,0 +1,1 @@
+"""Pure machines: (state, event) -> (state, picture). No process, no file, no clock."""

@@ -1,0 +1,110 @@
+"""What is true of a frame, exactly: where everything is, what it says, and what an action does."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from neural_computer.actions import cursor
+from neural_computer.simulators.desktop import Target
+from neural_computer.simulators.minidesk import step as steps
+from neural_computer.simulators.minidesk.drawing import arrow
+from neural_computer.simulators.minidesk.scene import hit, layers, topmost
+from neural_computer.simulators.minidesk.state import Desk
+from neural_computer.types import Event
+
+
+class Truth(NamedTuple):
+    """A frame's truth. `cursor` is (x, y) in pixels, `mask` the arrow's, `hit` what the pointer is on, `focus` the title of
+    the window that keys go to."""
+
+    cursor: tuple[float, float]
+    mask: Float[np.ndarray, "h w 1"]
+    hit: Target | None
+    widgets: tuple[Target, ...]
+    texts: tuple[str, ...]
+    focus: str
+
+
+def truth(desk: Desk) -> Truth:
+    """All that is true of a desk's picture."""
+    place = np.asarray([desk.x, desk.y], np.float32)
+    _, mask = cursor.stamp(arrow(desk.size), place, desk.size, desk.size)
+    widgets = targets(desk)
+    focused = steps.find(desk, desk.focus)
+    return Truth(
+        (desk.x, desk.y),
+        mask,
+        under(desk),
+        widgets,
+        tuple(w.text for w in widgets if w.text),
+        focused.app.title if focused else "",
+    )
+
+
+def targets(desk: Desk) -> tuple[Target, ...]:
+    """All widgets, from the lowest to the topmost."""
+    found, out = layers(desk), []
+    for layer in found:
+        app = owner(desk, layer.id)
+        for number, (role, text, x, y, w, h, _) in enumerate(layer.widgets):
+            x, y = x + layer.x, y + layer.y
+            place = x + w // 2, y + h // 2
+            on_screen = 0 <= place[0] < desk.size and 0 <= place[1] < desk.size
+            clear = on_screen and topmost(found, *place)[1] == (layer.id, number)
+            out.append(Target(app, role, text, x, y, w, h, clear))
+    return tuple(out)
+
+
+def under(desk: Desk) -> Target | None:
+    """The widget that the pointer is on."""
+    layer, where = hit(desk, desk.x, desk.y)
+    if where.number is None:
+        return None
+    role, text, x, y, w, h, _ = layer.widgets[where.number]
+    return Target(owner(desk, layer.id), role, text, x + layer.x, y + layer.y, w, h, True)
+
+
+def owner(desk: Desk, id: int) -> str:
+    window = steps.find(desk, id)
+    return window.app.name if window else "desk"
+
+
+def effect(desk: Desk, events: Iterable[Event]) -> tuple[str, ...]:
+    """What these events should do to this desk, in words, pointer moves apart; nothing is done."""
+    return changes(desk, steps.step(desk, events))
+
+
+def changes(before: Desk, after: Desk) -> tuple[str, ...]:
+    """What is different, in words."""
+    old, new = ({window.id: window for window in desk.windows} for desk in (before, after))
+    said = [f"opens {new[id].app.title}" for id in new if id not in old]
+    said += [f"closes {old[id].app.title}" for id in old if id not in new]
+    for id in (id for id in new if id in old):
+        a, b = old[id], new[id]
+        if (a.x, a.y) != (b.x, b.y):
+            said.append(f"moves {b.app.title} by {b.x - a.x},{b.y - a.y}")
+        if (a.w, a.h) != (b.w, b.h):
+            said.append(f"resizes {b.app.title} to {b.w}x{b.h}")
+        said += differences(b.app.name, a.app, b.app)
+    waits = {due: due.frame - after.frame for due in after.due if due not in before.due}
+    said += [f"will open {due.path or due.app} in {wait} frames" for due, wait in waits.items()]
+    files = dict(before.disk), dict(after.disk)
+    said += [f"writes {path}" for path, text in files[1].items() if path not in files[0] or files[0][path] != text]
+    said += [f"deletes {path}" for path in files[0] if path not in files[1]]
+    if before.focus != after.focus:
+        said.append(f"focuses {new[after.focus].app.title if after.focus in new else 'the desk'}")
+    if before.menu != after.menu:
+        said.append(f"opens menu {' '.join(after.menu.items)}" if after.menu else "closes menu")
+    if before.chosen != after.chosen:
+        said.append(f"chooses {after.chosen or 'nothing'}")
+    return tuple(said)
+
+
+def differences(name: str, before: Any, after: Any) -> list[str]:
+    """The fields of an app that changed."""
+    if type(before) is not type(after):
+        return [f"{name} becomes {type(after).__name__}"]
+    pairs = zip(before._fields, before, after, strict=True)
+    return [f"{name} {field}: {a!r} -> {b!r}" for field, a, b in pairs if a != b]

@@ -1,0 +1,141 @@
+"""Training from published weights: what is merged, what is held, what is stored."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+
+from configs import cligen
+from neural_computer import build, load_pretrained, sharding
+from neural_computer.convert import import_weights, pretrained, sources
+from neural_computer.train.optim import Optimizer, join
+from neural_computer.workflows import workdir
+from tests import builders, checkpoints
+from tests.checkpoints import SMALL
+from tests.conftest import program
+
+SIZES = {"width": 128, "heads": 1, "ffn": 96, "layers": 2, "time_width": 32, "positions": (0, 0, 0)}
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """A small text-to-video DiT, converted."""
+    folder = tmp_path_factory.mktemp("weights")
+    checkpoints.write(folder / "theirs", SMALL)
+    found, tokenizer = sources.find(folder / "theirs")
+    import_weights.write(import_weights.plan(found, None, None), tokenizer, folder / "ours")
+    return folder / "ours"
+
+
+def config(converted, **changes):
+    """The tiny experiment at the DiT's sizes."""
+    made = cligen.get_config("tiny")
+    made.init = str(converted)
+    made.network.update(SIZES)
+    made.text.width, made.codec.channels = 24, 16
+    for name, value in changes.items():
+        made.update_from_flattened_dict({name.replace("__", "."): value})
+    return made
+
+
+def inputs():
+    keys = jax.random.split(jax.random.key(0), 4)
+    z, cond, text, image = (jax.random.normal(key, (2, *shape)) for key, shape in zip(keys, SHAPES, strict=True))
+    return z, cond, jnp.full((2, 1), 300.0), text, image
+
+
+SHAPES = ((2, 2, 4, 16), (2, 2, 4, 20), (5, 24), (3, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image_width, every", [(0, 1), (20, 2)])
+def test_text_to_video_weights_begin_as_image_to_video(converted, image_width, every):
+    """Whatever the condition and the image: their ways into the network begin at zero."""
+    small = build.build(config(converted, injection__every=every))
+    network = small.computer.network
+    shape = dataclasses.replace(network.dit.shape, image_width=image_width)
+    network = network.clone(dit=network.dit.clone(shape=shape))
+    trainer = dataclasses.replace(small.trainer, computer=dataclasses.replace(small.computer, network=network))
+    params = pretrained.merged(converted, trainer, 0)["dit"]
+    z, cond, t, text, image = inputs()
+    theirs, given = load_pretrained(converted)
+    ours = network.dit.apply(
+        {"params": params}, jnp.concatenate([z, cond], -1), t, text, image if image_width else None
+    )
+    np.testing.assert_allclose(ours, theirs.apply({"params": given}, z, t, text), atol=1e-5)
+    moved = jax.grad(
+        lambda p: (
+            jnp.square(network.dit.apply({"params": p}, jnp.concatenate([z, cond], -1), t, text, image)).sum()
+            if image_width
+            else jnp.square(network.dit.apply({"params": p}, jnp.concatenate([z, cond], -1), t, text)).sum()
+        )
+    )(params)
+    rows = moved["patch_embed"]["kernel"].reshape(4, 36, -1)
+    assert (jnp.abs(rows).max(axis=(0, 2)) > 0).all(), "the condition's rows are trained"
+    if image_width:
+        assert jnp.abs(moved["blocks"]["block_0"]["cross_attn"]["v_img"]["kernel"]).max() > 0
+
+
+def test_sizes_that_differ_are_told(converted):
+    small = build.build(config(converted, network__ffn=64))
+    with pytest.raises(ValueError, match=r"ffn/in/.* is \(2, .*96\), the config.s network needs \(2, .*64\)"):
+        workdir.begin(small)
+
+
+def test_weights_are_merged_sharded_as_whole(converted):
+    small = build.build(config(converted))
+    whole = workdir.begin(small)
+    spread = workdir.begin(small, sharding.make_mesh({"fsdp": 4, "tensor": 2}))
+    kernel = spread["dit"]["blocks"]["block_0"]["ffn"]["in"]["kernel"]
+    assert len({str(shard.index) for shard in kernel.addressable_shards}) == 8
+    jax.tree.map(np.testing.assert_array_equal, whole, spread)
+
+
+# A part of the network
+
+
+def test_a_held_part_gets_no_gradient_and_the_rest_the_same():
+    everything, part = builders.experiment(), builders.experiment(optimizer__train="self_attn|head")
+    network, frozen, rows = builders.params(everything).network, builders.frozen(everything), builders.batch()
+    trained, held = part.trainer.optimizer.split(network)
+    jax.tree.map(np.testing.assert_array_equal, join(trained, held), network)
+    assert all("self_attn" in path or "head" in path for path in flatten_dict(trained, sep="/"))
+    whole, _ = jax.jit(lambda n, b: everything.trainer.gradients(n, frozen, b, 0))(network, rows)
+    some, _ = jax.jit(lambda n, b: part.trainer.gradients(n, frozen | {"network": held}, b, 0))(trained, rows)
+    wanted = part.trainer.optimizer.split(whole)[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), some, wanted)
+
+
+@pytest.mark.parametrize("train, message", [("lora", "matches none of the"), ("(", "is no regular expression")])
+def test_an_impossible_part_is_told(train, message):
+    with pytest.raises(ValueError, match=message):
+        Optimizer(1e-3, train=train).split({"dit": {"head": {"kernel": np.zeros(1)}}})
+
+
+@pytest.mark.slow
+def test_lora_from_published_weights_stores_itself_alone(converted, films, tmp_path):
+    """Trained through the programs, broken off and gone on; the workdir gives base and LoRA together."""
+    made = config(converted, network__lora=2, optimizer__train="lora", optimizer__rate=1e-2)
+    path = tmp_path / "config.py"
+    path.write_text(
+        f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({made.to_dict()!r})\n"
+    )
+    command = ["launch.train", f"--config={path}", f"--config.data.directory={films}", f"--workdir={tmp_path}/run"]
+    end = ["--config.schedule.steps=3", "--config.schedule.checkpoint_every=1"]
+    program(*command, *end, "--config.schedule.steps=1")
+    told = program(*command, *end)
+    assert "resuming from step 1" in told.stderr
+    trained = workdir.load(tmp_path / "run")
+    assert trained.step == 3
+    base = flatten_dict(load_pretrained(converted)[1], sep="/")
+    found = flatten_dict(trained.params.network["dit"], sep="/")
+    for name, leaf in base.items():
+        if name != "patch_embed/kernel":
+            np.testing.assert_array_equal(found[name], leaf)
+    lora = [leaf for name, leaf in found.items() if "lora_b" in name]
+    assert lora and all(np.abs(leaf).max() > 0 for leaf in lora)
+    stored = sum(file.stat().st_size for file in (tmp_path / "run/checkpoints/3").rglob("*") if file.is_file())
+    assert stored < sum(leaf.nbytes for leaf in base.values())

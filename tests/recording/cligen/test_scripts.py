@@ -1,0 +1,144 @@
+"""Generated tapes: legal, different, seeded, playable; and the arithmetic probe."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from neural_computer import WindowSource
+from neural_computer.recording import sandbox
+from neural_computer.recording.cligen import arithmetic, clip_store, scripts
+from neural_computer.recording.cligen.clean import Clean, Script
+from neural_computer.recording.sandbox import SandboxError
+from neural_computer.recording.terminal import tape
+from tests.conftest import program
+
+WHY = ""
+try:
+    sandbox.confined()
+except SandboxError as error:
+    WHY = str(error)
+sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+
+
+def body(script: Script) -> str:
+    return script.text.split("\n", 1)[1]
+
+
+def test_there_are_twelve_families_and_a_hundred_thousand_different_scripts():
+    assert len(scripts.families()) >= 12 and scripts.different() >= 100_000
+    drawn = scripts.scripts(5000)
+    assert len({body(s) for s in drawn}) == 5000 and len({s.name for s in drawn}) == 5000
+    count = Counter(s.family for s in drawn)
+    assert set(count) == set(scripts.families()) and min(count.values()) > 200
+
+
+def test_every_scene_is_a_legal_tape_and_has_all_its_words():
+    for script in scripts.scripts(2000, seed=3):
+        found = tape.parse(script.text, script.name)
+        assert not found.ignored and "{" + "word" not in script.text
+        assert all(word in scripts.words() for word in scripts.SLOT.findall(script.text))
+
+
+def test_a_seed_draws_the_same_scripts_and_another_others():
+    assert scripts.scripts(50, 1) == scripts.scripts(50, 1)
+    assert len({body(s) for s in scripts.scripts(50, 1)} & {body(s) for s in scripts.scripts(50, 2)}) < 10
+
+
+def test_lines_are_typed_in_a_quote_that_they_lack():
+    assert list(scripts.typed("a \"b\" 'c'"))[0] == "Type `a \"b\" 'c'`"
+    assert list(scripts.typed("<Ctrl+x>")) == ["Ctrl+x", "Sleep 300ms"]
+    assert "Enter" not in list(scripts.typed("|x")) and "Enter" in list(scripts.typed("x"))
+    with pytest.raises(ValueError, match="holds all three quotes"):
+        list(scripts.typed("\"'`"))
+
+
+@pytest.mark.slow
+@sandboxed
+def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
+    count = Counter()
+    chosen = [s for s in scripts.scripts(300) if count.update([s.family]) or count[s.family] <= 2]
+    for name in ("one", "two"):
+        Clean()(chosen, tmp_path / f"{name}.npz")
+    assert [row for row in clip_store.report(tmp_path / "one.npz")["rows"] if "refused" in row] == []
+    one, two = (list(clip_store.load(tmp_path / f"{name}.npz")) for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        assert (first.clip.texts, first.captions) == (second.clip.texts, second.captions), first.id
+        assert "not found" not in first.clip.texts[-1] and "No such file" not in first.clip.texts[-1]
+        assert len(first.clip.index) == 81 and first.captions["script"].startswith("Type ")
+
+
+# Arithmetic
+
+
+@pytest.mark.parametrize(
+    ("problem", "answer"),
+    [
+        (("add", 7, 5), "12"),
+        (("subtract", 100, 1), "99"),
+        (("multiply", 999, 999), "998001"),
+        (("divide", 84, 7), "12.0"),
+        (("modulo", 17, 5), "2"),
+    ],
+)
+def test_answers(problem, answer):
+    problem = arithmetic.Problem(*problem)
+    assert problem.answer == answer == repr(eval(problem.expression))
+
+
+def test_pools_share_no_operand_pair_and_have_every_kind():
+    train, test = arithmetic.problems(4000), arithmetic.problems(1000, "test")
+    assert len(set(train)) == 4000 and len(set(test)) == 1000
+    assert not {(p.a, p.b) for p in train} & {(p.a, p.b) for p in test}
+    for pool in (train, test):
+        assert all(repr(eval(p.expression)) == p.answer for p in pool)
+        kinds = Counter(p.kind for p in pool)
+        assert set(kinds) == set(arithmetic.SIGNS) and min(kinds.values()) > 0.1 * len(pool)
+        assert {len(str(max(p.a, p.b))) for p in pool} == {1, 2, 3}
+    assert arithmetic.problems(50, seed=1) == arithmetic.problems(50, seed=1) != arithmetic.problems(50, seed=2)
+
+
+def test_more_problems_than_there_are_is_told(monkeypatch):
+    monkeypatch.setattr(arithmetic, "DIGITS", (1,))
+    with pytest.raises(ValueError, match="hardly more than"):
+        arithmetic.problems(5000, "test")
+
+
+@pytest.mark.slow
+@sandboxed
+def test_the_probe_is_played_by_a_real_python(tmp_path):
+    ask = ["--recipe=arithmetic", "--clips=12", "--held_out=8", "--chunk=5", f"--output={tmp_path}", "--size=48x122"]
+    program("launch.prepare_data", *ask, "--workers=2")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["splits"] == {"train": 12, "test": 8} and not summary["refused"]
+    probe = json.loads((tmp_path / "problems.json").read_text())
+    source = WindowSource(tmp_path, "test", 81)
+    windows = {w.id: w for w in (source[i] for i in range(len(source)))}
+    assert set(windows) == {row["id"] for row in probe}
+    for row in probe:
+        window = windows[row["id"]]
+        lines = [line.rstrip() for line in window.cells[-1].split("\n")]
+        assert lines[lines.index(f">>> {row['expression']}") + 1] == row["answer"]
+        assert window.captions["answered"] == f"{window.captions['plain']} The answer is {row['answer']}"
+        assert window.captions["script"] in (window.captions["plain"], window.captions["answered"])
+        assert window.events[0].key == "p" and window.events[6].key == "Return"
+    train = WindowSource(tmp_path, "train", 81)
+    told = ["The answer is" in w.captions["script"] for w in [*windows.values(), *(train[i] for i in range(12))]]
+    assert any(told) and not all(told)
+
+
+@pytest.mark.slow
+@sandboxed
+def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp_path):
+    tapes = tmp_path / "tapes" / "basic"
+    tapes.mkdir(parents=True)
+    (tapes / "good.tape").write_text('# ID: good\nType "echo hello"\nEnter\nSleep 1s\n')
+    (tapes / "quotes.tape").write_text('Type "say \\"hi\\""\nEnter\n')
+    (tapes / "endless.tape").write_text('Type "while :; do :; done"\nEnter\nType "x"\nEnter\n')
+    (tapes / "still.tape").write_text("Sleep 1s\n")
+    ask = ["--recipe=cligen_clean", f"--input={tmp_path}/tapes", f"--output={tmp_path}/data", "--size=48x122"]
+    program("launch.prepare_data", *ask, "--licence=MIT", "--workers=2")
+    summary = json.loads((tmp_path / "data" / "summary.json").read_text())
+    assert summary["kept"] == 1 and set(summary["refused"]) == {"quotes", "endless", "still"}
+    assert summary["refused"]["quotes"].startswith("quotes:1:") and "endless:" in summary["refused"]["endless"]
+    assert summary["licences"] == {"MIT": 1}

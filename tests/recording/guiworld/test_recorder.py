@@ -1,0 +1,192 @@
+"""Recordings of the real desktop: at the paper's pace, no slot missed, the cursor where the log has it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neural_computer import WindowSource
+from neural_computer.recording.guiworld import logs
+from neural_computer.recording.guiworld.statistics import statistics
+from neural_computer.recording.xfce.desktop import Rig
+from neural_computer.simulators.policies import BUDGETS
+from tests.conftest import program, servers, wait_until
+
+pytestmark = pytest.mark.rig
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """Two rigs side by side, a minute of every kind of use: two sessions of either aimless kind, two tasks."""
+    folder = tmp_path_factory.mktemp("recorded")
+    ask = ["--recipe=guiworld", "--source=rig", "--split=random_slow,random_fast,goal", "--minutes=1"]
+    ask += ["--workers=2"]
+    program("launch.prepare_data", *ask, "--frames=9", "--size=96x128", f"--output={folder}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def arrow():
+    """(what is the arrow's, its pixels), its tip at its corner, as the rig draws it on bare ground."""
+    with Rig() as rig:
+        seen = rig.observe()
+    ground = seen[5, 5]
+    patch = seen[384 - 2 : 384 + 20, 512 - 2 : 512 + 14]
+    return (patch != ground).any(-1), patch
+
+
+def films(folder, split):
+    return sorted((folder / "recordings").glob(f"{split}-*.mp4"))
+
+
+def found(frame, place, arrow):
+    """How far from a place the arrow is, to the pixel, wherever it is on the screen; None where it has another shape."""
+    mask, patch = arrow
+    height, width = frame.shape[0] - mask.shape[0] + 1, frame.shape[1] - mask.shape[1] + 1
+    packed = frame @ np.asarray([1, 256, 65536])
+    places = np.indices((height, width)).reshape(2, -1).T
+    for row, column in np.argwhere(mask):
+        colour = patch[row, column] @ np.asarray([1, 256, 65536])
+        places = places[packed[places[:, 0] + row, places[:, 1] + column] == colour]
+    x, y = (int(each) for each in place)
+    return abs(places + 2 - [y, x]).max(1).min() if len(places) else None
+
+
+@pytest.mark.parametrize("split", ["random_slow", "random_fast"])
+def test_films_keep_the_papers_pace_at_fifteen_frames_a_second(recorded, split):
+    for film in films(recorded, split):
+        rows = [json.loads(line) for line in film.with_suffix(".frames.jsonl").read_text().splitlines()]
+        missed = rows[-1]["slot"] + 1 - len(rows)
+        rate = (rows[-1]["slot"] - rows[0]["slot"]) / ((rows[-1]["t"] - rows[0]["t"]) / 1e9)
+        assert abs(rate - 15) < 0.005 and missed == 0, "by the recorder's own account"
+        made = statistics(logs.read(film, (768, 1024)).episode)
+        budget = BUDGETS[split]
+        assert made["speed"] == pytest.approx(budget.speed, rel=0.1)
+        assert made["rate"] == pytest.approx(budget.rate, rel=0.1)
+
+
+def unambiguous(film):
+    """Frames while whose grab nothing was injected: of another it cannot be said whether it shows before or after."""
+    rows, events = (
+        [json.loads(line) for line in film.with_suffix(f".{log}.jsonl").read_text().splitlines()]
+        for log in ("frames", "events")
+    )
+    return [all(e["t_done"] < row["t"] or e["t"] > row["t_end"] for e in events) for row in rows]
+
+
+@pytest.mark.parametrize("split", ["random_slow", "random_fast", "goal"])
+def test_the_cursor_is_within_a_pixel_of_the_log_wherever_it_is_an_arrow(recorded, arrow, split):
+    clear, known = [], []
+    for film in films(recorded, split):
+        episode = logs.read(film, (768, 1024)).episode
+        clear += (surely := unambiguous(film))
+        each = list(zip(episode.frames, episode.cursor, surely, strict=True))[::3]
+        known += [found(frame, place, arrow) for frame, place, sure in each if sure]
+    assert np.mean(clear) > 0.8
+    apart = [far for far in known if far is not None]
+    assert len(apart) > (0.1 if split == "goal" else 0.9) * len(known), "over a text the pointer is another"
+    assert max(apart) <= 1
+
+
+def test_what_was_recorded_is_data(recorded):
+    summary = json.loads((recorded / "summary.json").read_text())
+    assert not summary["refused"] and summary["kept"] > 50 and {"goal", "goal_test"} <= set(summary["splits"])
+    pace = summary["pace"]["random_fast"]
+    assert pace["speed, paper"] == 195.15 and pace["speed"] == pytest.approx(195.15, rel=0.25)
+    window = WindowSource(recorded, "random_slow", 9)[0]
+    assert window.frames.shape == (9, 96, 128, 3) and np.isfinite(window.cursor).all()
+    assert window.captions == {"plain": "aimless use, slow"}
+    assert (
+        WindowSource(recorded, "goal", 9)[0].captions["plain"].startswith(("compute", "write", "put", "move", "make"))
+    )
+
+
+def test_what_was_recorded_is_learned_from(recorded, tmp_path):
+    """A hundred updates of a small network on clips of the real desktop: what it says of the flow gets better."""
+    program(
+        "launch.train",
+        "--config=configs/guiworld.py:random_slow,micro",
+        f"--config.data.directory={recorded}",
+        f"--workdir={tmp_path}",
+        *("--config.data.height=96", "--config.data.width=128", "--config.network.positions=(3,6,8)"),
+        *("--config.network.layers=1", "--config.network.width=32", "--config.network.ffn=64"),
+        *("--config.codec.channels=48", "--config.actions.arrow=2.375", "--config.data.batch_size=8"),
+        *("--config.schedule.steps=100", "--config.schedule.log_every=5", "--config.schedule.eval_every=100"),
+        *("--config.evaluation.films=2", "--config.evaluation.films_on_the_way=2"),
+    )
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss_flow"] for row in rows if "loss_flow" in row]
+    assert len(losses) == 20 and np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+class Vendor(BaseHTTPRequestHandler):
+    """Answers as the model of a fixture did, from the beginning for a request that has no answer in it yet."""
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        answers = sum(message["role"] == "assistant" for message in request["messages"])
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(self.server.said[answers]).encode())
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture
+def vendor():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
+    lines = (Path(__file__).parent / "agent" / "fixtures" / "anthropic_rig.jsonl").read_text().splitlines()
+    server.said = [json.loads(line)["answer"] for line in lines]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_vendors_model_is_recorded_where_it_is_asked_for(vendor, tmp_path):
+    ask = ["--recipe=guiworld", "--source=rig", "--split=goal", "--minutes=.1", "--frames=9", "--size=96x128"]
+    ask += ["--agent=anthropic", "--agent_model=a-model", "--trees=30", f"--output={tmp_path}"]
+    program("launch.prepare_data", *ask, env={"ANTHROPIC_BASE_URL": vendor, "ANTHROPIC_API_KEY": "sk-271828"})
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["kept"] > 5 and not summary["refused"] and summary["settings"]["agent_model"] == "a-model"
+    said = [json.loads(line) for line in (tmp_path / "recordings" / "goal-000000.agent.jsonl").read_text().splitlines()]
+    tree = (tmp_path / "recordings" / "goal-000000.tree.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in tree] == list(range(0, 30 * len(tree), 30))
+    assert said[0]["request"]["messages"][0]["content"][0]["text"].startswith("compute ")
+    assert not any("271828" in file.read_text() for file in tmp_path.glob("recordings/*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--split=goal"], "--agent=anthropic: needs --agent_model=NAME"),
+        (["--split=goal,random_slow", "--agent_model=m"], "--agent=anthropic: does tasks; give --split=goal"),
+    ],
+)
+def test_an_agent_is_told_all_it_needs(tmp_path, flags, words):
+    ask = ["--recipe=guiworld", "--source=rig", "--agent=anthropic", "--size=96x128", f"--output={tmp_path}", *flags]
+    done = program("launch.prepare_data", *ask, check=False)
+    assert done.returncode == 1 and words in done.stderr
+
+
+def test_a_killed_recipe_takes_its_desktops_along_and_goes_on_where_it_was(tmp_path):
+    ask = ["--recipe=guiworld", "--source=rig", "--split=random_slow", "--minutes=.2", "--workers=2", "--frames=9"]
+    ask += ["--size=96x128", f"--output={tmp_path}"]
+    started = subprocess.Popen([sys.executable, "-m", "launch.prepare_data", *ask], stderr=subprocess.DEVNULL)
+    wait_until(lambda: list((tmp_path / "recordings").glob(".*.partial.mp4")), started, seconds=60)
+    below = servers(started.pid)
+    started.kill()
+    started.wait()
+    assert below
+    wait_until(lambda: not any(Path(f"/proc/{server}").exists() for server in below), seconds=10)
+    program("launch.prepare_data", *ask)
+    assert json.loads((tmp_path / "summary.json").read_text())["kept"] > 5
+    assert not list((tmp_path / "recordings").glob(".*"))
+    assert not list(Path("/tmp").glob(f"rig-{os.getuid()}-*")), "what the killed ones left went with the next"
