@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
             },
             "text": {"kind": "bytes", "width": 128, "length": 512, "heads": 2, "depth": 1, "negative": ""},
             "image": {"kind": "none"},
-            "codec": {"kind": "linear", "channels": 16, "whiten": 1.0, "fit_films": 256, "chunk": 0, "tile": 0},
+            "codec": {"kind": "linear", "channels": 16, "whiten": 1.0, "fit_videos": 256, "chunk": 0, "tile": 0},
             "network": {
                 "width": 128,
                 "ffn": 512,
@@ -85,8 +85,8 @@ def get_config() -> ConfigDict:
             "average": {"ema": 0.999, "accumulate": 1},
             "schedule": {"steps": 1000, "checkpoint_every": 500, "keep": 2, "log_every": 10, "eval_every": 0},
             "evaluation": {
-                "films": 128,
-                "films_on_the_way": 32,
+                "videos": 128,
+                "videos_on_the_way": 32,
                 "batch_size": 32,
                 "split": "test",
                 "metrics": "",

@@ -1,4 +1,4 @@
-"""NC_CLIGen: caption and first terminal frame to the terminal's film.
+"""NC_CLIGen: caption and first terminal frame to the terminal's video.
 
     python -m launch.train --config=configs/cligen.py:general,wan_14b_i2v --config.data.directory=DATA --init=CONVERTED \\
         --workdir=DIR
@@ -6,7 +6,7 @@
 The argument names the data, general (recordings of others, three tiers of captions) or clean (scripted terminals, the
 script as caption), and a size of configs/sizes.py: wan_14b_i2v, wan_1_3b_i2v, micro or tiny. The recipe is the paper's:
 AdamW 5e-5, weight decay .01, clip 1, dropout .1 on the outputs of the three encoders, bfloat16, gradient checkpointing, one
-film a device. The paper took about 15,000 H100 hours for general and 7,000 for clean; `launch.explain` says what a step costs.
+video a device. The paper took about 15,000 H100 hours for general and 7,000 for clean; `launch.explain` says what a step costs.
 
 The paper projects the condition through a zero-initialised layer. In Wan2.1's image-to-video layout that layer is the
 condition's part of the patch embedding: zeros when training starts from text-to-video weights (wan_1_3b_i2v), and learned
@@ -23,7 +23,7 @@ TIERS = {"general": ("semantic", "regular", "detailed"), "clean": ("script",)}
 
 
 def get_config(form: str = "micro") -> ConfigDict:
-    """CLIGen on data and at a size, "general,tiny"; a size alone takes one plain caption a film."""
+    """CLIGen on data and at a size, "general,tiny"; a size alone takes one plain caption a video."""
     data, _, size = form.rpartition(",")
     if size not in SIZES or data not in ("", *TIERS):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""NC_GUIWorld: first frame of a desktop, mouse and keyboard to the desktop's film.
+"""NC_GUIWorld: first frame of a desktop, mouse and keyboard to the desktop's video.
 
     python -m launch.prepare_data --recipe=guiworld --clips=1000 --size=128 --output=DATA
     python -m launch.train --config=configs/guiworld.py:goal,micro,internal,reference --config.data.directory=DATA --workdir=DIR
@@ -61,7 +61,7 @@ def desk(config: ConfigDict) -> None:
 
     On split clicks, 400 steps (six minutes alone on a core, seven beside another training) get .925 to .955 of the screens
     after a click, or after none, right: `python -m launch.evaluate --workdir=DIR` after the training above. README.md has the
-    other modes. Of 400 held-out films of another seed: .96 as it is, .88 after 300 or 340 steps, .80 with the cursor's error
+    other modes. Of 400 held-out videos of another seed: .96 as it is, .88 after 300 or 340 steps, .80 with the cursor's error
     weighed 1 and not .1. While a chosen icon looked almost as one that the pointer is on, 450 steps got .92 (icons .46); .92
     with 4 heads, .91 with times shifted by 1, .86 by 30, .89 with meta-actions or Fourier frequencies half as high.
     192 channels are what it takes for a linear codec to keep an arrow of 11 pixels that moves; unequal ones, for the fine
@@ -75,4 +75,4 @@ def desk(config: ConfigDict) -> None:
     config.objective.cursor = 0.1
     config.optimizer.update(warmup=30, decay_steps=400)
     config.schedule.update(steps=400, checkpoint_every=200, eval_every=200)
-    config.evaluation.update(films=200, films_on_the_way=40)
+    config.evaluation.update(videos=200, videos_on_the_way=40)

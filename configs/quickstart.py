@@ -26,5 +26,5 @@ def get_config(form: str = "full") -> ConfigDict:
     config.optimizer.decay_steps = steps * 4 // 3
     config.schedule.update(steps=steps, checkpoint_every=100, log_every=10, eval_every=90)
     if form == "smoke":
-        config.evaluation.update(films=64)
+        config.evaluation.update(videos=64)
     return config

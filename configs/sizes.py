@@ -12,7 +12,7 @@ def micro(config: ConfigDict) -> None:
     config.data.update(frames=9, height=48, width=128, batch_size=32)
     config.text.update(kind="bytes", width=128, length=40, heads=2, depth=1)
     config.image.kind = "none"
-    config.codec.update(kind="linear", channels=32, fit_films=256)
+    config.codec.update(kind="linear", channels=32, fit_videos=256)
     config.network.update(width=128, ffn=512, heads=2, layers=4, positions=(3, 3, 8), dtype="float32", remat="none")
     config.network.update(attention="xla", time_width=256)
     config.sampling.update(target="x", condition="repeat", clean_first=True, solver="euler", steps=8, shift=3.0)
@@ -26,7 +26,7 @@ def tiny(config: ConfigDict) -> None:
     micro(config)
     config.data.update(frames=5, height=16, width=32, batch_size=8)
     config.text.update(width=16)
-    config.codec.update(channels=4, fit_films=4)
+    config.codec.update(channels=4, fit_videos=4)
     config.network.update(width=16, ffn=32, heads=2, layers=2, positions=(2, 1, 2), time_width=16)
     config.sampling.update(steps=2)
 
@@ -46,7 +46,7 @@ def wan_14b_i2v(config: ConfigDict) -> None:
 def _wan(config: ConfigDict) -> None:
     """What Wan2.1's sizes share; guidance 5 and shift 3 are the release's for image-to-video at 480p.
 
-    Guidance leads away from no text at all, which dropout trains. The release's negative prompt, for films of people and
+    Guidance leads away from no text at all, which dropout trains. The release's negative prompt, for videos of people and
     places, is in its wan/configs/shared_config.py: text.negative takes it.
     """
     config.data.update(frames=81, height=480, width=832, batch_size=8)

@@ -5,8 +5,8 @@
     python -m launch.train --config=configs/cligen.py:micro --config.data.directory=DATA --workdir=RUN \\
         --init=CODEC --config.codec.kind=wan --config.codec.channels=16
 
-Training scores held-out films and, beside them, a linear codec of as many channels: metrics.jsonl has both. What `tiny`
-reaches on the recorded Python sessions (recipe repl, 128 held-out films, one seed):
+Training scores held-out videos and, beside them, a linear codec of as many channels: metrics.jsonl has both. What `tiny`
+reaches on the recorded Python sessions (recipe repl, 128 held-out videos, one seed):
 
                               its own 5 frames                  9 frames
                               PSNR   characters  new ones       PSNR   characters  new ones
@@ -17,7 +17,7 @@ reaches on the recorded Python sessions (recipe repl, 128 held-out films, one se
 
 So on small screens nothing speaks for it: twelve minutes of a CPU core give blurred glyphs that cannot be read, where the
 linear codec is fitted in a second. It was learning still (15.2 dB after 300 steps, 18.0 after 900, 21.5 after 1500, on 32
-films). `tiny` is there to be taken apart, and to be trained for longer on something faster.
+videos). `tiny` is there to be taken apart, and to be trained for longer on something faster.
 """
 
 from ml_collections import ConfigDict
@@ -45,10 +45,10 @@ def get_config(form: str = "tiny") -> ConfigDict:
 def tiny(config: ConfigDict) -> None:
     """5 frames of 3x16 characters, 1.9 M parameters: 2700 steps take 12 minutes of one CPU core.
 
-    One film a step: at first it is the number of steps that counts. AlexNet judges, since VGG16 costs twenty times as much.
+    One video a step: at first it is the number of steps that counts. AlexNet judges, since VGG16 costs twenty times as much.
     """
     config.data.update(frames=5, height=48, width=128, batch_size=1)
-    config.codec.update(channels=16, fit_films=256)
+    config.codec.update(channels=16, fit_videos=256)
     config.vae.update(width=8, multipliers=(1, 2, 4, 8), blocks=1, temporal=(False, True, True), dtype="float32")
     config.reconstruction.network = "alexnet"
     config.optimizer.update(rate=2e-3, warmup=20, decay_steps=3000, b2=0.98)
@@ -60,11 +60,11 @@ def wan(config: ConfigDict) -> None:
     """5 frames of 480x832, the published sizes, from --init=CONVERTED (or --config.init): not run here, for want of the weights.
 
     The decoder alone is trained, so that the latents stay those that Wan2.1's DiT knows; --config.optimizer.train='' trains
-    all, and the DiT must then learn the new latents. By the traced gradient a film takes 66 TFLOP and 21 GiB, all included
-    (train='': 88 and 32); XLA may take a quarter more. One film a device on eight.
+    all, and the DiT must then learn the new latents. By the traced gradient a video takes 66 TFLOP and 21 GiB, all included
+    (train='': 88 and 32); XLA may take a quarter more. One video a device on eight.
     """
     config.data.update(frames=5, height=480, width=832, batch_size=8)
-    config.codec.update(channels=16, fit_films=256)
+    config.codec.update(channels=16, fit_videos=256)
     config.vae.update(width=96, multipliers=(1, 2, 4, 4), blocks=2, temporal=(False, True, True), dtype="bfloat16")
     config.reconstruction.network = "vgg16"
     config.optimizer.update(rate=1e-5, train="decoder")

@@ -87,7 +87,7 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "An experiment, instead
 MESH = flags.DEFINE_string("mesh", "data:1", "The sizes of the mesh's axes: data:1,fsdp:8,context:1,tensor:1.")
 DEVICE = flags.DEFINE_enum("device", "h100", list(DEVICES), "What the mesh is made of.")
 MFU = flags.DEFINE_float("mfu", 0.4, "The share of the peak that is reached.", lower_bound=0.01, upper_bound=1.0)
-BATCH = flags.DEFINE_integer("batch_size", None, "Films a step; sets config.data.batch_size.", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch_size", None, "Videos a step; sets config.data.batch_size.", lower_bound=1)
 REMATERIALISE = flags.DEFINE_enum("remat", None, ["none", *REMAT], "Sets config.network.remat.")
 INIT = flags.DEFINE_string("init", None, "A converted folder, for its sizes and dtypes; sets config.init.")
 WEIGHTS = flags.DEFINE_enum(
@@ -187,7 +187,7 @@ def answered(asked: Asked) -> Answer:
 
 
 def done_nothing(experiment: build.Experiment, rows: int) -> Actions | None:
-    """The actions of a batch of films, if any enter: none, but of the right shapes."""
+    """The actions of a batch of videos, if any enter: none, but of the right shapes."""
     inputs, data = experiment.inputs, experiment.data
     if inputs is None:
         return None
@@ -240,7 +240,7 @@ def alternatives(asked: Asked) -> Iterator[list[tuple[str, Asked]]]:
 
 
 def wider(asked: Asked, n: int) -> tuple[str, Asked]:
-    """The same on n times as many devices, of n times as many films if those asked for are too few to share."""
+    """The same on n times as many devices, of n times as many videos if those asked for are too few to share."""
     rows, axes = asked.config.data.batch_size, asked.sizes
     fsdp = axes.get("fsdp", 1) * n
     more = asked._replace(sizes={**axes, "fsdp": fsdp})

@@ -31,8 +31,8 @@ INIT = flags.DEFINE_string("init", None, "A converted folder with a VAE.")
 FONTS = flags.DEFINE_list("fonts", ["6", "8", "10", "13", "16", "20"], "Font sizes in pixels.")
 DENSITIES = flags.DEFINE_list("densities", ["0.1", "0.4", "0.8"], "How much of every line is text.")
 SIZE = flags.DEFINE_string("size", "480x832", "HEIGHTxWIDTH of the screens.")
-FRAMES = flags.DEFINE_integer("frames", 9, "Frames of a film, 4k + 1.", lower_bound=1)
-FILMS = flags.DEFINE_integer("films", 2, "Films of every font size and density.", lower_bound=1)
+FRAMES = flags.DEFINE_integer("frames", 9, "Frames of a video, 4k + 1.", lower_bound=1)
+VIDEOS = flags.DEFINE_integer("videos", 2, "Videos of every font size and density.", lower_bound=1)
 OUT = flags.DEFINE_string("out", None, "Where the results go.")
 
 
@@ -46,17 +46,17 @@ def main(argv: list[str]) -> None:
     kinds = [Kind(int(pixels), float(density)) for pixels in FONTS.value for density in DENSITIES.value]
     coded, scorer = evaluate.Coded(codec), Scorer(sweep.METRICS, "full", metrics.tesseract(out / "read"))
     with lock.held(out):
-        films = sweep.swept(
+        videos = sweep.swept(
             lambda windows: coded(params, windows),
             scorer,
             kinds,
             size,
             FRAMES.value,
-            FILMS.value,
-            Journal(out / "films.jsonl"),
+            VIDEOS.value,
+            Journal(out / "videos.jsonl"),
             settings,
         )
-        clips = list(tqdm(films, total=len(kinds) * FILMS.value, desc="films", unit="film", dynamic_ncols=True))
+        clips = list(tqdm(videos, total=len(kinds) * VIDEOS.value, desc="videos", unit="video", dynamic_ncols=True))
         rows = sweep.table(clips)
         (out / "metrics.json").write_text(json.dumps({"settings": settings, "table": rows}, indent=2) + "\n")
         html_report(rows, clips, size, codec, params).save(out / "report.html")
@@ -87,7 +87,7 @@ def html_report(
         "PSNR and SSIM of a whole screen are mostly those of its background. Where the text is (psnr_text, ssim_text), and "
         "by what can be read, they tell more. What Tesseract cannot read on the true screen no codec has spoilt."
     )
-    paper.table(rows, f"Means over {FILMS.value} films of {FRAMES.value} frames of {SIZE.value}.")
+    paper.table(rows, f"Means over {VIDEOS.value} videos of {FRAMES.value} frames of {SIZE.value}.")
     densities = dict.fromkeys(row["full"] for row in rows)
     for name in [column for column in rows[0] if column not in ("font px", "full")]:
         lines = {f"{d:g} full": [(row["font px"], row[name]) for row in rows if row["full"] == d] for d in densities}
@@ -96,8 +96,8 @@ def html_report(
     paper.heading("Screens, true over decoded")
     coded = evaluate.Coded(codec)
     for kind in dict.fromkeys(kind for kind, _ in clips):
-        window = sweep.film(kind, size, FRAMES.value, 0)
-        pair = [film[-1:, :96, :320] for film in (window.frames, coded(params, [window])[0])]
+        window = sweep.video(kind, size, FRAMES.value, 0)
+        pair = [video[-1:, :96, :320] for video in (window.frames, coded(params, [window])[0])]
         paper.image(media.upscale(np.concatenate(pair, axis=1)[0], 2), f"{kind.pixels} px, {kind.density:g} full")
     return paper
 

@@ -5,13 +5,13 @@ or published weights that launch.convert_weights has converted, without any trai
     python -m launch.run --config=configs/cligen.py:general,wan_14b_i2v --init=CONVERTED --frame=screen.png \
         --prompt='...' --out=DIR
 
-A desktop is used, too, by a log of events in its pixels (data/events.py) or as in a film of the training data:
+A desktop is used, too, by a log of events in its pixels (data/events.py) or as in a video of the training data:
 
     python -m launch.run --workdir=DIR --actions=goal_test:3 --out=DIR
 
 Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and state, the machine's state after the last
 frame: with --state=OUT/state another run goes on from there. With --actions also marked.gif, what was done drawn over it,
-and strip.png, frame by frame, below the film's own frames if there is one.
+and strip.png, frame by frame, below the video's own frames if there is one.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ from launch import errors
 from neural_computer import media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
-from neural_computer.computer import film, to_pixels
+from neural_computer.computer import to_pixels, video
 from neural_computer.data import encoded, events
 from neural_computer.data.inputs import chunked, stacked
 from neural_computer.data.windows import WindowSource
@@ -40,13 +40,13 @@ from neural_computer.workflows import workdir
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run published weights as.", lock_config=True)
 INIT = flags.DEFINE_string("init", None, "A converted folder of published weights; sets config.init.")
-PROMPT = flags.DEFINE_string("prompt", None, "The caption; by default, with --actions=SPLIT:N, that film's own.")
-ACTIONS = flags.DEFINE_string("actions", None, "What is done: NAME.events.jsonl, or a film of the data, SPLIT:N.")
+PROMPT = flags.DEFINE_string("prompt", None, "The caption; by default, with --actions=SPLIT:N, that video's own.")
+ACTIONS = flags.DEFINE_string("actions", None, "What is done: NAME.events.jsonl, or a video of the data, SPLIT:N.")
 NEGATIVE = flags.DEFINE_string(
     "negative", None, "What guidance leads away from; by default the config's text.negative."
 )
-OUT = flags.DEFINE_string("out", None, "Where the film and its text go.")
-FRAME = flags.DEFINE_string("frame", None, "A picture to begin with; by default a screen from the training films.")
+OUT = flags.DEFINE_string("out", None, "Where the video and its text go.")
+FRAME = flags.DEFINE_string("frame", None, "A picture to begin with; by default a screen from the training videos.")
 CHUNKS = flags.DEFINE_integer(
     "chunks", 1, "Chunks to roll out, each from the last frame of the one before.", lower_bound=1
 )
@@ -54,7 +54,7 @@ STEPS = flags.DEFINE_integer("steps", None, "Sampling steps; by default the conf
 STATE = flags.DEFINE_string("state", None, "A saved state to go on from, with this prompt, instead of booting.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the noise.")
 MESH = flags.DEFINE_string("mesh", "", "Devices that share the parameters, as fsdp:8; by default one has them all.")
-FPS = flags.DEFINE_float("fps", 16.0, "Frames per second of a film from published weights.", lower_bound=0.01)
+FPS = flags.DEFINE_float("fps", 16.0, "Frames per second of a video from published weights.", lower_bound=0.01)
 
 
 def main(argv: list[str]) -> None:
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
     run = jax.jit(computer.run, static_argnames="chunks")
     u = done(trained, used) if used is not None else None
     state, chunks = run(trained.params, state, u, jax.random.key(SEED.value), chunks=CHUNKS.value)
-    frames = np.asarray(to_pixels(film(chunks)))[0]
+    frames = np.asarray(to_pixels(video(chunks)))[0]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     larger = media.upscale(frames, 4 if frames.shape[1] < 240 else 1)
@@ -129,9 +129,9 @@ def woken(trained: workdir.Trained, path: str) -> State:
 
 
 def used_as(trained: workdir.Trained, name: str) -> Window:
-    """What is done in a run: a film of the data, SPLIT:N, or a log of events, on a film that stands still.
+    """What is done in a run: a video of the data, SPLIT:N, or a log of events, on a video that stands still.
 
-    Raises ValueError for a computer that takes no actions, and where there is no such film or log.
+    Raises ValueError for a computer that takes no actions, and where there is no such video or log.
     """
     experiment = trained.experiment
     if experiment.inputs is None:
@@ -140,19 +140,19 @@ def used_as(trained: workdir.Trained, name: str) -> Window:
         )
     length = CHUNKS.value * (experiment.data.frames - 1) + 1
     if (path := Path(name)).exists():
-        film = np.broadcast_to(trained.first_frame, (length, *trained.first_frame.shape))
-        return Window(path.name, film, trained.fps, events=events.read(path))
+        video = np.broadcast_to(trained.first_frame, (length, *trained.first_frame.shape))
+        return Window(path.name, video, trained.fps, events=events.read(path))
     split, _, number = name.rpartition(":")
     if not split or not number.isdigit():
-        raise ValueError(f"--actions={name}: is neither a file nor a film of the data, SPLIT:N; try goal_test:0")
-    source = WindowSource(encoded.films(experiment.data.directory), split, length)
+        raise ValueError(f"--actions={name}: is neither a file nor a video of the data, SPLIT:N; try goal_test:0")
+    source = WindowSource(encoded.videos(experiment.data.directory), split, length)
     if int(number) >= len(source):
-        raise ValueError(f"--actions={name}: split {split} has {len(source)} films of {length} frames, from 0 on")
+        raise ValueError(f"--actions={name}: split {split} has {len(source)} videos of {length} frames, from 0 on")
     return source[int(number)]
 
 
 def prompted(used: Window | None) -> str:
-    """The prompt: what the flag says, else the film's own caption. Raises ValueError where there is neither."""
+    """The prompt: what the flag says, else the video's own caption. Raises ValueError where there is neither."""
     if PROMPT.value is None and used is None:
         raise ValueError("--prompt: is missing; give the caption, or --actions")
     if PROMPT.value is not None or used is None:
@@ -166,15 +166,15 @@ def done(trained: workdir.Trained, used: Window) -> Actions:
 
 
 def drawn_over(out: Path, frames: np.ndarray, used: Window) -> None:
-    """Writes the films with what was done drawn over them."""
+    """Writes the videos with what was done drawn over them."""
     log = schema_log.read(used.events, frames.shape[2:0:-1])
     mouse = used.cursor if used.cursor is not None else schema.mouse(log, len(frames), used.fps)
     known = replace(used, cursor=mouse)
-    films = {"generated": marked(frames, known)}
-    if not Path(ACTIONS.value).exists():  # a log has no film of its own
-        films = {"truth": marked(used.frames, known)} | films
-    media.write_video(out / "marked.gif", films["generated"], used.fps)
-    (out / "strip.png").write_bytes(media.png(media.strip(films, scale=1)))
+    videos = {"generated": marked(frames, known)}
+    if not Path(ACTIONS.value).exists():  # a log has no video of its own
+        videos = {"truth": marked(used.frames, known)} | videos
+    media.write_video(out / "marked.gif", videos["generated"], used.fps)
+    (out / "strip.png").write_bytes(media.png(media.strip(videos, scale=1)))
 
 
 if __name__ == "__main__":

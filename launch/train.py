@@ -1,8 +1,8 @@
 """Trains a config: python -m launch.train --config=configs/quickstart.py --workdir=DIR [--init=CONVERTED]
 
-config.data.directory holds films, or clips that recipe encode of launch.prepare_data made of films: these train the same
+config.data.directory holds videos, or clips that recipe encode of launch.prepare_data made of videos: these train the same
 and need no VAE, UMT5 or CLIP in memory. --init starts from published weights that launch.convert_weights has converted
-(or --config.init). A config with a section `vae`, as configs/vae.py, trains that codec on films in the same way.
+(or --config.init). A config with a section `vae`, as configs/vae.py, trains that codec on videos in the same way.
 Resumes from the newest checkpoint in the workdir. Ctrl-C saves first; so does SIGTERM. On several hosts, give every
 process --coordinator, --processes and --process (on TPU pods and SLURM, --distributed alone).
 """
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
 
 
 def train(experiment: build.Experiment, workdir: Path):
-    """The trained state; reads films or encoded clips, fits the codec once, then runs the loop.
+    """The trained state; reads videos or encoded clips, fits the codec once, then runs the loop.
 
     Of a codec that was trained, the latents are measured at the end.
     """
@@ -99,7 +99,7 @@ def train(experiment: build.Experiment, workdir: Path):
 def evaluators(
     experiment: build.Experiment, frozen: PyTree, source: Any, held_out: list[Window]
 ) -> dict[str, loop.Evaluator]:
-    """What judges held-out films on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
+    """What judges held-out videos on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
     trainer, size = experiment.trainer, experiment.evaluation.batch_size
     scorer = metrics.scorer(experiment, sharding.make_mesh(experiment.mesh))
     if not experiment.trains_codec:
@@ -121,21 +121,21 @@ def evaluators(
 
 
 def training(experiment: build.Experiment) -> windows.WindowSource | encoded.EncodedSource:
-    """The training split, films or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
+    """The training split, videos or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
     if encoded.holds(data.directory) and not experiment.trains_codec:
         clips = encoded.EncodedSource(data.directory, data.split)
         build.check_encoded(experiment, clips.info)
         return clips
-    films = windows.WindowSource(encoded.films(data.directory), data.split, data.frames, data.stride)
-    build.check_films(experiment, films[0])
-    return films
+    videos = windows.WindowSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
+    build.check_videos(experiment, videos[0])
+    return videos
 
 
 def rolled_out(experiment: build.Experiment) -> list[Window]:
-    """The held-out films that are rolled out on the way; none where that is not asked for.
+    """The held-out videos that are rolled out on the way; none where that is not asked for.
 
-    Raises ConfigError where it is, but the training data are encoded and the films they were made from are gone.
+    Raises ConfigError where it is, but the training data are encoded and the videos they were made from are gone.
     """
     data, every = experiment.data, experiment.schedule.eval_every
     if not every:
@@ -144,11 +144,11 @@ def rolled_out(experiment: build.Experiment) -> list[Window]:
         logging.warning("no evaluation on the way with several processes; launch.evaluate scores the workdir")
         return []
     try:
-        directory = encoded.films(data.directory)
+        directory = encoded.videos(data.directory)
     except ValueError as error:
         raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
-    films = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
-    return evaluate.spread(films, experiment.evaluation.films_on_the_way)
+    videos = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
+    return evaluate.spread(videos, experiment.evaluation.videos_on_the_way)
 
 
 def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource | encoded.EncodedSource) -> None:
@@ -167,7 +167,7 @@ def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSou
 
 
 def origin(experiment: build.Experiment, source: windows.WindowSource | encoded.EncodedSource) -> tuple[PyTree, Window]:
-    """The codec fitted to the training films, nothing if it is not fitted, and one of the films: its first frame at least."""
+    """The codec fitted to the training videos, nothing if it is not fitted, and one of the videos: its first frame at least."""
     if isinstance(source, windows.WindowSource):
         return build.fitted(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)

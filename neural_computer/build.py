@@ -46,7 +46,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Data:
-    """Where the films are, or the clips that were encoded from them, and what is read of them. `captions` gives caption
+    """Where the videos are, or the clips that were encoded from them, and what is read of them. `captions` gives caption
     tiers and how often each is drawn, `split` is trained on."""
 
     directory: str
@@ -90,15 +90,15 @@ class Image:
 
 @dataclass(frozen=True)
 class Codec:
-    """`kind` "linear": fitted to `fit_films` films of the training split, and whitened as far as `whiten` says. "wan": the
+    """`kind` "linear": fitted to `fit_videos` videos of the training split, and whitened as far as `whiten` says. "wan": the
     causal VAE, its sizes those of `init`'s or the published ones; `chunk` and `tile` bound its memory (see
-    `models.vae.WanVAE`). Where the VAE is itself trained, the mean and variance of its latents are measured on `fit_films`
-    films."""
+    `models.vae.WanVAE`). Where the VAE is itself trained, the mean and variance of its latents are measured on `fit_videos`
+    videos."""
 
     kind: str
     channels: int
     whiten: float
-    fit_films: int
+    fit_videos: int
     chunk: int
     tile: int
 
@@ -146,7 +146,7 @@ CURSORS = ("xy", "fourier", "reference")
 
 @dataclass(frozen=True)
 class Acting:
-    """How actions are encoded (see `actions.encode.Encoding`; `window` in latent frames and `lag` in film frames are
+    """How actions are encoded (see `actions.encode.Encoding`; `window` in latent frames and `lag` in video frames are
     `actions.align.Alignment`'s), and what tells of the cursor: its place as two numbers ("xy"), in Fourier features
     ("fourier"), or these and pictures of an arrow `arrow` pixels high ("reference"). A window has room for `texts` texts of
     `text_length` tokens, one a frame and slot."""
@@ -205,11 +205,11 @@ class Average:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How many held-out films are scored: in the final evaluation, and on the way, then by `metrics` too, names of
+    """How many held-out videos are scored: in the final evaluation, and on the way, then by `metrics` too, names of
     `evals.scorer` with commas between, over the frames of `view`; `r3d18` is the file of the weights that fvd_r3d18 needs."""
 
-    films: int
-    films_on_the_way: int
+    videos: int
+    videos_on_the_way: int
     batch_size: int
     split: str
     metrics: str
@@ -349,13 +349,13 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
     with _at("config.objective"):
         if part["objective"].compares and actions is None:
             raise ValueError(
-                "contrastive, future: compare the film with actions; set config.injection.mode to one that has them"
+                "contrastive, future: compare the video with actions; set config.injection.mode to one that has them"
             )
     with _at("config.network"):
         if grid[1] % size.patch[1] or grid[2] % size.patch[2]:
             raise ValueError(
                 f"patch={tuple(size.patch)}: must divide the latent size {grid[1]}x{grid[2]} of "
-                f"{data.height}x{data.width} films"
+                f"{data.height}x{data.width} videos"
             )
     text = part["text"]
     along = None if encoders["words"] else ByteText(text.width, text.length, text.heads, text.depth, dtype)
@@ -527,12 +527,12 @@ class _at:
             raise ConfigError(f"{self.path}.{error}") from error
 
 
-def check_films(experiment: Experiment, window: Window) -> None:
-    """Raises ConfigError where the films on disk are not of the config's size."""
+def check_videos(experiment: Experiment, window: Window) -> None:
+    """Raises ConfigError where the videos on disk are not of the config's size."""
     data, found = experiment.data, window.frames.shape
     if found[:3] != (data.frames, data.height, data.width):
         raise ConfigError(
-            f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the films in {data.directory} "
+            f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the videos in {data.directory} "
             f"are {found[1]}x{found[2]}: set height and width to theirs, or prepare the data anew"
         )
 
@@ -558,10 +558,10 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
     """Raises ConfigError where the clips on disk were encoded for another config."""
     if "vae" in experiment.config:
         raise ConfigError(
-            f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on films; give those "
-            f"they were made from, {info.films}"
+            f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on videos; give those "
+            f"they were made from, {info.videos}"
         )
-    needed, anew = encoding(experiment), "encode the films anew (python -m launch.prepare_data --recipe=encode)"
+    needed, anew = encoding(experiment), "encode the videos anew (python -m launch.prepare_data --recipe=encode)"
     if "actions.arrow" in info.config and "actions.arrow" not in needed:
         raise ConfigError(
             f"config.actions.cursor={experiment.config.actions.cursor!r}: the clips in {experiment.data.directory} were "
@@ -575,13 +575,13 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             )
 
 
-def fitted(experiment: Experiment, films: Any) -> PyTree:
-    """The linear codec, fitted to config.codec.fit_films of a source of films; nothing for a codec with weights of its own."""
+def fitted(experiment: Experiment, videos: Any) -> PyTree:
+    """The linear codec, fitted to config.codec.fit_videos of a source of videos; nothing for a codec with weights of its own."""
     codec = experiment.trainer.computer.codec
-    return codec.fit(fitting(experiment, films)) if isinstance(codec, LinearCodec) else {}
+    return codec.fit(fitting(experiment, videos)) if isinstance(codec, LinearCodec) else {}
 
 
-def fitting(experiment: Experiment, films: Any) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
-    """config.codec.fit_films of a source of films, evenly spread."""
-    for place in np.linspace(0, len(films) - 1, min(experiment.codec.fit_films, len(films))).astype(int):
-        yield films[int(place)].frames
+def fitting(experiment: Experiment, videos: Any) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
+    """config.codec.fit_videos of a source of videos, evenly spread."""
+    for place in np.linspace(0, len(videos) - 1, min(experiment.codec.fit_videos, len(videos))).astype(int):
+        yield videos[int(place)].frames

@@ -64,12 +64,12 @@ class Network(nn.Module):
 class NeuralComputer:
     """The networks and how they are asked: everything but parameters.
 
-    `frames` film frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.TARGETS`).
+    `frames` video frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.TARGETS`).
     `condition` lays out what it knows of the first frame x: "wan", the paper's (Wan2.1 I2V), encodes x followed by grey;
     "repeat" repeats x's latent over time. `clean_first` keeps latent frame 0 clean at time 0 instead of generating it.
     `guidance` other than 1 asks twice, with the prompt and with the state's negative one, and goes that many times the way
     from the second answer to the first (Ho and Salimans 2022). `words` and `vision` are frozen encoders: without `words`
-    the network takes captions as they come. With `skip`, for target "x" alone, the network says how the film differs from
+    the network takes captions as they come. With `skip`, for target "x" alone, the network says how the video differs from
     the condition: where nothing happens it need say nothing. `arrow` is the height of the screen's mouse pointer in
     pixels; with `reference` it is drawn where the mouse is into what the network knows, with its mask (the paper's cursor
     references).
@@ -102,7 +102,7 @@ class NeuralComputer:
             raise ValueError(f"condition={self.condition!r}: unknown; one of {', '.join(CONDITIONS)}")
         if self.skip and self.target != "x":
             raise ValueError(
-                f"skip=True: adds what is known of the film to the film; set target={self.target!r} to 'x'"
+                f"skip=True: adds what is known of the video to the video; set target={self.target!r} to 'x'"
             )
         if self.steps < 1:
             raise ValueError(f"steps={self.steps}: sampling needs at least 1 step")
@@ -141,8 +141,8 @@ class NeuralComputer:
         ("repeat"), and the masks show how much of a place it covers.
         """
         if self.reference and actions is not None:
-            film, masks = self.references(x, jnp.asarray(actions.mouse))
-            return jnp.concatenate([cursor.tags(masks), self.codec.encode(frozen["codec"], film)], axis=-1)
+            video, masks = self.references(x, jnp.asarray(actions.mouse))
+            return jnp.concatenate([cursor.tags(masks), self.codec.encode(frozen["codec"], video)], axis=-1)
         f, h, w, _ = self.latent_shape
         if self.condition == "repeat":
             latents = jnp.repeat(self.codec.encode(frozen["codec"], x[:, None]), f, axis=1)
@@ -155,18 +155,18 @@ class NeuralComputer:
     def references(
         self, x: Float[Array, "b h w 3"], mouse: Float[Array, "b t 2"]
     ) -> tuple[Float[Array, "b t h w 3"], Float[Array, "b t h w 1"]]:
-        """The film of cursor references that begins with x, and its masks.
+        """The video of cursor references that begins with x, and its masks.
 
         What x's own arrow hides is not known of the later frames ("repeat"): the mean of what is seen around it.
         """
         arrow = cursor.template(self.arrow)
-        film, masks = cursor.references(x[:, None], mouse, arrow)
+        video, masks = cursor.references(x[:, None], mouse, arrow)
         if self.condition == "repeat":
             _, hidden = cursor.stamp(arrow, mouse[:, 0], *self.size)
             seen = (hidden == 0).astype(x.dtype)
             ground = jnp.where(hidden > 0, around(x, seen, math.ceil(self.arrow)), x)
-            film = film.at[:, 1:].add(ground[:, None] * (1 - masks[:, 1:]))
-        return film, masks
+            video = video.at[:, 1:].add(ground[:, None] * (1 - masks[:, 1:]))
+        return video, masks
 
     def read(self, frozen: PyTree, text: Shaped[Array | np.ndarray, "b ..."]) -> Array:
         """Captions as the network takes them: token ids through the frozen text encoder, if there is one."""
@@ -189,13 +189,13 @@ class NeuralComputer:
 
     def encode(self, frozen: PyTree, batch: Batch) -> Encoded:
         """A batch through the frozen encoders."""
-        film = to_signed(batch.video)
+        video = to_signed(batch.video)
         return Encoded(
             index=batch.index,
-            latents=self.codec.encode(frozen["codec"], film),
-            cond=self.known(frozen, film[:, 0], batch.actions),
+            latents=self.codec.encode(frozen["codec"], video),
+            cond=self.known(frozen, video[:, 0], batch.actions),
             text=self.read(frozen, batch.text),
-            image=self.look(frozen, film[:, 0]),
+            image=self.look(frozen, video[:, 0]),
             actions=self.told(frozen, batch.actions),
         )
 
@@ -266,13 +266,13 @@ class NeuralComputer:
         def hold(z: Array) -> Array:
             return z if clean is None else z.at[:, :1].set(clean)
 
-        def film(z: Array, time: Array, told: Array) -> Array:
+        def video(z: Array, time: Array, told: Array) -> Array:
             z = hold(z)
             out = self.guided(params.network, z, jnp.full(rows.shape, told), cond, state, u)
-            return hold(flow.TARGETS[self.target].film(out, z, jnp.full(rows.shape, time)))
+            return hold(flow.TARGETS[self.target].video(out, z, jnp.full(rows.shape, time)))
 
         plan = flow.SOLVERS[self.solver](self.steps, self.shift)
-        latents = flow.solve(plan, flow.noise(key, rows, self.latent_shape), film)
+        latents = flow.solve(plan, flow.noise(key, rows, self.latent_shape), video)
         return state._replace(latents=latents, time=state.time + 1)
 
     def render(self, params: Params, state: State) -> Float[Array, "b t h w 3"]:
@@ -309,7 +309,7 @@ def pooled(read: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Ar
 
 
 def idle(frames: int, texts: Array) -> Actions:
-    """The actions of a film in which nothing is done and the mouse is nowhere."""
+    """The actions of a video in which nothing is done and the mouse is nowhere."""
     rows = texts.shape[0]
     slots = jnp.zeros((rows, frames, SLOTS), jnp.int32)
     return Actions(
@@ -340,7 +340,7 @@ def to_pixels(frames: Float[Array, "*s 3"]) -> UInt8[Array, "*s 3"]:
     return jnp.round((jnp.clip(frames, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
-def film(frames: Shaped[Array, "n b t h w 3"]) -> Shaped[Array, "b m h w 3"]:
+def video(frames: Shaped[Array, "n b t h w 3"]) -> Shaped[Array, "b m h w 3"]:
     """Rolled-out chunks end to end; a later chunk's first frame, the one it was given, is left out."""
     first, rest = frames[0], frames[1:, :, 1:]
     rest = jnp.moveaxis(rest, 0, 1)

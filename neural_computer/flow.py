@@ -1,6 +1,6 @@
 """Flow matching as pure functions: shifted times, the straight path, what the network is asked for, solvers.
 
-The path is z_t = (1 - t) z_0 + t eps with t = 0 the film and t = 1 noise, as in Wan2.1; its velocity is eps - z_0.
+The path is z_t = (1 - t) z_0 + t eps with t = 0 the video and t = 1 noise, as in Wan2.1; its velocity is eps - z_0.
 Times are floats in [0, 1]; the network is given `TIME_SCALE` times as much.
 """
 
@@ -42,19 +42,19 @@ def uniform(key: Key[Array, ""], index: Int[Array, " b"]) -> Float[Array, " b"]:
 
 
 class Target(NamedTuple):
-    """What the network is asked for, and how the film is read from its answer."""
+    """What the network is asked for, and how the video is read from its answer."""
 
     of: Callable
     """(z0, eps) -> the regression target"""
-    film: Callable
+    video: Callable
     """(answer, z_t, t per sample) -> z0 as the answer has it"""
 
 
 TARGETS = {
-    "v": Target(of=lambda z0, eps: eps - z0, film=lambda out, zt, t: zt - per_sample(t, zt) * out),
-    "x": Target(of=lambda z0, eps: z0, film=lambda out, zt, t: out),
+    "v": Target(of=lambda z0, eps: eps - z0, video=lambda out, zt, t: zt - per_sample(t, zt) * out),
+    "x": Target(of=lambda z0, eps: z0, video=lambda out, zt, t: out),
 }
-"""v is the paper's and Wan's. x (the film itself) learns far faster when a patch has as many numbers as the network is
+"""v is the paper's and Wan's. x (the video itself) learns far faster when a patch has as many numbers as the network is
 wide, since the network need not carry the noise through."""
 
 
@@ -65,17 +65,17 @@ class Plan(NamedTuple):
     """A solver's steps: times, what the network is told of them, and every step's coefficients."""
 
     times: Float[np.ndarray, " n"]
-    """from noise towards the film, whose time, 0, is left out"""
+    """from noise towards the video, whose time, 0, is left out"""
     told: Float[np.ndarray, " n"]
     """in [0, 1000], for the time embedding"""
     correct: Float[np.ndarray, "n 5"]
-    """z <- of (z, z before the last step, film now, film one step ago, film two steps ago)"""
+    """z <- of (z, z before the last step, video now, video one step ago, video two steps ago)"""
     predict: Float[np.ndarray, "n 3"]
-    """next z <- of (z, film now, film one step ago)"""
+    """next z <- of (z, video now, video one step ago)"""
 
 
 def euler(steps: int, shift: float) -> Plan:
-    """Euler steps along the velocity, (z - film) / t, at times evenly spaced from 1 to 0 before the shift."""
+    """Euler steps along the velocity, (z - video) / t, at times evenly spaced from 1 to 0 before the shift."""
     t = _shifted(np.linspace(1, 0, steps + 1), shift)
     now, then = t[:-1], t[1:]
     predict = np.stack([then / now, 1 - then / now, 0 * now], axis=1)
@@ -83,7 +83,7 @@ def euler(steps: int, shift: float) -> Plan:
 
 
 def unipc(steps: int, shift: float) -> Plan:
-    """Wan2.1's sampler: UniPC of order 2 with B(h) = e^h - 1, predicting the film (Zhao et al. 2023, algorithms 5, 6).
+    """Wan2.1's sampler: UniPC of order 2 with B(h) = e^h - 1, predicting the video (Zhao et al. 2023, algorithms 5, 6).
 
     Times begin at .999; the network is told whole thousandths, as in the release. The first and last steps are of order 1.
     """
@@ -97,13 +97,13 @@ def unipc(steps: int, shift: float) -> Plan:
 SOLVERS = {"euler": euler, "unipc": unipc}
 
 
-def solve(plan: Plan, z: Float[Array, " b *s"], film: Callable) -> Float[Array, " b *s"]:
-    """z at time 0 from z at the plan's first time; `film(z, time, told)` is z0 as the network sees it there. One scan."""
+def solve(plan: Plan, z: Float[Array, " b *s"], video: Callable) -> Float[Array, " b *s"]:
+    """z at time 0 from z at the plan's first time; `video(z, time, told)` is z0 as the network sees it there. One scan."""
 
     def step(carry, row):
         z, before, last, previous = carry
         time, told, correct, predict = row
-        now = film(z, time, told)
+        now = video(z, time, told)
         z = _sum(correct, (z, before, now, last, previous))
         return (_sum(predict, (z, now, last)), z, now, last), None
 
@@ -130,7 +130,7 @@ def _lambda(t: float) -> float:
 
 
 def _predict(t: np.ndarray, then: float, order: int) -> np.ndarray:
-    """Coefficients (z, film now, film one step ago) of the step from t[-1] to `then`."""
+    """Coefficients (z, video now, video one step ago) of the step from t[-1] to `then`."""
     now = t[-1]
     if then == 0:
         return np.asarray([0.0, 1.0, 0.0])
@@ -143,7 +143,7 @@ def _predict(t: np.ndarray, then: float, order: int) -> np.ndarray:
 
 
 def _correct(t: np.ndarray, order: int) -> np.ndarray:
-    """Coefficients (z, z before the step, film now, one step ago, two steps ago) that redo the step from t[-2] to t[-1]."""
+    """Coefficients (z, z before the step, video now, one step ago, two steps ago) that redo the step from t[-2] to t[-1]."""
     last, now = t[-2:]
     h = _lambda(now) - _lambda(last)
     base = (1 - now) * np.expm1(-h)

@@ -1,6 +1,6 @@
-"""Films in and out: mp4, gif, folders of pictures; strips of frames side by side. numpy, PyAV and Pillow.
+"""Videos in and out: mp4, gif, folders of pictures; strips of frames side by side. numpy, PyAV and Pillow.
 
-A film is uint8 (t, h, w, 3).
+A video is uint8 (t, h, w, 3).
 """
 
 import io
@@ -11,18 +11,18 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-Film = UInt8[np.ndarray, "t h w 3"]
+Video = UInt8[np.ndarray, "t h w 3"]
 Picture = UInt8[np.ndarray, "h w 3"]
 
 FASTEST = 60
 """Frames a second that a GIF is read with at most"""
 
 
-def read_video(path: str | Path) -> tuple[Film, float]:
-    """(film, frames per second) of a video file, a GIF, or a folder of pictures in the order of their names (25 fps).
+def read_video(path: str | Path) -> tuple[Video, float]:
+    """(video, frames per second) of a video file, a GIF, or a folder of pictures in the order of their names (25 fps).
 
     Frames that a file shows for longer than others, as GIFs do with what stands still, come so many times. Raises
-    ValueError for what holds no film.
+    ValueError for what holds no video.
     """
     path = Path(path)
     if path.is_dir():
@@ -50,8 +50,8 @@ def read_video(path: str | Path) -> tuple[Film, float]:
     return np.stack(frames), fps
 
 
-def _evenly(frames: Film, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3"], float]:
-    """(film, frames per second), of frames that stand for uneven times in seconds: each as often as the shortest one fits."""
+def _evenly(frames: Video, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3"], float]:
+    """(video, frames per second), of frames that stand for uneven times in seconds: each as often as the shortest one fits."""
     unit = max(gaps[:-1].min(), 1 / FASTEST)
     times = np.maximum(np.round(gaps / unit), 1).astype(int)
     # Hundredths of a second are all that a GIF tells: the mean of many is nearer to the rate than any one, and a whole
@@ -62,28 +62,28 @@ def _evenly(frames: Film, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3"
     return frames.repeat(times, axis=0), float(round(rate)) if whole else rate
 
 
-def write_video(path: str | Path, film: Film, fps: float) -> None:
+def write_video(path: str | Path, video: Video, fps: float) -> None:
     """Writes mp4 (h264, visually lossless), gif, or, where the path has no suffix, a folder of png pictures."""
     path = Path(path)
     if path.suffix == ".gif":
-        path.write_bytes(gif(film, fps))
+        path.write_bytes(gif(video, fps))
     elif path.suffix == "":
         path.mkdir(parents=True, exist_ok=True)
-        for number, frame in enumerate(film):
+        for number, frame in enumerate(video):
             (path / f"{number:05d}.png").write_bytes(png(frame))
     else:
-        _encode(path, film, fps)
+        _encode(path, video, fps)
 
 
-def _encode(path: Path, film: Film, fps: float) -> None:
+def _encode(path: Path, video: Video, fps: float) -> None:
     import av
 
     # yuv420p halves the colour planes: sides must be even.
-    film = np.pad(film, ((0, 0), (0, film.shape[1] % 2), (0, film.shape[2] % 2), (0, 0)), mode="edge")
+    video = np.pad(video, ((0, 0), (0, video.shape[1] % 2), (0, video.shape[2] % 2), (0, 0)), mode="edge")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "10"})
-        stream.height, stream.width, stream.pix_fmt = film.shape[1], film.shape[2], "yuv420p"
-        for frame in film:
+        stream.height, stream.width, stream.pix_fmt = video.shape[1], video.shape[2], "yuv420p"
+        for frame in video:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
 
@@ -116,21 +116,21 @@ def from_png(data: bytes) -> Picture:
         return np.asarray(image.convert("RGB"))
 
 
-def gif(film: Film, fps: float) -> bytes:
-    """A film as an endless GIF; the last frame is held for a second."""
+def gif(video: Video, fps: float) -> bytes:
+    """A video as an endless GIF; the last frame is held for a second."""
     from PIL import Image
 
-    first, *rest = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in film)
+    first, *rest = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in video)
     # In hundredths of a second, which is what a GIF tells, so rounded that they add up.
-    durations = [10 * int(n) for n in np.diff(np.round(100 * np.arange(len(film)) / fps))] + [1000]
+    durations = [10 * int(n) for n in np.diff(np.round(100 * np.arange(len(video)) / fps))] + [1000]
     file = io.BytesIO()
     first.save(file, "gif", save_all=True, append_images=rest, duration=durations, loop=0)
     return file.getvalue()
 
 
-def upscale(film: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarray, "*s hh ww 3"]:
+def upscale(video: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarray, "*s hh ww 3"]:
     """Every pixel as a square of `factor` pixels."""
-    return film.repeat(factor, axis=-3).repeat(factor, axis=-2)
+    return video.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
 def mosaic(frame: Picture, block: int) -> np.ndarray:
@@ -140,15 +140,15 @@ def mosaic(frame: Picture, block: int) -> np.ndarray:
     return whole.mean((1, 3)).round().astype(int)
 
 
-def strip(films: Mapping[str, Film], every: int = 1, scale: int = 2, gap: int = 4) -> UInt8[np.ndarray, "hh ww 3"]:
-    """One picture: a row a film, named, a column every `every` frames. Films are of one size."""
+def strip(videos: Mapping[str, Video], every: int = 1, scale: int = 2, gap: int = 4) -> UInt8[np.ndarray, "hh ww 3"]:
+    """One picture: a row a video, named, a column every `every` frames. Videos are of one size."""
     rows = [
         np.concatenate(
-            [_named(name, scale * next(iter(films.values())).shape[1], scale, gap)]
-            + [_framed(frame, scale, gap) for frame in film[::every]],
+            [_named(name, scale * next(iter(videos.values())).shape[1], scale, gap)]
+            + [_framed(frame, scale, gap) for frame in video[::every]],
             axis=1,
         )
-        for name, film in films.items()
+        for name, video in videos.items()
     ]
     width = max(row.shape[1] for row in rows)
     return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
@@ -169,15 +169,15 @@ def _named(name: str, height: int, scale: int, gap: int) -> Picture:
     return np.asarray(box)
 
 
-def letterbox(film: Film, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
-    """A film scaled, as large as fits with its proportions kept, onto black frames of another size."""
+def letterbox(video: Video, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
+    """A video scaled, as large as fits with its proportions kept, onto black frames of another size."""
     from PIL import Image
 
-    scale = min(height / film.shape[1], width / film.shape[2])
-    h, w = max(1, round(film.shape[1] * scale)), max(1, round(film.shape[2] * scale))
+    scale = min(height / video.shape[1], width / video.shape[2])
+    h, w = max(1, round(video.shape[1] * scale)), max(1, round(video.shape[2] * scale))
     top, left = (height - h) // 2, (width - w) // 2
-    out = np.zeros((len(film), height, width, 3), np.uint8)
-    for to, frame in zip(out, film, strict=True):
+    out = np.zeros((len(video), height, width, 3), np.uint8)
+    for to, frame in zip(out, video, strict=True):
         picture = (
             frame if (h, w) == frame.shape[:2] else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
         )
@@ -185,7 +185,7 @@ def letterbox(film: Film, height: int, width: int) -> UInt8[np.ndarray, "t hh ww
     return out
 
 
-def resample(film: Film, fps: float, to: float) -> UInt8[np.ndarray, "n h w 3"]:
-    """The film at another rate: at every new instant, the frame that was on the screen then."""
-    count = max(1, round(len(film) / fps * to))
-    return film[np.minimum((np.arange(count) / to * fps + 1e-6).astype(int), len(film) - 1)]
+def resample(video: Video, fps: float, to: float) -> UInt8[np.ndarray, "n h w 3"]:
+    """The video at another rate: at every new instant, the frame that was on the screen then."""
+    count = max(1, round(len(video) / fps * to))
+    return video[np.minimum((np.arange(count) / to * fps + 1e-6).astype(int), len(video) - 1)]

@@ -78,9 +78,9 @@ class Page:
         """A picture."""
         return self._figure(_picture("png", media.png(picture), caption), caption)
 
-    def gif(self, film: UInt8[np.ndarray, "t h w 3"], fps: float, caption: str = "") -> "Page":
-        """A film, played for ever."""
-        return self._figure(_picture("gif", media.gif(film, fps), caption), caption)
+    def gif(self, video: UInt8[np.ndarray, "t h w 3"], fps: float, caption: str = "") -> "Page":
+        """A video, played for ever."""
+        return self._figure(_picture("gif", media.gif(video, fps), caption), caption)
 
     def save(self, path: str | Path) -> None:
         """Writes the page, whole or not at all."""

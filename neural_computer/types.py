@@ -1,6 +1,6 @@
 """The nouns of the library and its shape alphabet.
 
-Shapes are written in one alphabet everywhere: `b` batch, `t` film frames, `h` `w` pixels, `f` latent frames, `i` `j`
+Shapes are written in one alphabet everywhere: `b` batch, `t` video frames, `h` `w` pixels, `f` latent frames, `i` `j`
 latent cells, `p` patches of a latent frame, `c` channels, `l` text length, `s` action slots, `n` tokens, `d` width, `k` heads.
 
 Whatever crosses into a jitted function is a NamedTuple: a pytree without a registration, so that `data/`, which
@@ -39,7 +39,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Episode:
-    """One recording: a film and whatever else is known of it. Only `id`, `frames` and `fps` are required."""
+    """One recording: a video and whatever else is known of it. Only `id`, `frames` and `fps` are required."""
 
     id: str
     frames: UInt8[np.ndarray, "t h w 3"]
@@ -64,7 +64,7 @@ class Window(Episode):
 
 
 class Actions(NamedTuple):
-    """u: what was done in every frame of a film, in both schemas (see `actions.schema`), and where the mouse was."""
+    """u: what was done in every frame of a video, in both schemas (see `actions.schema`), and where the mouse was."""
 
     raw: Any
     """float32 (b, t, 182): flags"""
@@ -93,9 +93,9 @@ class Encoded(NamedTuple):
     index: Any
     """int32 (b,)"""
     latents: Any
-    """(b, f, i, j, c): the film, z0"""
+    """(b, f, i, j, c): the video, z0"""
     cond: Any
-    """(b, f, i, j, 4 + c): frame mask (one channel a film frame) and condition latents"""
+    """(b, f, i, j, 4 + c): frame mask (one channel a video frame) and condition latents"""
     text: Any
     """ids (b, l), or features (b, l, d)"""
     image: Any = None

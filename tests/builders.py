@@ -35,7 +35,7 @@ def start(experiment: build.Experiment, seed: int = 0) -> TrainState:
 
 
 def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, int] = (5, 16, 32)) -> Batch:
-    """Random films with random captions."""
+    """Random videos with random captions."""
     rng = np.random.default_rng(seed)
     return Batch(
         index=np.arange(start, start + rows, dtype=np.int32),
@@ -45,17 +45,17 @@ def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, in
 
 
 def actions(experiment: build.Experiment, rows: int) -> Actions | None:
-    """A click and a typed letter in every film, if the experiment has actions."""
+    """A click and a typed letter in every video, if the experiment has actions."""
     if experiment.inputs is None:
         return None
     data, events = experiment.data, [Event(0.1, "press", "left", x=9.0, y=7.0), Event(0.2, "release", "left")]
     events += [Event(0.3, "press", "a"), Event(0.35, "release", "a")]
-    one = experiment.inputs.of("film", events, None, data.frames, 10.0, (data.height, data.width))
+    one = experiment.inputs.of("video", events, None, data.frames, 10.0, (data.height, data.width))
     return stacked([one] * rows)
 
 
 def frozen(experiment: build.Experiment) -> dict:
-    """A codec fitted to random films."""
+    """A codec fitted to random videos."""
     return {"codec": experiment.computer.codec.fit(batch(seed=9).video)}
 
 

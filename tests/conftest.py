@@ -93,19 +93,19 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen | None
 
 
 @pytest.fixture(scope="session")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of random films of the tiny size, splits train and test."""
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of random videos of the tiny size, splits train and test."""
     import numpy as np
 
     from neural_computer.data.episodes import EpisodeWriter
     from neural_computer.types import Episode
 
-    folder, rng = tmp_path_factory.mktemp("films"), np.random.default_rng(0)
+    folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(0)
     for split, count in (("train", 24), ("test", 3)):
         with EpisodeWriter(folder, split, window=5) as writer:
             for i in range(count):
                 frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
-                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"film {i}"}))
+                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"video {i}"}))
     return folder
 
 
@@ -121,7 +121,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"--config.data.directory={workdir}/data",
         "--config.schedule.steps=6",
         "--config.schedule.eval_every=3",
-        "--config.evaluation.films=4",
+        "--config.evaluation.videos=4",
         "--config.evaluation.batch_size=2",
         "--config.data.batch_size=4",
         "--config.network.layers=1",

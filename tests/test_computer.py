@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neural_computer.actions import cursor
-from neural_computer.computer import film, to_pixels, to_signed
+from neural_computer.computer import to_pixels, to_signed, video
 from neural_computer.models.vae import Shape, WanVAE
 from neural_computer.types import Params, State
 from tests.builders import batch, desktop, experiment, params
@@ -35,7 +35,7 @@ def test_run_is_a_scan_of_steps_and_leaves_params_alone():
         parameters, booted(computer, parameters), None, key, chunks=2
     )
     assert frames.shape == (2, 2, 5, 16, 32, 3) and int(state.time) == 2
-    assert film(frames).shape == (2, 9, 16, 32, 3)
+    assert video(frames).shape == (2, 9, 16, 32, 3)
     assert digest(parameters) == before
 
     step = jax.jit(computer.step)
@@ -77,7 +77,7 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
     np.testing.assert_allclose(cond[..., 4:], computer.codec.encode(parameters.frozen["codec"], clip), atol=1e-5)
 
 
-def test_latents_are_normalised_once_in_film_and_condition():
+def test_latents_are_normalised_once_in_video_and_condition():
     """With the VAE: both are its posterior's mean, less `mean`, over `std`; and decoding undoes just that."""
     vae = WanVAE(Shape(width=4, channels=4, multipliers=(1, 1, 1, 1), blocks=1))
     computer = dataclasses.replace(experiment(sampling__condition="wan").computer, codec=vae)
@@ -86,14 +86,14 @@ def test_latents_are_normalised_once_in_film_and_condition():
     codec = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.3, x.shape), jnp.float32), shapes)
     codec |= {"mean": jnp.asarray([1.0, -2.0, 0.5, 0.0]), "std": jnp.asarray([2.0, 0.5, 3.0, 1.0])}
     rows = jax.tree.map(jnp.asarray, batch(2))
-    film = to_signed(rows.video)
-    grey = film.at[:, 1:].set(0)
+    video = to_signed(rows.video)
+    grey = video.at[:, 1:].set(0)
     encoded = jax.jit(computer.encode)({"codec": codec}, rows)
-    for found, clip in ((encoded.latents, film), (encoded.cond[..., 4:], grey)):
+    for found, clip in ((encoded.latents, video), (encoded.cond[..., 4:], grey)):
         mean, _ = jax.jit(vae.posterior)(codec, clip)
         np.testing.assert_allclose(found, (mean - codec["mean"]) / codec["std"], atol=1e-5)
-    state = State(encoded.latents, film[:, 0], rows.text, None, jnp.zeros((), jnp.int32))
-    mean, _ = jax.jit(vae.posterior)(codec, film)
+    state = State(encoded.latents, video[:, 0], rows.text, None, jnp.zeros((), jnp.int32))
+    mean, _ = jax.jit(vae.posterior)(codec, video)
     shown = jax.jit(lambda s: computer.render(Params({}, {"codec": codec}), s))(state)
     np.testing.assert_allclose(shown, jnp.clip(jax.jit(vae.reconstruct)(codec, mean), -1, 1), atol=1e-5)
 

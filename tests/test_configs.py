@@ -75,10 +75,10 @@ def test_every_codec_builds_updates_and_runs(name):
     state, held = trainer.start(network), {"network": trainer.optimizer.split(network)[1]}
     after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
     assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-    coder, film = trainer.computer, jnp.asarray(to_signed(batch.video))
+    coder, video = trainer.computer, jnp.asarray(to_signed(batch.video))
     params = coder.params(trainer.params(after.ema, held).network)
-    z = jax.jit(coder.codec.encode)(params, film)
-    assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == film.shape
+    z = jax.jit(coder.codec.encode)(params, video)
+    assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == video.shape
 
 
 def test_configs_are_tested():
@@ -130,7 +130,7 @@ def test_a_missing_key_and_a_wrong_type_are_told():
         build.build(ConfigDict(typed))
 
 
-def test_films_of_another_size_are_told():
-    film = Window("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
+def test_videos_of_another_size_are_told():
+    video = Window("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
     with pytest.raises(ConfigError, match="are 24x32: set height and width"):
-        build.check_films(builders.experiment(), film)
+        build.check_videos(builders.experiment(), video)

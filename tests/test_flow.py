@@ -11,7 +11,7 @@ def pair():
     return jax.random.normal(key, (3, 2, 4)), jax.random.normal(jax.random.fold_in(key, 1), (3, 2, 4))
 
 
-def test_path_runs_from_film_to_noise():
+def test_path_runs_from_video_to_noise():
     z0, eps = pair()
     np.testing.assert_allclose(flow.interpolate(z0, eps, jnp.zeros(3)), z0)
     np.testing.assert_allclose(flow.interpolate(z0, eps, jnp.ones(3)), eps)
@@ -20,11 +20,11 @@ def test_path_runs_from_film_to_noise():
 @pytest.mark.parametrize("target", flow.TARGETS)
 @pytest.mark.parametrize("solver", flow.SOLVERS)
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_with_the_true_answer_every_solver_arrives_at_the_film(solver, target, steps):
+def test_with_the_true_answer_every_solver_arrives_at_the_video(solver, target, steps):
     z0, eps = pair()
     plan, asked = flow.SOLVERS[solver](steps, 3.0), flow.TARGETS[target]
     start = flow.interpolate(z0, eps, jnp.full(3, plan.times[0]))
-    end = flow.solve(plan, start, lambda z, t, told: asked.film(asked.of(z0, eps), z, jnp.full(3, t)))
+    end = flow.solve(plan, start, lambda z, t, told: asked.video(asked.of(z0, eps), z, jnp.full(3, t)))
     np.testing.assert_allclose(end, z0, atol=1e-5)
 
 
@@ -32,10 +32,10 @@ def test_unipc_is_of_a_higher_order_than_euler():
     """dz/dt of z e^-t-like fields: the error falls faster with the number of steps."""
 
     def error(solver, steps):
-        def film(z, t, told):
+        def video(z, t, told):
             return z - t * (1 + jnp.cos(3 * t) * z)  # velocity 1 + cos(3 t) z
 
-        return float(jnp.abs(flow.solve(solver(steps, 1.0), jnp.ones(1), film) - exact)[0])
+        return float(jnp.abs(flow.solve(solver(steps, 1.0), jnp.ones(1), video) - exact)[0])
 
     exact = flow.solve(flow.euler(20000, 1.0), jnp.ones(1), lambda z, t, told: z - t * (1 + jnp.cos(3 * t) * z))
     assert error(flow.unipc, 32) < error(flow.euler, 32) / 4

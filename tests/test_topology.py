@@ -25,21 +25,21 @@ def losses(workdir):
 
 
 @pytest.fixture(scope="module")
-def alone(films, tmp_path_factory):
+def alone(videos, tmp_path_factory):
     """The losses of one process on one device."""
     workdir = tmp_path_factory.mktemp("alone")
-    program("launch.train", *arguments(films, workdir, 20, every=20))
+    program("launch.train", *arguments(videos, workdir, 20, every=20))
     return losses(workdir)
 
 
 @pytest.mark.parametrize("mesh", [{}, {"data": 2, "fsdp": 2, "tensor": 2}])
-def test_eight_devices_train_as_one(films, tmp_path, alone, mesh):
+def test_eight_devices_train_as_one(videos, tmp_path, alone, mesh):
     sizes = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
-    program("launch.train", *arguments(films, tmp_path, 20, every=20), *sizes, env={"XLA_FLAGS": EIGHT})
+    program("launch.train", *arguments(videos, tmp_path, 20, every=20), *sizes, env={"XLA_FLAGS": EIGHT})
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=1e-5)
 
 
-def pair(films, workdir, steps: int, every: int) -> list[subprocess.Popen]:
+def pair(videos, workdir, steps: int, every: int) -> list[subprocess.Popen]:
     """Two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -47,7 +47,7 @@ def pair(films, workdir, steps: int, every: int) -> list[subprocess.Popen]:
     join = [f"--coordinator=127.0.0.1:{port}", "--processes=2"]
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "launch.train", *arguments(films, workdir, steps, every), *join, f"--process={i}"],
+            [sys.executable, "-m", "launch.train", *arguments(videos, workdir, steps, every), *join, f"--process={i}"],
             cwd=ROOT,
             env=os.environ | {"XLA_FLAGS": ONE},
             stderr=subprocess.PIPE,
@@ -62,14 +62,14 @@ def ended(processes: list[subprocess.Popen], code: int) -> None:
     assert [process.returncode for process in processes] == [code] * 2, "\n".join(t[-2000:] for t in told)
 
 
-def test_two_processes_train_as_one(films, tmp_path, alone):
-    ended(pair(films, tmp_path, 20, every=20), 0)
+def test_two_processes_train_as_one(videos, tmp_path, alone):
+    ended(pair(videos, tmp_path, 20, every=20), 0)
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=1e-5)
 
 
-def test_one_of_two_is_asked_to_stop_and_both_do_after_the_same_step(films, tmp_path):
+def test_one_of_two_is_asked_to_stop_and_both_do_after_the_same_step(videos, tmp_path):
     """Ctrl-C, which there becomes a SIGTERM."""
-    processes = pair(films, tmp_path, 2000, every=1000)
+    processes = pair(videos, tmp_path, 2000, every=1000)
     assert wait_until(lambda: len(read_metrics(tmp_path)) > 7, processes[0])
     processes[1].send_signal(signal.SIGINT)
     ended(processes, 130)

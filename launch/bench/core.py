@@ -44,17 +44,17 @@ def drawing() -> Case:
 
 
 def reading() -> Case:
-    """Windows of 9 frames out of a film of 160, against decoding the whole film each time."""
+    """Windows of 9 frames out of a video of 160, against decoding the whole video each time."""
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     text = "\n".join("the quick brown fox"[i:] for i in range(3)).split("\n")
     frame = terminal.draw_text("\n".join(line.ljust(19)[:16] for line in text))
     with EpisodeWriter(folder, window=9) as writer:
-        writer.write(Episode("film", np.stack([np.roll(frame, 8 * t, axis=1) for t in range(160)]), fps=5))
+        writer.write(Episode("video", np.stack([np.roll(frame, 8 * t, axis=1) for t in range(160)]), fps=5))
     short, whole = WindowSource(folder, "train", 9), WindowSource(folder, "train", 160)
     places = np.random.default_rng(0).integers(0, len(short), 8)
     return Case(
         "read windows of 9 frames",
-        "whole film, then cut",
+        "whole video, then cut",
         "windows/s",
         8,
         lambda: [short[int(i)].frames for i in places],
@@ -80,4 +80,4 @@ def rematerialising() -> Case:
         update = jax.jit(lambda s, b: trainer.update(s, frozen, b, 0))
         return lambda: jax.block_until_ready(update(state, batch))
 
-    return Case("update micro", "remat=full", "films/s", 8, step("none"), step("full"))
+    return Case("update micro", "remat=full", "videos/s", 8, step("none"), step("full"))

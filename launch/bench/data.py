@@ -36,11 +36,11 @@ def cases() -> Iterator[Case]:
     whole = played(path)
     shape = "x".join(map(str, atlas.draw(whole.screens)[0].shape[:2]))
     yield Case(
-        f"film of {len(whole.index)} frames, {shape}",
+        f"video of {len(whole.index)} frames, {shape}",
         "agg",
         "frames/s",
         len(whole.index),
-        lambda: filmed(played(path), atlas),
+        lambda: recorded(played(path), atlas),
         agg(path),
     )
     yield Case(
@@ -57,10 +57,10 @@ def played(path: Path) -> Replay:
     return replay(cast.read(path))
 
 
-def filmed(whole: Replay, atlas: Atlas) -> None:
+def recorded(whole: Replay, atlas: Atlas) -> None:
     """Every frame as RGB, a clip at a time."""
     for start in range(0, len(whole.index), CLIP):
-        whole.at(np.arange(start, min(start + CLIP, len(whole.index)))).film(atlas)
+        whole.at(np.arange(start, min(start + CLIP, len(whole.index)))).video(atlas)
 
 
 def drawn(whole: Replay, atlas: Atlas) -> None:

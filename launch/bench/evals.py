@@ -1,4 +1,4 @@
-"""The metrics beside torchmetrics, lpips and torchvision: terminal films of 81 frames of 832x480, every frame.
+"""The metrics beside torchmetrics, lpips and torchvision: terminal videos of 81 frames of 832x480, every frame.
 
     taskset -c 0 python -m launch.bench --suite=evals
 
@@ -43,13 +43,13 @@ def cases() -> Iterator[Case]:
     import torch
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    pairs = films()
+    pairs = videos()
     tensors, features = judges.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
     far = judges.lpips()
 
-    def clip(film: np.ndarray) -> np.ndarray:
-        return frames.resized(film[frames.sixteen(len(film))], R3D18().size)
+    def clip(video: np.ndarray) -> np.ndarray:
+        return frames.resized(video[frames.sixteen(len(video))], R3D18().size)
 
     def peer(pair: Pair, names: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -58,7 +58,7 @@ def cases() -> Iterator[Case]:
         if "lpips" in names:
             found["lpips"] = far(pair.made, pair.right)
         if "fvd_r3d18" in names:
-            found["fvd_r3d18"] = np.stack([features(clip(film)) for film in (pair.made, pair.right)])
+            found["fvd_r3d18"] = np.stack([features(clip(video)) for video in (pair.made, pair.right)])
         return found
 
     for names in (("psnr", "ssim"), ("lpips",), ("fvd_r3d18",), tuple(CLOSE)):
@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
     yield turns("lpips_vgg, the paper's view", "", Scorer(("lpips_vgg",)), pairs, None)
 
 
-def films() -> list[Pair]:
+def videos() -> list[Pair]:
     """Screens that fill with words; what was made of them is noisy and lags."""
     rng, atlas, found = np.random.default_rng(0), Atlas(), []
     for number in range(CLIPS):

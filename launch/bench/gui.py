@@ -1,4 +1,4 @@
-"""The synthetic desktop's speed: a frame lived and drawn, by kind of use; and the cursor stamped on films.
+"""The synthetic desktop's speed: a frame lived and drawn, by kind of use; and the cursor stamped on videos.
 
 python -m launch.bench --suite=gui
 """

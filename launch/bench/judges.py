@@ -51,11 +51,11 @@ def _home() -> Path:
     return Path(spec.origin).parent if spec and spec.origin else Path()
 
 
-def frames_of(film: np.ndarray) -> Any:
-    """A film as torch has it, (t, 3, h, w) in [0, 1]."""
+def frames_of(video: np.ndarray) -> Any:
+    """A video as torch has it, (t, 3, h, w) in [0, 1]."""
     import torch
 
-    return torch.from_numpy(film).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(video).permute(0, 3, 1, 2).float() / 255
 
 
 def pixels(made: np.ndarray, right: np.ndarray) -> tuple[float, float]:

@@ -34,8 +34,8 @@ from launch.bench.pairs import Pair, Size, on_cpu
 from neural_computer.types import PyTree
 
 SIZES = {
-    "tiny": Size(1, 2, (5, 16, 32), vae=8, vae_film=(5, 16, 16)),
-    "small": Size(3, 4, (9, 128, 208), vae=32, vae_film=(9, 64, 104)),
+    "tiny": Size(1, 2, (5, 16, 32), vae=8, vae_video=(5, 16, 16)),
+    "small": Size(3, 4, (9, 128, 208), vae=32, vae_video=(9, 64, 104)),
     "wan_1_3b": Size(
         12, 30, (81, 480, 832), image=False, update="wan_1_3b_i2v", dtype="bfloat16", attention="cudnn", close=0.1
     ),

@@ -23,14 +23,14 @@ HEAD, TEXT, IMAGE, IMAGE_WIDTH = 128, 512, 257, 1280
 
 @dataclass(frozen=True)
 class Size:
-    """A DiT in the proportions of Wan2.1's 1.3B, and what is run beside it; films are (frames, height, width)."""
+    """A DiT in the proportions of Wan2.1's 1.3B, and what is run beside it; videos are (frames, height, width)."""
 
     heads: int
     layers: int
-    film: tuple[int, int, int]
+    video: tuple[int, int, int]
     vae: int = 0
     """The VAE's width; with 0 the DiT's forward pass alone is run."""
-    vae_film: tuple[int, int, int] = (0, 0, 0)
+    vae_video: tuple[int, int, int] = (0, 0, 0)
     update: str = ""
     """The size in configs/sizes.py of which an update is timed too."""
     image: bool = True
@@ -81,7 +81,7 @@ def against() -> str:
 
 
 def dit(size: Size) -> list[Pair]:
-    """The DiT on one film: forward; and the gradients of all parameters, of the answer's mean square."""
+    """The DiT on one video: forward; and the gradients of all parameters, of the answer's mean square."""
     import diffusers
 
     channels, more = 16, {}
@@ -95,7 +95,7 @@ def dit(size: Size) -> list[Pair]:
     fmt, table = described(theirs)
     ours = weights.module("dit", table.config, jnp.dtype(size.dtype)).clone(attention=size.attention)
 
-    f, i, j = latent_size(*size.film)
+    f, i, j = latent_size(*size.video)
     z, text, image = normal(1, f, i, j, channels), normal(1, TEXT, size.text_width), normal(1, IMAGE, IMAGE_WIDTH)
     rest = (text, image) if size.image else (text,)
 
@@ -123,7 +123,7 @@ def dit(size: Size) -> list[Pair]:
 
         return run
 
-    name = f"DiT {named(size.film)}"
+    name = f"DiT {named(size.video)}"
     count = flops.forward(ours.shape, (f, i // 2, j // 2), TEXT, IMAGE if size.image else 0)
     return [
         Pair(f"{name} forward", lambda: call(forward), lambda: inference(their_answer()), 0 if size.vae else count),
@@ -144,7 +144,7 @@ BACKWARD = (
 
 
 def vae(size: Size) -> Iterator[Pair]:
-    """The VAE on one film: to normalised latents; and back."""
+    """The VAE on one video: to normalised latents; and back."""
     import diffusers
     import torch
 
@@ -152,7 +152,7 @@ def vae(size: Size) -> Iterator[Pair]:
     ours = weights.module("vae", described(theirs)[1].config)
     fixed = statistics(ours.channels)
     mean, std = (torch.tensor(fixed[name])[:, None, None, None] for name in ("mean", "std"))
-    film, z = np.tanh(normal(1, *size.vae_film, 3)), normal(1, *latent_size(*size.vae_film), ours.channels)
+    video, z = np.tanh(normal(1, *size.vae_video, 3)), normal(1, *latent_size(*size.vae_video), ours.channels)
 
     def encode(x: Any) -> Any:
         return (theirs.encode(x).latent_dist.mode() - mean) / std
@@ -161,7 +161,7 @@ def vae(size: Size) -> Iterator[Pair]:
         return theirs.decode(z * std + mean).sample
 
     for name, function, their_function, x in (
-        ("encode", ours.encode, encode, film),
+        ("encode", ours.encode, encode, video),
         ("decode", ours.decode, decode, z),
     ):
 
@@ -169,10 +169,10 @@ def vae(size: Size) -> Iterator[Pair]:
             return jitted(function, loaded(theirs) | fixed, x)
 
         def peer(function: Any = their_function, x: np.ndarray = x) -> Callable[[], Any]:
-            film = told(np.moveaxis(x, -1, 1), size)
-            return inference(lambda: function(film).movedim(1, -1))
+            video = told(np.moveaxis(x, -1, 1), size)
+            return inference(lambda: function(video).movedim(1, -1))
 
-        yield Pair(f"VAE {named(size.vae_film)} {name}", call, peer)
+        yield Pair(f"VAE {named(size.vae_video)} {name}", call, peer)
 
 
 def umt5(size: Size) -> Pair:
@@ -199,7 +199,7 @@ def umt5(size: Size) -> Pair:
 
 
 def update(size: Size) -> Case:
-    """One update on one film, through the trainer; what attention answered is kept for the backward pass, no more."""
+    """One update on one video, through the trainer; what attention answered is kept for the backward pass, no more."""
     config = cligen.get_config(size.update)
     config.network.update(attention=size.attention, dtype=size.dtype, remat="attention")
     trainer = build.build(config).trainer
@@ -229,8 +229,8 @@ def on_cpu() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def named(film: tuple[int, int, int]) -> str:
-    return "x".join(map(str, film))
+def named(video: tuple[int, int, int]) -> str:
+    return "x".join(map(str, video))
 
 
 def normal(*shape: int) -> np.ndarray:

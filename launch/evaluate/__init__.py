@@ -1,1 +1,1 @@
-"""Judging: a trained computer, films beside films, films beside problems."""
+"""Judging: a trained computer, videos beside videos, videos beside problems."""

@@ -1,11 +1,11 @@
-"""Judges films.
+"""Judges videos.
 
     python -m launch.evaluate --generated=DIR --reference=DIR [--actions=DIR] --metrics=psnr,ssim,lpips,fvd --out=DIR
     python -m launch.evaluate --generated=DIR --problems=problems.json --out=DIR
     python -m launch.evaluate --workdir=DIR
 
-The first scores anybody's films beside the true ones; the second films that were made of arithmetic problems (without
---generated it writes the prompts); the third rolls a trained computer out on held-out films. See folders, problems,
+The first scores anybody's videos beside the true ones; the second videos that were made of arithmetic problems (without
+--generated it writes the prompts); the third rolls a trained computer out on held-out videos. See folders, problems,
 trained. Exit code: 0, everything was scored as it is; 2, some clips were adapted; 3, some were left out; 1, an error.
 """
 
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
         sys.exit(folders.run())
     else:
         raise ValueError(
-            "nothing to judge: give --workdir, or --generated and --reference (two folders of films), or --problems"
+            "nothing to judge: give --workdir, or --generated and --reference (two folders of videos), or --problems"
         )
 
 

@@ -1,4 +1,4 @@
-"""Two folders of films, matched by clip id: every metric of the paper, on anybody's videos.
+"""Two folders of videos, matched by clip id: every metric of the paper, on anybody's videos.
 
     python -m launch.evaluate --generated=DIR --reference=DIR --metrics=psnr,ssim,lpips,fvd,char_acc,exact_line --out=DIR
 
@@ -15,15 +15,15 @@ from absl import flags
 from tqdm import tqdm
 
 from neural_computer import report, sharding
-from neural_computer.evals import folders as films
+from neural_computer.evals import folders as videos
 from neural_computer.evals import ocr, results, text
 from neural_computer.evals.pairs import Fault, Pair
 from neural_computer.evals.results import Clip, Journal
 from neural_computer.evals.scorer import NEEDS, VIEWS, Scorer
 from neural_computer.workflows import lock, metrics
 
-GENERATED = flags.DEFINE_string("generated", None, "The folder of films to judge.")
-REFERENCE = flags.DEFINE_string("reference", None, "The folder of the true films, of the same names.")
+GENERATED = flags.DEFINE_string("generated", None, "The folder of videos to judge.")
+REFERENCE = flags.DEFINE_string("reference", None, "The folder of the true videos, of the same names.")
 ACTIONS = flags.DEFINE_string("actions", None, "A folder of ID.events.jsonl and ID.cells.json.")
 METRICS = flags.DEFINE_list(
     "metrics", [], "Which metrics (psnr, ssim, lpips of two folders); the first ranks the clips."
@@ -31,8 +31,8 @@ METRICS = flags.DEFINE_list(
 VIEW = flags.DEFINE_enum("view", "paper", list(VIEWS), "paper: 5 s, 3 fps, 256x256; full: every frame as it is.")
 READER = flags.DEFINE_enum("reader", "tesseract", ["tesseract", "glyphs"], "What reads; glyphs: our own font, 8x16.")
 R3D18 = flags.DEFINE_string("r3d18", None, "torchvision's r3d_18 weights (.safetensors, .npz, .pth), for fvd_r3d18.")
-ARROW = flags.DEFINE_float("arrow", 19.0, "Height of the films' cursor in pixels.", lower_bound=4)
-FPS = flags.DEFINE_float("fps", None, "Frames a second, where no film tells it (pictures, arrays).")
+ARROW = flags.DEFINE_float("arrow", 19.0, "Height of the videos' cursor in pixels.", lower_bound=4)
+FPS = flags.DEFINE_float("fps", None, "Frames a second, where no video tells it (pictures, arrays).")
 MESH = flags.DEFINE_string("mesh", "", "Devices that share the work, as data:8; by default one does it all.")
 OUT = flags.DEFINE_string("out", None, "Where the results go.")
 
@@ -44,7 +44,7 @@ def run() -> int:
     if lacking and ACTIONS.value is None:
         raise ValueError(f"--metrics: {lacking[0]} needs {NEEDS[lacking[0]]}; give --actions, a folder of them")
     generated, reference = Path(GENERATED.value), Path(REFERENCE.value)
-    pairs, alone = films.matched(generated, reference)
+    pairs, alone = videos.matched(generated, reference)
     with lock.held(out):
         clips = [*scored(judge, told, pairs, out), *(Clip(fault.clip, None, (fault,)) for fault in alone)]
         if not any(clip.scores for clip in clips):
@@ -85,16 +85,16 @@ def names() -> tuple[str, ...]:
 
 
 def settings() -> dict[str, Any]:
-    """What the figures depend on beside the films."""
+    """What the figures depend on beside the videos."""
     told = {flag.name: flag.value for flag in (VIEW, READER, ARROW, FPS)} | {"metrics": names()}
-    return told | ({"r3d18": films.stamp([Path(R3D18.value)])} if R3D18.value else {})
+    return told | ({"r3d18": videos.stamp([Path(R3D18.value)])} if R3D18.value else {})
 
 
 def scored(judge: Scorer, told: dict[str, Any], pairs: dict[str, tuple[Path, Path]], out: Path) -> Iterator[Clip]:
     """Every pair's scores, from the journal where they are there already."""
     journal = Journal(out / "clips.jsonl")
     known = journal.known()
-    keys = {clip: results.key(told, films.stamp([*paths, *beside(clip)])) for clip, paths in pairs.items()}
+    keys = {clip: results.key(told, videos.stamp([*paths, *beside(clip)])) for clip, paths in pairs.items()}
     todo = sum(each not in known for each in keys.values())
     with tqdm(total=len(pairs), initial=len(pairs) - todo, desc="judging", unit="clip", dynamic_ncols=True) as bar:
         for clip, paths in pairs.items():
@@ -110,7 +110,7 @@ def judged(judge: Scorer, clip: str, made: Path, right: Path) -> Clip:
     try:
         pair = read(clip, made, right)
         return Clip(clip, judge([pair])[0], pair.faults)
-    except films.FilmError as error:
+    except videos.VideoError as error:
         return Clip(clip, None, (Fault(clip, "unreadable", str(error)),))
     except ValueError as error:
         return Clip(clip, None, (Fault(clip, "unscored", str(error)),))
@@ -119,8 +119,8 @@ def judged(judge: Scorer, clip: str, made: Path, right: Path) -> Clip:
 
 
 def read(clip: str, made: Path, right: Path) -> Pair:
-    """The films of a clip and what is known of it. Raises FilmError."""
-    return films.pair(clip, made, right, Path(ACTIONS.value) if ACTIONS.value else None, FPS.value)
+    """The videos of a clip and what is known of it. Raises VideoError."""
+    return videos.pair(clip, made, right, Path(ACTIONS.value) if ACTIONS.value else None, FPS.value)
 
 
 def beside(clip: str) -> list[Path]:
@@ -142,5 +142,5 @@ def show(out: Path, found: dict[str, results.Figure], clips: list[Clip], names: 
             print(f"note  {name}: no clip has it" + (f"; it needs {NEEDS[name]}" if name in NEEDS else ""))
     for clip in clips:
         for fault in clip.faults:
-            print(f"{fault.kind}  {clip.id}: {fault.what}; {films.POLICY[fault.kind]}")
+            print(f"{fault.kind}  {clip.id}: {fault.what}; {videos.POLICY[fault.kind]}")
     print(f"{len(clips) - results.left_out(clips)} clips scored, {results.left_out(clips)} left out\n{out}/report.html")

@@ -1,4 +1,4 @@
-"""A trained computer on held-out films: python -m launch.evaluate --workdir=DIR [--metrics=lpips,fvd]
+"""A trained computer on held-out videos: python -m launch.evaluate --workdir=DIR [--metrics=lpips,fvd]
 
 Writes metrics.json and report.html to the workdir and prints the table. --metrics adds some of the folders' metrics, by
 default those of config.evaluation.metrics. Done already for the newest checkpoint, it shows the result again.
@@ -26,7 +26,7 @@ from neural_computer.workflows import metrics as metrics_of
 from neural_computer.workflows import workdir as workdirs
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
-SPLIT = flags.DEFINE_string("split", None, "The films to score; by default the config's (evaluation.split).")
+SPLIT = flags.DEFINE_string("split", None, "The videos to score; by default the config's (evaluation.split).")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the rollouts' noise.")
 AGAIN = flags.DEFINE_boolean("again", False, "Evaluate even if it was done for this checkpoint.")
 
@@ -62,10 +62,10 @@ def run() -> None:
             return
     windows, arms = judged(trained, asked["split"], asked["seed"])
     judge = folders.scorer() if folders.METRICS.value else metrics_of.scorer(trained.experiment)
-    further = {name: measured(judge, arm.films, windows) for name, arm in arms.items()} if judge else {}
+    further = {name: measured(judge, arm.videos, windows) for name, arm in arms.items()} if judge else {}
     metrics = evaluate.headline(arms) | {
         **asked,
-        "films": len(windows),
+        "videos": len(windows),
         "table": table(arms, further),
         "further": {name: {m: f._asdict() for m, f in found.items()} for name, found in further.items()},
         "seconds": seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
@@ -81,9 +81,9 @@ def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evalu
     """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
-    source = WindowSource(encoded.films(data.directory), split, data.frames, data.stride)
-    build.check_films(experiment, source[0])
-    windows = evaluate.spread(source, wanted.films)
+    source = WindowSource(encoded.videos(data.directory), split, data.frames, data.stride)
+    build.check_videos(experiment, source[0])
+    windows = evaluate.spread(source, wanted.videos)
     rollout = evaluate.Rollout(
         experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away(), experiment.inputs
     )
@@ -91,9 +91,9 @@ def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evalu
     return windows, evaluate.evaluate(rollout, evaluate.Judge(), trained.params, windows, tier, seed)
 
 
-def measured(judge: Scorer, films: evaluate.Films, windows: list[evaluate.Window]) -> dict[str, results.Figure]:
-    """The further metrics of some films, with their intervals."""
-    return results.figures(evaluate.scored(judge, films, windows), judge.names)
+def measured(judge: Scorer, videos: evaluate.Videos, windows: list[evaluate.Window]) -> dict[str, results.Figure]:
+    """The further metrics of some videos, with their intervals."""
+    return results.figures(evaluate.scored(judge, videos, windows), judge.names)
 
 
 def table(
@@ -129,7 +129,7 @@ def show(workdir: Path, metrics: Mapping[str, Any]) -> None:
     print()
     print(report.plain([{"figure": name, "value": value} for name, value in figures.items()]))
     print(
-        f"\n{metrics['films']} films of split {metrics['split']}, step {metrics['step']}; {spent}\n{workdir}/report.html"
+        f"\n{metrics['videos']} videos of split {metrics['split']}, step {metrics['step']}; {spent}\n{workdir}/report.html"
     )
 
 
@@ -140,11 +140,13 @@ def html_report(
     arms: Mapping[str, evaluate.Arm],
     linear: bool,
 ) -> None:
-    """report.html: tables, the loss, truth over rollout, a film; `linear` is the codec."""
-    paper = report.Page(f"{workdir.name}: {metrics['films']} films of split {metrics['split']}, step {metrics['step']}")
+    """report.html: tables, the loss, truth over rollout, a video; `linear` is the codec."""
+    paper = report.Page(
+        f"{workdir.name}: {metrics['videos']} videos of split {metrics['split']}, step {metrics['step']}"
+    )
     desktop = windows[0].cursor is not None
     paper.text(
-        f"Every film below was drawn by the model from its first frame and {'what was done' if desktop else 'a caption'} "
+        f"Every video below was drawn by the model from its first frame and {'what was done' if desktop else 'a caption'} "
         f"alone.{' The codec here is a linear one, not the VAE of the paper.' if linear else ''}"
     )
     if not desktop:
@@ -163,12 +165,12 @@ def html_report(
     curves(paper, workdir)
     paper.heading("Truth over rollout")
     truth = evaluate.truth(windows)
-    made = {name: arm.films for name, arm in arms.items() if name != "copy of frame 0"}
+    made = {name: arm.videos for name, arm in arms.items() if name != "copy of frame 0"}
     for i in np.linspace(0, len(windows) - 1, min(4, len(windows))).astype(int):
-        films = {"truth": truth[i]} | {name.replace("_", " "): films[i] for name, films in made.items()}
+        videos = {"truth": truth[i]} | {name.replace("_", " "): videos[i] for name, videos in made.items()}
         if desktop:
-            films = {name: marked(film, windows[i]) for name, film in films.items()}
-        paper.image(media.strip(films, scale=1), f"{windows[i].id}: {' / '.join(windows[i].captions.values())}")
+            videos = {name: marked(video, windows[i]) for name, video in videos.items()}
+        paper.image(media.strip(videos, scale=1), f"{windows[i].id}: {' / '.join(windows[i].captions.values())}")
     first = next(iter(made))
     paper.gif(media.upscale(made[first][0], 4), windows[0].fps, f"{windows[0].id}, {first.replace('_', ' ')}")
     paper.save(workdir / "report.html")
@@ -187,9 +189,9 @@ def curves(paper: report.Page, workdir: Path) -> None:
     for name in (name for name in known if name.startswith("held_out/metrics/")):
         points = [(line["step"], line[name]) for line in held if name in line]
         xs, ys = zip(*points, strict=True)
-        paper.curve({name: (xs, ys)}, "Held-out films on the way.", "step", name.split("/")[-1])
+        paper.curve({name: (xs, ys)}, "Held-out videos on the way.", "step", name.split("/")[-1])
     shares = [name for name in known if not any(other in name for other in ("psnr", "ssim", "metrics/"))]
     if shares:
         steps = [line["step"] for line in held]
         named = {n.removeprefix("held_out/").replace("_", " "): (steps, [line[n] for line in held]) for n in shares}
-        paper.curve(named, "Held-out films on the way, by the averaged parameters.", "step", "share")
+        paper.curve(named, "Held-out videos on the way, by the averaged parameters.", "step", "share")

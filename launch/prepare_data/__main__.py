@@ -1,7 +1,7 @@
 """Makes training data.
 
     python -m launch.prepare_data --recipe=repl --output=DIR
-    python -m launch.prepare_data --recipe=videos --input=FILMS --output=DIR
+    python -m launch.prepare_data --recipe=videos --input=VIDEOS --output=DIR
     python -m launch.prepare_data --recipe=cligen_general --input=CASTS --output=DIR
     python -m launch.prepare_data --recipe=cligen_clean --output=DIR [--input=TAPES]
     python -m launch.prepare_data --recipe=arithmetic --output=DIR

@@ -6,7 +6,7 @@ from typing import Any
 FILE = "DATA_CARD.md"
 WHAT = {
     "repl": "Python sessions that add two numbers, recorded in a pseudo-terminal, one key a frame.",
-    "videos": "Films of a folder, letterboxed to one size, with the captions that lay beside them.",
+    "videos": "Videos of a folder, letterboxed to one size, with the captions that lay beside them.",
     "encode": "Another dataset through frozen encoders: latents and features, no pictures.",
     "cligen_general": "Clips of terminal recordings that people published, drawn anew: after the paper's CLIGen (General).",
     "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",

@@ -1,4 +1,4 @@
-"""Films through the frozen encoders, once, so that training reads latents and features and needs no VAE, UMT5 or CLIP.
+"""Videos through the frozen encoders, once, so that training reads latents and features and needs no VAE, UMT5 or CLIP.
 
     python -m launch.prepare_data --recipe=encode --input=DATA --output=DIR \
         --config=configs/cligen.py:general,wan_14b_i2v --init=CONVERTED

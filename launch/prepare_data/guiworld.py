@@ -46,8 +46,8 @@ def settings() -> dict[str, Any]:
     if SOURCE.value != "rig" and (rig.AGENT.value or rig.TREES.value):
         raise ValueError(f"--agent, --trees: are for real desktops; give --source=rig, not {SOURCE.value}")
     if SOURCE.value == "import":
-        names = [film.name for film in films(given())]
-        return named | {"input": INPUT.value, "licence": LICENCE.value, "films": names}
+        names = [video.name for video in videos(given())]
+        return named | {"input": INPUT.value, "licence": LICENCE.value, "videos": names}
     for split in SPLIT.value or ():
         if split not in (*SPLITS, PAIRS):
             raise ValueError(f"--split={split}: must be of {', '.join(SPLITS)}, or {PAIRS}")
@@ -171,8 +171,8 @@ def given() -> Path:
     return Path(INPUT.value)
 
 
-def films(folder: Path) -> list[Path]:
-    """A folder's films. Raises ValueError if there is none."""
+def videos(folder: Path) -> list[Path]:
+    """A folder's videos. Raises ValueError if there is none."""
     found = sorted(folder.glob("*.mp4"))
     if not found:
         raise ValueError(f"--input={folder}: holds no recordings (NAME.mp4 with a log beside it)")
@@ -182,54 +182,54 @@ def films(folder: Path) -> list[Path]:
 def imported(
     folder: Path, faults: Counter[str], refused: dict[str, str], paces: dict[str, list[dict[str, float]]]
 ) -> tuple[dict[str, list[Any]], Any]:
-    """(films by split, what makes clips of one)."""
+    """(videos by split, what makes clips of one)."""
     from neural_computer.recording.guiworld.statistics import statistics
 
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
         raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 480x640")
-    clips_of = partial(film_clips, frames=FRAMES.value, size=(int(size[1]), int(size[2])), licence=LICENCE.value)
+    clips_of = partial(video_clips, frames=FRAMES.value, size=(int(size[1]), int(size[2])), licence=LICENCE.value)
     jobs: dict[str, list[Any]] = {split: [] for split in SPLITS}
     rates: Counter[float] = Counter()
-    for film in films(folder):
+    for video in videos(folder):
         try:
-            found = list(clips_of(film, faults=faults))
+            found = list(clips_of(video, faults=faults))
         except ValueError as error:
-            refused[film.name] = str(error)
+            refused[video.name] = str(error)
             continue
         if not found:
-            refused[film.name] = f"holds no clip of {FRAMES.value} frames in which something moves"
+            refused[video.name] = f"holds no clip of {FRAMES.value} frames in which something moves"
             continue
         rates[found[0].fps] += 1
-        split = split_of(film)
-        jobs[split].append(film)
+        split = split_of(video)
+        jobs[split].append(video)
         paces.setdefault(split, []).extend(map(statistics, found))
     if len(rates) > 1:
-        told = ", ".join(f"{count} films of {rate:g} frames/s" for rate, count in rates.items())
-        raise ValueError(f"--input: {told}; films of one rate are one dataset: give a folder each")
+        told = ", ".join(f"{count} videos of {rate:g} frames/s" for rate, count in rates.items())
+        raise ValueError(f"--input: {told}; videos of one rate are one dataset: give a folder each")
     return jobs, clips_of
 
 
-def film_clips(
-    film: Path, frames: int, size: tuple[int, int], licence: str, faults: Counter[str] | None = None
+def video_clips(
+    video: Path, frames: int, size: tuple[int, int], licence: str, faults: Counter[str] | None = None
 ) -> Iterator[Any]:
     """The clips of a recording. Raises ValueError for one that cannot be read."""
     from neural_computer.recording.guiworld import logs, sessions
 
     counts: Counter[str] = Counter() if faults is None else faults
-    found = logs.read(film, size, licence)
+    found = logs.read(video, size, licence)
     counts.update(found.faults)
-    return sessions.clips(replace(found.episode, captions={"plain": caption(film)}), frames, counts)
+    return sessions.clips(replace(found.episode, captions={"plain": caption(video)}), frames, counts)
 
 
-def split_of(film: Path) -> str:
+def split_of(video: Path) -> str:
     """The split that a recording's name tells."""
-    return next((s for s in SPLITS if film.stem.startswith((s, s.removeprefix("random_")))), SPLITS[0])
+    return next((s for s in SPLITS if video.stem.startswith((s, s.removeprefix("random_")))), SPLITS[0])
 
 
-def caption(film: Path) -> str:
+def caption(video: Path) -> str:
     """What NAME.txt says of a recording, else what kind of use it is."""
-    told = film.with_suffix(".txt")
+    told = video.with_suffix(".txt")
     if told.exists():
         return told.read_text().strip()
-    return {"random_slow": "aimless use, slow", "random_fast": "aimless use, fast"}.get(split_of(film), "a task")
+    return {"random_slow": "aimless use, slow", "random_fast": "aimless use, fast"}.get(split_of(video), "a task")

@@ -1,4 +1,4 @@
-"""A page of clips to look at: films, captions and input events, a few of every split."""
+"""A page of clips to look at: videos, captions and input events, a few of every split."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def page_of(output: Path, clips: int) -> Page:
 
 
 def show(page: Page, window: Window) -> None:
-    """A clip: its film, then what is known of it."""
+    """A clip: its video, then what is known of it."""
     page.gif(window.frames if window.cursor is None else marked(window.frames, window), window.fps, window.id)
     rows = [{"": f"caption, {tier}", "text": text} for tier, text in window.captions.items()]
     if window.events:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from neural_computer.recording.agents.acting import Acting
     from neural_computer.recording.xfce.desktop import Rig
 
-MINUTES = flags.DEFINE_float("minutes", 5.0, "Recipe guiworld, --source=rig: minutes of film a split.", lower_bound=0.1)
+MINUTES = flags.DEFINE_float(
+    "minutes", 5.0, "Recipe guiworld, --source=rig: minutes of video a split.", lower_bound=0.1
+)
 AGENT = flags.DEFINE_enum(
     "agent", None, ["anthropic", "openai"],
     "Recipe guiworld, --source=rig --split=goal: whose model does the tasks, with VENDOR_API_KEY of the environment; by "

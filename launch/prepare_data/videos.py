@@ -1,4 +1,4 @@
-"""A folder of films: NAME.mp4 (or .gif, .mkv, .webm), its caption in NAME.txt, and, if there are any, its input events in
+"""A folder of videos: NAME.mp4 (or .gif, .mkv, .webm), its caption in NAME.txt, and, if there are any, its input events in
 NAME.events.jsonl, one object a line: {"time": 0.4, "kind": "press", "key": "a"}.
 """
 
@@ -15,11 +15,11 @@ from neural_computer.data import events as logged
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.types import Episode, Event
 
-INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of films; recipe encode: the data.")
-SIZE = flags.DEFINE_string("size", "48x128", "Recipe videos: HEIGHTxWIDTH of the frames; films are letterboxed to it.")
+INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of videos; recipe encode: the data.")
+SIZE = flags.DEFINE_string("size", "48x128", "Recipe videos: HEIGHTxWIDTH of the frames; videos are letterboxed to it.")
 FPS = flags.DEFINE_float("fps", 5.0, "Recipe videos: frames per second of the data.", lower_bound=0.01)
-WINDOW = flags.DEFINE_integer("window", 9, "Recipe videos: frames of a training window; shorter films are refused.")
-LICENCE = flags.DEFINE_string("licence", "unknown", "Recipe videos: the films' licence, kept with every episode.")
+WINDOW = flags.DEFINE_integer("window", 9, "Recipe videos: frames of a training window; shorter videos are refused.")
+LICENCE = flags.DEFINE_string("licence", "unknown", "Recipe videos: the videos' licence, kept with every episode.")
 
 SUFFIXES = (".mp4", ".gif", ".mkv", ".webm", ".mov")
 
@@ -29,20 +29,20 @@ def settings() -> dict[str, Any]:
     if INPUT.value is None:
         raise ValueError("--input: is missing; recipe videos needs a folder of NAME.mp4 and NAME.txt")
     names = {"input": INPUT.value, "size": SIZE.value, "fps": FPS.value, "window": WINDOW.value}
-    return names | {"films": [path.name for path in films()]}
+    return names | {"videos": [path.name for path in videos()]}
 
 
-def films() -> list[Path]:
-    """The folder's films, by name. Raises ValueError if there is none."""
+def videos() -> list[Path]:
+    """The folder's videos, by name. Raises ValueError if there is none."""
     folder = Path(INPUT.value)
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
     if not found:
-        raise ValueError(f"{folder}: holds no films ({', '.join(SUFFIXES)})")
+        raise ValueError(f"{folder}: holds no videos ({', '.join(SUFFIXES)})")
     return found
 
 
 def make(output: Path) -> dict[str, Any]:
-    """Writes the films as episodes, one in ten held out; returns how many were kept and why others were refused."""
+    """Writes the videos as episodes, one in ten held out; returns how many were kept and why others were refused."""
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
         raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 48x128")
@@ -50,9 +50,9 @@ def make(output: Path) -> dict[str, Any]:
     writers = {split: EpisodeWriter(output, split, window=WINDOW.value) for split in ("train", "test")}
     kept = dict.fromkeys(writers, 0)
     refused: dict[str, str] = {}
-    paths = sorted(films(), key=lambda path: hashlib.sha256(path.stem.encode()).digest())
+    paths = sorted(videos(), key=lambda path: hashlib.sha256(path.stem.encode()).digest())
     held_out = max(len(paths) // 10, 1)
-    for path in tqdm(paths, desc="films", unit="film", dynamic_ncols=True):
+    for path in tqdm(paths, desc="videos", unit="video", dynamic_ncols=True):
         # In the order of their names' hashes: the first that can be used is for training, the next ones are held out.
         split = "test" if kept["train"] and kept["test"] < held_out else "train"
         try:
@@ -62,7 +62,7 @@ def make(output: Path) -> dict[str, Any]:
             refused[path.name] = str(error)
     if not kept["train"]:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
-        raise ValueError(f"{INPUT.value}: none of its {len(refused)} films can be used ({reasons})")
+        raise ValueError(f"{INPUT.value}: none of its {len(refused)} videos can be used ({reasons})")
     for split, writer in writers.items():
         if kept[split]:
             writer.close()
@@ -70,24 +70,24 @@ def make(output: Path) -> dict[str, Any]:
 
 
 def episode(path: Path, height: int, width: int) -> Episode:
-    """A film with its caption and events. Raises ValueError where something is missing or does not fit."""
+    """A video with its caption and events. Raises ValueError where something is missing or does not fit."""
     caption = path.with_suffix(".txt")
     if not caption.exists() or not (text := caption.read_text(encoding="utf-8", errors="strict").strip()):
-        raise ValueError(f"{caption.name} is missing or empty; it should hold the film's caption")
-    film, fps = media.read_video(path)
-    film = media.resample(film, fps, FPS.value)
-    if len(film) < WINDOW.value:
-        raise ValueError(f"has {len(film)} frames at {FPS.value} fps; --window={WINDOW.value} needs as many")
+        raise ValueError(f"{caption.name} is missing or empty; it should hold the video's caption")
+    video, fps = media.read_video(path)
+    video = media.resample(video, fps, FPS.value)
+    if len(video) < WINDOW.value:
+        raise ValueError(f"has {len(video)} frames at {FPS.value} fps; --window={WINDOW.value} needs as many")
     return Episode(
         id=path.stem,
-        frames=media.letterbox(film, height, width),
+        frames=media.letterbox(video, height, width),
         fps=FPS.value,
         captions={"plain": text},
-        events=events(path.with_suffix(".events.jsonl"), len(film) / FPS.value),
+        events=events(path.with_suffix(".events.jsonl"), len(video) / FPS.value),
         meta={"source": path.name, "licence": LICENCE.value},
     )
 
 
 def events(path: Path, seconds: float) -> tuple[Event, ...]:
-    """The events in a file, those within the film; none if there is no file. Raises ValueError with the line."""
+    """The events in a file, those within the video; none if there is no file. Raises ValueError with the line."""
     return tuple(event for event in logged.read(path) if 0 <= event.time < seconds)

@@ -9,13 +9,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 @dataclass(frozen=True)
 class Alignment:
-    """Lag-aware windows: latent frame t, whose newest film frame is a_t = t c, is told of p = c w film frames, the last
+    """Lag-aware windows: latent frame t, whose newest video frame is a_t = t c, is told of p = c w video frames, the last
     of which is a_t - lag.
 
-        W[t, k] = r[a_t - (p - 1 + lag) + k],  k = 0 .. p - 1        (zeros outside the film; the paper, section 3)
+        W[t, k] = r[a_t - (p - 1 + lag) + k],  k = 0 .. p - 1        (zeros outside the video; the paper, section 3)
 
-    `stride` is c, film frames a latent frame; `window` is w, in latent frames; `lag`, in film frames, is how long after an
-    action its effect is expected. With w = 1 and no lag a latent frame is told of just the film frames that it holds.
+    `stride` is c, video frames a latent frame; `window` is w, in latent frames; `lag`, in video frames, is how long after an
+    action its effect is expected. With w = 1 and no lag a latent frame is told of just the video frames that it holds.
     """
 
     stride: int = 4
@@ -29,20 +29,20 @@ class Alignment:
 
     @property
     def width(self) -> int:
-        """p: film frames in a window."""
+        """p: video frames in a window."""
         return self.stride * self.window
 
-    def frames(self, film: int) -> Int[np.ndarray, "f p"]:
-        """The film frame at every place of every window; negative ones, and those from `film` on, are outside."""
-        latents = (film - 1) // self.stride + 1
+    def frames(self, video: int) -> Int[np.ndarray, "f p"]:
+        """The video frame at every place of every window; negative ones, and those from `video` on, are outside."""
+        latents = (video - 1) // self.stride + 1
         return np.arange(latents)[:, None] * self.stride - (self.width - 1 + self.lag) + np.arange(self.width)
 
-    def inside(self, film: int) -> Bool[np.ndarray, "f p"]:
-        """Which places of the windows are inside the film."""
-        return (self.frames(film) >= 0) & (self.frames(film) < film)
+    def inside(self, video: int) -> Bool[np.ndarray, "f p"]:
+        """Which places of the windows are inside the video."""
+        return (self.frames(video) >= 0) & (self.frames(video) < video)
 
     def windows(self, r: Float[Array, "b t d"]) -> Float[Array, "b f p d"]:
-        """W: what is known of film frames, by latent frame."""
-        film = r.shape[1]
-        known = jnp.take(r, np.clip(self.frames(film), 0, film - 1), axis=1)
-        return jnp.where(self.inside(film)[None, :, :, None], known, 0)
+        """W: what is known of video frames, by latent frame."""
+        video = r.shape[1]
+        known = jnp.take(r, np.clip(self.frames(video), 0, video - 1), axis=1)
+        return jnp.where(self.inside(video)[None, :, :, None], known, 0)

@@ -114,16 +114,16 @@ def references(
     """
     xp = frames.__array_namespace__()
     height, width = frames.shape[-3:-1]
-    film, mask = stamp(arrow, places, height, width)
+    video, mask = stamp(arrow, places, height, width)
     first = xp.ones_like(mask[..., :1, :, :, :])
     return (
-        xp.concatenate([frames[..., :1, :, :, :], film[..., 1:, :, :, :]], axis=-4),
+        xp.concatenate([frames[..., :1, :, :, :], video[..., 1:, :, :, :]], axis=-4),
         xp.concatenate([first, mask[..., 1:, :, :, :]], axis=-4),
     )
 
 
 def tags(masks: Float[Any, "b t h w 1"]) -> Float[Any, "b f i j 4"]:
-    """Masks as the DiT takes them beside latents of 4x8x8 pixels: a channel a film frame, averaged over a latent's pixels.
+    """Masks as the DiT takes them beside latents of 4x8x8 pixels: a channel a video frame, averaged over a latent's pixels.
 
     t = 4k + 1; the first frame stands in all four channels of latent frame 0, as in Wan2.1.
     """

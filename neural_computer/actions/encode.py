@@ -52,7 +52,7 @@ class Encoding:
 class ActionEncoder(nn.Module):
     """u: the embeddings (b, f, 2, width) of action and mouse, a latent frame's from its window alone.
 
-    `size` is (height, width) of the film, whose pixels the mouse is in; `texts` (b, u, d) are features of what was typed.
+    `size` is (height, width) of the video, whose pixels the mouse is in; `texts` (b, u, d) are features of what was typed.
     """
 
     how: Encoding

@@ -1,4 +1,4 @@
-"""The encoded cache: windows after the frozen encoders, so that training reads latents and features instead of films.
+"""The encoded cache: windows after the frozen encoders, so that training reads latents and features instead of videos.
 
 A folder of it holds `encoded_info.json`, the config and setup it was made with, and array_record files, each of which
 stands alone. A record is one window as a safetensors message, in which every array has its name, dtype and shape:
@@ -33,7 +33,7 @@ from neural_computer.types import Actions, Encoded
 
 INFO = "encoded_info.json"
 MASK = 4
-"""Channels of the frame mask, one a film frame of a latent frame."""
+"""Channels of the frame mask, one a video frame of a latent frame."""
 DTYPES = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "F32": np.dtype("<f4"),
@@ -136,8 +136,8 @@ def mask(f: int, i: int, j: int) -> Float[np.ndarray, "f i j 4"]:
 class Info:
     """What a folder holds and how it was made: JSON values only."""
 
-    films: str
-    """The folder of films."""
+    videos: str
+    """The folder of videos."""
     stamps: Mapping[str, str]
     """By split, a hash of its files' names and sizes."""
     splits: Mapping[str, int]
@@ -179,21 +179,21 @@ def load_info(directory: str | Path) -> Info:
         ) from error
 
 
-def films(directory: str | Path) -> Path:
-    """Where a folder's films are: there, or where its clips were encoded from. Raises ValueError if those are gone."""
+def videos(directory: str | Path) -> Path:
+    """Where a folder's videos are: there, or where its clips were encoded from. Raises ValueError if those are gone."""
     if not holds(directory):
         return Path(directory)
-    place = Path(load_info(directory).films)
+    place = Path(load_info(directory).videos)
     if not place.exists():
         raise ValueError(
-            f"{directory} holds encoded clips, a rollout needs films, and those that they were made from are not in {place}; "
+            f"{directory} holds encoded clips, a rollout needs videos, and those that they were made from are not in {place}; "
             "put them there"
         )
     return place
 
 
 class EncodedSource:
-    """The clips of a split: `len()` and `[i]`, as Grain wants. Clip i is window i of the films' `WindowSource`."""
+    """The clips of a split: `len()` and `[i]`, as Grain wants. Clip i is window i of the videos' `WindowSource`."""
 
     def __init__(self, directory: str | Path, split: str):
         """Raises ValueError, with the way out, where there is no such split or not all of it."""

@@ -1,4 +1,4 @@
-"""Writing episodes: the door for anybody's films.
+"""Writing episodes: the door for anybody's videos.
 
 with EpisodeWriter("data") as writer:
     writer.write(Episode("first", frames, fps=5, captions={"plain": "python 1+1"}))
@@ -19,7 +19,7 @@ SHARD_BYTES = 256 * 2**20
 class EpisodeWriter:
     """Writes one split of a dataset of episodes: array_record shards that `WindowSource` and tfds read.
 
-    `window` is the longest window that can be read from films of more than about 160 frames, `stride` the grid its starts
+    `window` is the longest window that can be read from videos of more than about 160 frames, `stride` the grid its starts
     lie on. The split appears, whole, when the writer is closed; one of the same name is replaced. A writer that is
     killed, or left by an exception, leaves no split.
     """

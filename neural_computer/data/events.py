@@ -1,4 +1,4 @@
-"""Input events in a file beside a film: NAME.events.jsonl, one object a line, {"time": 0.4, "kind": "press", "key": "a"}."""
+"""Input events in a file beside a video: NAME.events.jsonl, one object a line, {"time": 0.4, "kind": "press", "key": "a"}."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mouse and keyboard of a film as a batch has them: flags, slots, typed texts, places. numpy only."""
+"""Mouse and keyboard of a video as a batch has them: flags, slots, typed texts, places. numpy only."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Inputs:
-    """The actions of a film, from its log of events. At most `texts` different texts are typed in a film, frame by frame."""
+    """The actions of a video, from its log of events. At most `texts` different texts are typed in a video, frame by frame."""
 
     tokenizer: Tokenizer
     """Of the typed texts: what is typed in one frame is short."""
@@ -74,10 +74,10 @@ def stacked(rows: Sequence[Any]) -> Any:
 
 
 def chunked(actions: Actions, frames: int, chunks: int) -> Actions:
-    """Actions (b, t, ...) of a long film with a leading axis of chunks of `frames` frames each.
+    """Actions (b, t, ...) of a long video with a leading axis of chunks of `frames` frames each.
 
     A chunk begins with the frame that the one before ended with, what was done in it left out, as in training windows.
-    Raises ValueError where the film has too few frames.
+    Raises ValueError where the video has too few frames.
     """
     length = actions.mouse.shape[1]
     if length < chunks * (frames - 1) + 1:

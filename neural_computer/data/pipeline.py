@@ -13,7 +13,7 @@ from neural_computer.types import Actions, Batch, Encoded, Window
 
 
 class Sample(NamedTuple):
-    """One film of a batch."""
+    """One video of a batch."""
 
     video: np.ndarray
     text: np.ndarray
@@ -22,7 +22,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """A window's film and one of its captions, drawn by tier, or none where there are no tiers, and its actions if there
+    """A window's video and one of its captions, drawn by tier, or none where there are no tiers, and its actions if there
     are `inputs`; a clip's latents and features in the same way."""
 
     tokenizer: Tokenizer
@@ -52,7 +52,7 @@ def caption(window: Window | Clip, tier: str) -> Any:
     if tier not in window.captions:
         raise ValueError(
             f"{window.id}: has no caption of tier {tier!r}, only {', '.join(window.captions) or 'none'}; set "
-            "config.data.captions to tiers that all films have"
+            "config.data.captions to tiers that all videos have"
         )
     return window.captions[tier]
 
@@ -69,7 +69,7 @@ def batches(
     process_count: int = 1,
     inputs: Inputs | None = None,
 ) -> Iterator[Batch | Encoded]:
-    """This process's share of the batches from number `start` on, for ever: of films, or of clips from an `EncodedSource`.
+    """This process's share of the batches from number `start` on, for ever: of videos, or of clips from an `EncodedSource`.
 
     `batch_size` is the global one and must divide among the processes; batch k holds positions k * batch_size and on of
     an endless order, shuffled anew each time round.
@@ -90,7 +90,7 @@ def batches(
 
 def _collate(samples: Sequence[tuple[int, Any]]) -> Batch | Encoded:
     positions, parts = zip(*samples, strict=True)
-    # int32, as jax has it: the numbering starts over after two billion films.
+    # int32, as jax has it: the numbering starts over after two billion videos.
     index = np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1)
     together: Any = stacked(parts)
     return together._replace(index=index) if isinstance(together, Encoded) else Batch(index, *together)

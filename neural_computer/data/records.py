@@ -24,9 +24,9 @@ SEQUENCES = ("frames", "cells")
 JSON; cursor is raw little-endian float32 (t, 2) or empty; `start` is the record's first frame in its episode, and
 windows that begin at its first `owned` frames belong to it, later ones to the next record.
 
-Why pictures, and no film codec with key frames: of five terminals at 480x832, 160 frames each, they take .4 to 2.1 of
+Why pictures, and no video codec with key frames: of five terminals at 480x832, 160 frames each, they take .4 to 2.1 of
 lossless x264 with a key frame every 16 frames (in sum 1.2 of it), and a window of 81 frames is decoded 1 to 20 times as
-fast, since most frames are repeats; of a desktop's film they take 4.3 times as much and are decoded in .65 of the time.
+fast, since most frames are repeats; of a desktop's video they take 4.3 times as much and are decoded in .65 of the time.
 """
 
 
@@ -89,10 +89,10 @@ def _encoded(frames: np.ndarray) -> Iterator[bytes]:
 def _decoded(frames: Any, first: int, length: int) -> np.ndarray:
     """`length` frames from frame `first`, some of which may be told by earlier ones."""
     begin = next(i for i in range(first, -1, -1) if frames[i])
-    film: list[np.ndarray] = []
+    video: list[np.ndarray] = []
     for data in frames[begin : first + length]:
-        film.append(media.from_png(data) if data else film[-1])
-    return np.stack(film[first - begin :])
+        video.append(media.from_png(data) if data else video[-1])
+    return np.stack(video[first - begin :])
 
 
 def check(episode: Episode) -> None:
@@ -114,7 +114,7 @@ def check(episode: Episode) -> None:
         refuse(f"cursor must be ({len(frames)}, 2), one (x, y) a frame; it is {episode.cursor.shape}")
     late = [e for e in episode.events if not 0 <= e.time <= len(frames) / episode.fps]
     if late:
-        refuse(f"event {late[0]} is outside the film's {len(frames) / episode.fps:.3f} s")
+        refuse(f"event {late[0]} is outside the video's {len(frames) / episode.fps:.3f} s")
 
 
 # Records to bytes and back

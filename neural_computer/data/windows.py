@@ -1,4 +1,4 @@
-"""Reading windows: random access to every legal stretch of every film of a split."""
+"""Reading windows: random access to every legal stretch of every video of a split."""
 
 import hashlib
 import json
@@ -106,7 +106,7 @@ def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np
     file, number, start, frames, owned = table.T
     first = -(-start // stride) * stride
     counts, whole = (np.maximum(0, -(-(end - first) // stride)) for end in (start + owned, start + frames - length + 1))
-    # Only an episode's last record may end before a window does: there the film ends too.
+    # Only an episode's last record may end before a window does: there the video ends too.
     cut = (whole < counts) & (owned < frames)
     if cut.any():
         longest = int((start + frames - first - (counts - 1) * stride)[cut].min())
@@ -117,7 +117,7 @@ def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np
     counts = np.minimum(counts, whole)
     if not counts.sum():
         raise ValueError(
-            f"{place}: no film is {length} frames long (the longest record has {int(frames.max(initial=0))}); ask for "
+            f"{place}: no video is {length} frames long (the longest record has {int(frames.max(initial=0))}); ask for "
             "shorter windows"
         )
     rows = np.repeat(np.arange(len(table)), counts)
@@ -150,7 +150,7 @@ def _shards(directory: Path, split: str) -> list[Path]:
         there = sorted({p.name.split(".")[0].split("-", 1)[1] for p in directory.glob("*-*.array_record*")})
         raise ValueError(
             f"{directory}: has no split {split!r}; it has {', '.join(there) or 'none'}: ask for one of these, or prepare "
-            "the data with films to spare for it"
+            "the data with videos to spare for it"
         )
     return files
 

@@ -25,7 +25,7 @@ PHASES = 2
 POWER = 4
 """Where the arrow covers a pixel in part, what is under it shines through, and says little"""
 SAME = 0.5
-"""Share of the blocks, of those that changed in one of two films, that must have changed in both"""
+"""Share of the blocks, of those that changed in one of two videos, that must have changed in both"""
 
 
 def found(frames: UInt8[np.ndarray, "t h w 3"], arrow: Template) -> Float[np.ndarray, "t 2"]:
@@ -118,7 +118,7 @@ def responses(
     cursor: Float[np.ndarray, "t 2"],
     arrow: Template,
 ) -> list[tuple[bool, bool]]:
-    """(does the true film change after it, does the made one change likewise), of the clicks in these frames.
+    """(does the true video change after it, does the made one change likewise), of the clicks in these frames.
 
     Likewise: at least `SAME` of the blocks that change in either change in both; where nothing should change, nothing
     does. The arrow's own blocks do not count. A click in the last frame has nothing after it and is left out.
@@ -128,7 +128,7 @@ def responses(
         if frame + 1 < len(right):
             span = slice(frame, frame + 1 + AFTER)
             here = _arrows(cursor[span], right.shape[1:3], arrow)
-            a, b = (_changed(film[span]) & ~here for film in (made, right))
+            a, b = (_changed(video[span]) & ~here for video in (made, right))
             either = (a | b).sum()
             out.append((bool(b.any()), bool(either == 0 or (a & b).sum() >= SAME * either)))
     return out
@@ -142,11 +142,11 @@ def obeyed(frame: UInt8[np.ndarray, "h w 3"], click: Mapping[str, Any]) -> bool:
     return bool((with_it < without) == click["done"])
 
 
-def _changed(film: UInt8[np.ndarray, "t h w 3"]) -> Bool[np.ndarray, "i j"]:
+def _changed(video: UInt8[np.ndarray, "t h w 3"]) -> Bool[np.ndarray, "i j"]:
     """The blocks that in some frame differ from the first one's."""
-    height, width = (side // BLOCK * BLOCK for side in film.shape[1:3])
-    small = film[:, :height, :width].astype(np.float32)
-    small = small.reshape(len(film), height // BLOCK, BLOCK, width // BLOCK, BLOCK * 3)
+    height, width = (side // BLOCK * BLOCK for side in video.shape[1:3])
+    small = video[:, :height, :width].astype(np.float32)
+    small = small.reshape(len(video), height // BLOCK, BLOCK, width // BLOCK, BLOCK * 3)
     return (abs(small[1:] - small[:1]).mean((2, 4)) > CHANGED).any(0)
 
 

@@ -1,4 +1,4 @@
-"""Rolling out on held-out films and scoring, arm by arm, beside what costs nothing and what the codec allows."""
+"""Rolling out on held-out videos and scoring, arm by arm, beside what costs nothing and what the codec allows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from neural_computer.computer import NeuralComputer, film, to_pixels, to_signed
+from neural_computer.computer import NeuralComputer, to_pixels, to_signed, video
 from neural_computer.data.inputs import Inputs, stacked
 from neural_computer.evals import pixels, results, text
 from neural_computer.evals.pairs import Pair
@@ -17,25 +17,25 @@ from neural_computer.evals.tasks import Arithmetic
 from neural_computer.types import Params, PyTree, TrainState, Window
 
 Tokenizer = Callable[[Sequence[str]], np.ndarray]
-Films = np.ndarray
+Videos = np.ndarray
 """uint8 (n, t, h, w, 3)"""
 
 
 class Arm(NamedTuple):
-    """One way of being asked: the films that came of it, and every film's scores."""
+    """One way of being asked: the videos that came of it, and every video's scores."""
 
-    films: Films
+    videos: Videos
     scores: list[dict[str, float]]
 
     def means(self) -> dict[str, float]:
-        """Every score's mean over the films that have it."""
+        """Every score's mean over the videos that have it."""
         names = dict.fromkeys(name for score in self.scores for name in score)
         return {n: float(np.nanmean([score[n] for score in self.scores if n in score])) for n in names}
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Open-loop rollouts of one computer, `batch_size` films at a time; compiled once."""
+    """Open-loop rollouts of one computer, `batch_size` videos at a time; compiled once."""
 
     computer: NeuralComputer
     tokenizer: Tokenizer
@@ -45,8 +45,8 @@ class Rollout:
     inputs: Inputs | None = None
     """What makes actions of a window's events, for a computer that is told of some"""
 
-    def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Films:
-        """One film a window, from its first frame, a caption and what was done in it."""
+    def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Videos:
+        """One video a window, from its first frame, a caption and what was done in it."""
         first = np.stack([window.frames[0] for window in windows])
         ids = self.tokenizer(captions)
         away = None if self.away is None else self.away.repeat(self.batch_size, axis=0)
@@ -67,65 +67,65 @@ class Rollout:
         def run(params, x0, text, actions, away, key):
             u = jax.tree.map(lambda x: x[None], actions)
             _, frames = computer.run(params, computer.boot(params, x0, text, away), u, key)
-            return to_pixels(film(frames))
+            return to_pixels(video(frames))
 
         return jax.jit(run)
 
-    def ceiling(self, params: Params, windows: Sequence[Window]) -> Films:
-        """The true films, encoded and decoded: no rollout can be better than its codec."""
+    def ceiling(self, params: Params, windows: Sequence[Window]) -> Videos:
+        """The true videos, encoded and decoded: no rollout can be better than its codec."""
         return Coded(self.computer.codec, self.batch_size)(params.frozen["codec"], windows)
 
 
 @dataclass(frozen=True)
 class Coded:
-    """Films through a codec, `batch_size` at a time."""
+    """Videos through a codec, `batch_size` at a time."""
 
     codec: Any
     batch_size: int = 32
 
-    def __call__(self, params: PyTree, windows: Sequence[Window]) -> Films:
-        """One film a window, encoded and decoded."""
+    def __call__(self, params: PyTree, windows: Sequence[Window]) -> Videos:
+        """One video a window, encoded and decoded."""
         starts = range(0, len(windows), self.batch_size)
         parts = [truth(windows[start : start + self.batch_size]) for start in starts]
         return np.concatenate([np.asarray(self._run(params, part)) for part in parts])
 
     def scores(self, params: PyTree, windows: Sequence[Window], scorer: Scorer | None = None) -> dict[str, float]:
-        """Every score's mean over films, and the further metrics."""
-        films = self(params, windows)
-        means = Arm(films, Judge()(films, windows)).means()
-        return means | (measured(scorer, films, windows) if scorer is not None else {})
+        """Every score's mean over videos, and the further metrics."""
+        videos = self(params, windows)
+        means = Arm(videos, Judge()(videos, windows)).means()
+        return means | (measured(scorer, videos, windows) if scorer is not None else {})
 
     @cached_property
     def _run(self) -> Callable:
         codec = self.codec
-        return jax.jit(lambda params, film: to_pixels(codec.decode(params, codec.encode(params, to_signed(film)))))
+        return jax.jit(lambda params, video: to_pixels(codec.decode(params, codec.encode(params, to_signed(video)))))
 
 
-def truth(windows: Sequence[Window]) -> Films:
-    """The films as they were recorded."""
+def truth(windows: Sequence[Window]) -> Videos:
+    """The videos as they were recorded."""
     return np.stack([window.frames for window in windows])
 
 
-def copies(windows: Sequence[Window]) -> Films:
+def copies(windows: Sequence[Window]) -> Videos:
     """The first frame for ever: what costs nothing."""
     return np.stack([window.frames[:1].repeat(len(window.frames), axis=0) for window in windows])
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Scores films against their windows: pixels always, text where the windows have it, a task where they have one."""
+    """Scores videos against their windows: pixels always, text where the windows have it, a task where they have one."""
 
     reader: text.GlyphReader = field(default_factory=text.GlyphReader)
     batch_size: int = 32
 
-    def __call__(self, films: Films, windows: Sequence[Window]) -> list[dict[str, float]]:
-        seen = self._pixels(films, truth(windows))
-        return [{**p, **self._text(f, w)} for p, f, w in zip(seen, films, windows, strict=True)]
+    def __call__(self, videos: Videos, windows: Sequence[Window]) -> list[dict[str, float]]:
+        seen = self._pixels(videos, truth(windows))
+        return [{**p, **self._text(f, w)} for p, f, w in zip(seen, videos, windows, strict=True)]
 
-    def _pixels(self, films: Films, right: Films) -> list[dict[str, float]]:
+    def _pixels(self, videos: Videos, right: Videos) -> list[dict[str, float]]:
         out = []
-        for start in range(0, len(films), self.batch_size):
-            pair = films[start : start + self.batch_size], right[start : start + self.batch_size]
+        for start in range(0, len(videos), self.batch_size):
+            pair = videos[start : start + self.batch_size], right[start : start + self.batch_size]
             values = {"psnr": _psnr(*pair), "ssim": _ssim(*pair)}
             out += [{n: float(v[i]) for n, v in values.items()} for i in range(len(pair[0]))]
         return out
@@ -144,7 +144,7 @@ class Judge:
         return scores | (task.score(read[-1]) if task else {})
 
     def _read(self, made: np.ndarray, window: Window) -> list[str]:
-        """What stands on a film's screens, wherever in its frames the terminal is."""
+        """What stands on a video's screens, wherever in its frames the terminal is."""
         if "original_size" not in window.meta.get("data_info", {}):
             return self.reader(made)
         pair = Pair.of(window, made)
@@ -155,7 +155,7 @@ _psnr, _ssim = jax.jit(pixels.psnr), jax.jit(pixels.ssim)
 
 
 def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
-    """Captions by arm: the three of the reprompting table where every film is arithmetic, else the tier's own."""
+    """Captions by arm: the three of the reprompting table where every video is arithmetic, else the tier's own."""
     tasks = [Arithmetic.of(window) for window in windows]
     asked = [task.prompts() for task in tasks if task]
     if windows and len(asked) == len(windows):
@@ -166,10 +166,10 @@ def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
 def evaluate(
     rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Window], tier: str = "plain", seed: int = 0
 ) -> dict[str, Arm]:
-    """Every arm's films and scores, then those of the copied first frame and of the codec alone."""
-    films = {arm: rollout(params, windows, captions, seed) for arm, captions in prompts(windows, tier).items()}
-    films |= {"copy of frame 0": copies(windows), "codec alone": rollout.ceiling(params, windows)}
-    return {name: Arm(made, judge(made, windows)) for name, made in films.items()}
+    """Every arm's videos and scores, then those of the copied first frame and of the codec alone."""
+    videos = {arm: rollout(params, windows, captions, seed) for arm, captions in prompts(windows, tier).items()}
+    videos |= {"copy of frame 0": copies(windows), "codec alone": rollout.ceiling(params, windows)}
+    return {name: Arm(made, judge(made, windows)) for name, made in videos.items()}
 
 
 def headline(arms: Mapping[str, Arm]) -> dict[str, float]:
@@ -197,35 +197,35 @@ def spread(source: Any, count: int) -> list[Window]:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """An evaluator for the training loop: the headline figures of some held-out films, by `params` of a state."""
+    """An evaluator for the training loop: the headline figures of some held-out videos, by `params` of a state."""
 
     rollout: Rollout
     params: Callable[[TrainState], Params]
     windows: Sequence[Window]
     tier: str = "plain"
     scorer: Scorer | None = None
-    """Further metrics, of the first arm: where the films are arithmetic, the one with the answer"""
+    """Further metrics, of the first arm: where the videos are arithmetic, the one with the answer"""
 
     def __call__(self, state: TrainState) -> Iterator[tuple[str, float]]:
         params = self.params(state)
         arms = {
-            arm: Arm(films, Judge()(films, self.windows))
+            arm: Arm(videos, Judge()(videos, self.windows))
             for arm, captions in prompts(self.windows, self.tier).items()
-            for films in [self.rollout(params, self.windows, captions)]
+            for videos in [self.rollout(params, self.windows, captions)]
         }
         yield from headline(arms).items()
         if self.scorer is not None:
             first = next(iter(arms.values()))
-            yield from measured(self.scorer, first.films, self.windows).items()
+            yield from measured(self.scorer, first.videos, self.windows).items()
 
 
-def measured(scorer: Scorer, films: Films, windows: Sequence[Window]) -> dict[str, float]:
-    """{metrics/NAME: value} of films beside their windows."""
-    found = results.figures(scored(scorer, films, windows), scorer.names)
+def measured(scorer: Scorer, videos: Videos, windows: Sequence[Window]) -> dict[str, float]:
+    """{metrics/NAME: value} of videos beside their windows."""
+    found = results.figures(scored(scorer, videos, windows), scorer.names)
     return {f"metrics/{name}": figure.value for name, figure in found.items()}
 
 
-def scored(scorer: Scorer, films: Films, windows: Sequence[Window]) -> list[results.Clip]:
-    """Every film's scores, all films at once: a mesh's devices share them."""
-    pairs = [Pair.of(window, film) for window, film in zip(windows, films, strict=True)]
+def scored(scorer: Scorer, videos: Videos, windows: Sequence[Window]) -> list[results.Clip]:
+    """Every video's scores, all videos at once: a mesh's devices share them."""
+    pairs = [Pair.of(window, video) for window, video in zip(windows, videos, strict=True)]
     return [results.Clip(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]

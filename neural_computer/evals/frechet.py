@@ -1,4 +1,4 @@
-"""How far apart two sets of films are: the Frechet distance of Gaussians in their features, in float64. numpy only.
+"""How far apart two sets of videos are: the Frechet distance of Gaussians in their features, in float64. numpy only.
 
 d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))  (Dowson and Landau 1982; FVD: Unterthiner et al. 2018). With roots R
 such that R' R = S, the last trace is the nuclear norm of R1 R2', and needs no root of a product that is not symmetric.
@@ -15,7 +15,7 @@ from jaxtyping import Float
 Features = Float[np.ndarray, "n d"]
 
 FEW = 256
-"""Clips below which the distance says more of their number than of the films: it falls by about tr(S)/n as n grows."""
+"""Clips below which the distance says more of their number than of the videos: it falls by about tr(S)/n as n grows."""
 
 
 class Gaussian(NamedTuple):
@@ -65,7 +65,7 @@ def gaussian(features: Features) -> Gaussian:
     _check(len(features))
     if not np.isfinite(features).all():
         bad = np.flatnonzero(~np.isfinite(features).all(1))
-        raise ValueError(f"features: rows {bad[:5].tolist()} are not finite; leave those films out")
+        raise ValueError(f"features: rows {bad[:5].tolist()} are not finite; leave those videos out")
     features = features.astype(np.float64)
     mean, (count, width) = features.mean(0), features.shape
     root = (features - mean) / np.sqrt(count - 1)

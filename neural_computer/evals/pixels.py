@@ -1,4 +1,4 @@
-"""PSNR and SSIM of films, on the device; over all pixels or some, so that a background does not decide."""
+"""PSNR and SSIM of videos, on the device; over all pixels or some, so that a background does not decide."""
 
 import jax
 import jax.numpy as jnp
@@ -8,20 +8,20 @@ from jaxtyping import Array, Bool, Float, Shaped
 REACH, SIGMA = 5, 1.5
 """Pixels that a window reaches to either side of its middle, and its Gaussian's width"""
 
-Films = Shaped[Array | np.ndarray, "b t h w 3"]
+Videos = Shaped[Array | np.ndarray, "b t h w 3"]
 Mask = Bool[Array | np.ndarray, "b t h w"]
 
 
-def psnr(x: Films, y: Films, where: Mask | None = None) -> Float[Array, " b"]:
-    """Peak signal-to-noise ratio in dB of every uint8 film, over all its pixels, or those of a mask; equal films have 100,
+def psnr(x: Videos, y: Videos, where: Mask | None = None) -> Float[Array, " b"]:
+    """Peak signal-to-noise ratio in dB of every uint8 video, over all its pixels, or those of a mask; equal videos have 100,
     an empty mask NaN."""
     error = jnp.square(_unit(x) - _unit(y))
     mask = None if where is None else jnp.asarray(where)[..., None]
     return -10 * jnp.log10(jnp.maximum(jnp.mean(error, axis=(1, 2, 3, 4), where=mask), 1e-10))
 
 
-def ssim(x: Films, y: Films, where: Mask | None = None) -> Float[Array, " b"]:
-    """Structural similarity of every uint8 film, averaged over frames, channels and places, as torchmetrics 1.9 defines it
+def ssim(x: Videos, y: Videos, where: Mask | None = None) -> Float[Array, " b"]:
+    """Structural similarity of every uint8 video, averaged over frames, channels and places, as torchmetrics 1.9 defines it
     (Wang et al. 2004: a Gaussian of 11 pixels, sigma 1.5, constants .01 and .03; frames are mirrored at their borders).
 
     With a mask: over its places; NaN for none. Frames must have 6 pixels a side.
@@ -29,7 +29,7 @@ def ssim(x: Films, y: Films, where: Mask | None = None) -> Float[Array, " b"]:
     b, t, h, w, _ = x.shape
     if min(h, w) <= REACH:
         raise ValueError(f"frames of {h}x{w}: SSIM needs {REACH + 1} pixels a side")
-    frames = [_unit(film).reshape(b * t, h, w, 3) for film in (x, y)]
+    frames = [_unit(video).reshape(b * t, h, w, 3) for video in (x, y)]
     # A frame at a time: its maps stay in the cache.
     if where is None:
         return jax.lax.map(lambda pair: _similarity(*pair).mean(), tuple(frames)).reshape(b, t).mean(1)
@@ -56,7 +56,7 @@ def _similarity(x: Float[Array, "h w 3"], y: Float[Array, "h w 3"]) -> Float[Arr
 
 def _unit(x: Array | np.ndarray) -> Array:
     if x.dtype != jnp.uint8:
-        raise ValueError(f"films: dtype {x.dtype}; they are compared as uint8, what a screen can show")
+        raise ValueError(f"videos: dtype {x.dtype}; they are compared as uint8, what a screen can show")
     return jnp.asarray(x).astype(jnp.float32) / 255
 
 

@@ -1,6 +1,6 @@
-"""The arithmetic probe over anybody's films: what a film of a problem shows, and a table of native and conditioned accuracy.
+"""The arithmetic probe over anybody's videos: what a video of a problem shows, and a table of native and conditioned accuracy.
 
-A folder holds films by arm: native (the prompt asks), conditioned (it tells the answer too), wrong (it tells another):
+A folder holds videos by arm: native (the prompt asks), conditioned (it tells the answer too), wrong (it tells another):
 DIR/native/ID.mp4. A model that computes has the last two like the first; one that draws what it is told obeys both.
 """
 
@@ -40,14 +40,14 @@ def problems(path: Path) -> dict[str, Arithmetic]:
 
 
 def prompts(asked: Mapping[str, Arithmetic]) -> dict[str, dict[str, str]]:
-    """{arm: {id: prompt}}: what a model is to be asked for the films of every arm."""
+    """{arm: {id: prompt}}: what a model is to be asked for the videos of every arm."""
     told = {clip: task.prompts() for clip, task in asked.items()}
     return {arm: {clip: each[prompt] for clip, each in told.items()} for arm, prompt in ARMS.items()}
 
 
-def score(film: UInt8[np.ndarray, "t h w 3"], task: Arithmetic, read: Reader) -> dict[str, float]:
-    """The SCORES of a film: by the last of its five sampled frames on which the expression stands, else by its last frame."""
-    screens = [text.lines(screen) for screen in read(film[text.sampled(len(film))])]
+def score(video: UInt8[np.ndarray, "t h w 3"], task: Arithmetic, read: Reader) -> dict[str, float]:
+    """The SCORES of a video: by the last of its five sampled frames on which the expression stands, else by its last frame."""
+    screens = [text.lines(screen) for screen in read(video[text.sampled(len(video))])]
     there = [lines for lines in screens if any(ends_with(line, task.expression) for line in lines)]
     lines = (there or screens)[-1]
     place = typed(lines, task.expression)
@@ -76,7 +76,7 @@ def table(found: Mapping[str, Mapping[str, Figure]]) -> list[dict[str, Any]]:
     rows = []
     for arm, scores in found.items():
         answer = scores["answer"]
-        row = {"arm": arm, "films": answer.clips, "answer right": answer.value, "low": answer.low, "high": answer.high}
+        row = {"arm": arm, "videos": answer.clips, "answer right": answer.value, "low": answer.low, "high": answer.high}
         row |= {"answer anywhere": scores["shown"].value, "expression there": scores["typed"].value}
         rows.append(row | ({"wrong answer obeyed": scores["obeyed"].value} if arm == "wrong" else {}))
     return rows

@@ -136,7 +136,7 @@ def ranked(clips: Iterable[Clip], names: Sequence[str]) -> list[Clip]:
 
 
 def write(out: Path, settings: Mapping[str, Any], clips: Sequence[Clip], names: Sequence[str]) -> dict[str, Figure]:
-    """Writes metrics.json and clips.csv; the same films and settings give the same bytes."""
+    """Writes metrics.json and clips.csv; the same videos and settings give the same bytes."""
     found = figures(clips, names)
     told = {
         "settings": dict(settings),
@@ -179,9 +179,9 @@ def html_report(
     found: Mapping[str, Figure],
     clips: Sequence[Clip],
     names: Sequence[str],
-    films: Callable[[str], dict[str, np.ndarray]],
+    videos: Callable[[str], dict[str, np.ndarray]],
 ) -> report.Page:
-    """The page: figures, what was wrong, the worst clips in pictures, all clips; `films(id)` are a clip's films by name."""
+    """The page: figures, what was wrong, the worst clips in pictures, all clips; `videos(id)` are a clip's videos by name."""
     paper, worst = report.Page(title), ranked(clips, names)
     paper.table(
         table(found), f"Over clips; low and high: {LEVEL:.0%} of {RESAMPLES} bootstraps of the clips (fvd: 100)."
@@ -195,18 +195,18 @@ def html_report(
     paper.heading("The worst")
     for clip in worst[:WORST]:
         values = ", ".join(f"{name} {report.shown(v)}" for name, v in clip.scores.values.items()) if clip.scores else ""
-        paper.image(strip(films(clip.id)), f"{clip.id}: {values}")
+        paper.image(strip(videos(clip.id)), f"{clip.id}: {values}")
     paper.heading("All clips, worst first")
     return paper.table([{"clip": clip.id, **(clip.scores.values if clip.scores else {})} for clip in worst])
 
 
-def strip(films: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Some frames of films of one length and size, a row a film."""
+def strip(videos: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Some frames of videos of one length and size, a row a video."""
     from neural_computer.evals.frames import resized
 
-    count, height, width = next(iter(films.values())).shape[:3]
+    count, height, width = next(iter(videos.values())).shape[:3]
     places = sorted({round(place) for place in np.linspace(0, count - 1, COLUMNS)})
     scale = min(1.0, WIDTH / width)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     enlarged = max(1, WIDTH // 2 // size[1])
-    return media.strip({name: resized(film[places], *size) for name, film in films.items()}, scale=enlarged)
+    return media.strip({name: resized(video[places], *size) for name, video in videos.items()}, scale=enlarged)

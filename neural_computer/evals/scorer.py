@@ -1,13 +1,13 @@
-"""Metrics by name, of pairs of films.
+"""Metrics by name, of pairs of videos.
 
-    psnr ssim lpips lpips_vgg            over the view's frames; of a film, the mean over frames (PSNR: of the mean error)
+    psnr ssim lpips lpips_vgg            over the view's frames; of a video, the mean over frames (PSNR: of the mean error)
     psnr_text ssim_text                  of all frames, where the true screen has text (needs cells)
     psnr_cursor ssim_cursor              of all frames, around the mouse (needs events)
     fvd fvd_r3d18                        of all clips together: by I3D, as most have it; by R3D-18, as the paper (needs its file)
-    char_acc exact_line                  the paper's OCR protocol, one film's reading against the other's
+    char_acc exact_line                  the paper's OCR protocol, one video's reading against the other's
     char_acc_buffer exact_line_buffer    the same against what the terminal held (needs cells)
     cell_acc new_char_acc                by cell, as the exact reader of our fonts has it (needs cells)
-    cursor_acc cursor_acc_reference      is the cursor where the log has it; the true film's, below 1 where it draws another
+    cursor_acc cursor_acc_reference      is the cursor where the log has it; the true video's, below 1 where it draws another
                                          arrow or none (needs events)
     cursor_acc_straight                  where it would be had it gone straight on from the first two frames (needs events)
     click_response click_idle            do clicks do what they did, or nothing where they did nothing (needs events)
@@ -49,7 +49,7 @@ NEEDS = {
     **{name: "cells" for name in NAMES if name.endswith(("_text", "_buffer")) or name in CELLS},
     **{name: "events" for name in NAMES if name.endswith((AFTER, "_cursor")) or name in DONE},
 }
-"""What a metric cannot do without, beside two films."""
+"""What a metric cannot do without, beside two videos."""
 LESS_IS_BETTER = ("lpips", "fvd")
 
 VIEWS = ("paper", "full")
@@ -68,7 +68,7 @@ class Scorer:
     """Scores pairs by the metrics in `names`; weights are loaded when the first metric that needs them is asked for.
 
     `reader` reads frames for the metrics of text. `r3d18` are `models.r3d.params_from`'s. `arrow` is the cursor's height
-    in pixels of the films. On a mesh, frames and clips are split among its devices.
+    in pixels of the videos. On a mesh, frames and clips are split among its devices.
     """
 
     names: tuple[str, ...]
@@ -97,7 +97,7 @@ class Scorer:
                 continue
             shown = {i: seen for i, pair in enumerate(pairs) if (seen := self._seen(pair, name)) is not None}
             if base in SETS:
-                rows = self._extractors(base, [film for seen in shown.values() for film in seen[:2]])
+                rows = self._extractors(base, [video for seen in shown.values() for video in seen[:2]])
                 for number, i in enumerate(shown):
                     features[i][name] = rows[2 * number : 2 * number + 2]
             else:
@@ -109,22 +109,22 @@ class Scorer:
     # Pixels and features
 
     def _seen(self, pair: Pair, name: str) -> tuple[np.ndarray, ...] | None:
-        """The frames of both films that a metric judges, and its mask if it has one; None where there is nothing to judge."""
+        """The frames of both videos that a metric judges, and its mask if it has one; None where there is nothing to judge."""
         if name in MASKED:
             if pair.cells is None if name.endswith("_text") else pair.cursor is None:
                 return None
             return pair.made, pair.right, pair.text_mask() if name.endswith("_text") else pair.cursor_mask(self._arrow)
-        films = pair.made, pair.right
+        videos = pair.made, pair.right
         if name.endswith(AFTER):
             places = frames.after_actions(pair.times, pair.fps, len(pair.right))
             if not places:
                 return None
-            films = pair.made[places], pair.right[places]
-            return films if self.view == "full" else tuple(frames.resized(film, frames.SIZE) for film in films)
-        return films if self.view == "full" else tuple(frames.whole(film, pair.fps) for film in films)
+            videos = pair.made[places], pair.right[places]
+            return videos if self.view == "full" else tuple(frames.resized(video, frames.SIZE) for video in videos)
+        return videos if self.view == "full" else tuple(frames.whole(video, pair.fps) for video in videos)
 
     def _compared(self, metric: str, seen: tuple[np.ndarray, ...]) -> float:
-        """A film's value: frames weigh what their masks have; PSNRs are joined as errors."""
+        """A video's value: frames weigh what their masks have; PSNRs are joined as errors."""
         kind = metric.removesuffix("_text").removesuffix("_cursor")
         weights = seen[2].sum((1, 2)) if len(seen) > 2 else np.ones(len(seen[0]))
         found = np.asarray(self._runs[kind](self._weights(kind), *seen), np.float64)
@@ -146,13 +146,13 @@ class Scorer:
             self._loaded[kind] = self._runs[kind].place(NETWORKS[kind].load())
         return self._loaded.get(kind)
 
-    def _extractors(self, name: str, films: Sequence[np.ndarray]) -> np.ndarray:
-        """The features of films by I3D or R3D-18; none of none."""
+    def _extractors(self, name: str, videos: Sequence[np.ndarray]) -> np.ndarray:
+        """The features of videos by I3D or R3D-18; none of none."""
         if name not in self._loaded:
             i3d = I3D()
             network, params = (i3d, i3d.load()) if name == "fvd" else (R3D18(), self.r3d18)
             self._loaded[name] = Extractor(network, params, self.mesh)
-        return self._loaded[name].all_of(films) if films else np.zeros((0, 0))
+        return self._loaded[name].all_of(videos) if videos else np.zeros((0, 0))
 
     @cached_property
     def _loaded(self) -> dict[str, Any]:
@@ -179,9 +179,9 @@ class Scorer:
     def _done(self, pair: Pair) -> dict[str, float]:
         """What the machine did of what was done."""
         found: dict[str, float] = {}
-        for name, film in (("cursor_acc", pair.made), ("cursor_acc_reference", pair.right)):
+        for name, video in (("cursor_acc", pair.made), ("cursor_acc_reference", pair.right)):
             if name in self.names and pair.cursor is not None:
-                right = cursor_metrics.hits(film[1:], pair.cursor[1:], self._arrow)  # the first frame is given
+                right = cursor_metrics.hits(video[1:], pair.cursor[1:], self._arrow)  # the first frame is given
                 found[name] = float(right.mean()) if len(right) else float("nan")
         if "cursor_acc_straight" in self.names and pair.cursor is not None:
             near = cursor_metrics.straight(pair.cursor, pair.right.shape[1:3], self._arrow)
@@ -218,10 +218,10 @@ MOMENTS = {"psnr": pixels.psnr, "ssim": pixels.ssim}
 NETWORKS = {"lpips": LPIPS("alexnet"), "lpips_vgg": LPIPS("vgg16")}
 
 
-def _of_frames(function: Callable[..., Any], _: None, *films: Any) -> Any:
-    """A metric of films as one of frames."""
-    return function(*(film[:, None] for film in films))
+def _of_frames(function: Callable[..., Any], _: None, *videos: Any) -> Any:
+    """A metric of videos as one of frames."""
+    return function(*(video[:, None] for video in videos))
 
 
 def _far(network: LPIPS, params: PyTree, x: Any, y: Any) -> Any:
-    return network(params, *(film.astype(jnp.float32) / 127.5 - 1 for film in (x, y)))
+    return network(params, *(video.astype(jnp.float32) / 127.5 - 1 for video in (x, y)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neural_computer.evals.evaluate import Films
+from neural_computer.evals.evaluate import Videos
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.results import Clip, Journal, key
 from neural_computer.evals.scorer import Scorer, Scores
@@ -34,8 +34,8 @@ class Kind(NamedTuple):
         return round(self.pixels * 16 / 13), round(self.pixels * 8 / 13)
 
 
-def film(kind: Kind, size: tuple[int, int], frames: int, number: int) -> Window:
-    """A film of `size` (height, width) whose lines of random words come one after the other; the last frame has them all."""
+def video(kind: Kind, size: tuple[int, int], frames: int, number: int) -> Window:
+    """A video of `size` (height, width) whose lines of random words come one after the other; the last frame has them all."""
     rng, (height, width) = np.random.default_rng([kind.pixels, round(1000 * kind.density), number]), size
     tall, wide = kind.cell
     rows, columns = height // tall, width // wide
@@ -64,22 +64,22 @@ def _line(rng: np.random.Generator, length: int) -> str:
 
 
 def swept(
-    coded: Callable[[Sequence[Window]], Films],
+    coded: Callable[[Sequence[Window]], Videos],
     scorer: Scorer,
     kinds: Sequence[Kind],
     size: tuple[int, int],
     frames: int,
-    films: int,
+    videos: int,
     journal: Journal,
     settings: Mapping[str, Any],
 ) -> Iterator[tuple[Kind, Clip]]:
-    """Every film's scores, from the journal where they are there already; `coded` encodes and decodes films."""
+    """Every video's scores, from the journal where they are there already; `coded` encodes and decodes videos."""
     known = journal.known()
     for kind in kinds:
-        for number in range(films):
+        for number in range(videos):
             name = key(dict(settings), kind, size, frames, number)
             if name not in known:
-                window = film(kind, size, frames, number)
+                window = video(kind, size, frames, number)
                 pair = Pair.of(window, coded([window])[0])
                 true = dataclasses.replace(scorer, names=("char_acc_buffer",))([Pair.of(window, window.frames)])[0]
                 values = scorer([pair])[0].values | {TRUE: true.values["char_acc_buffer"]}
@@ -89,7 +89,7 @@ def swept(
 
 
 def table(found: Sequence[tuple[Kind, Clip]]) -> list[dict[str, Any]]:
-    """A row a kind: every score's mean over its films."""
+    """A row a kind: every score's mean over its videos."""
     rows = []
     for kind in dict.fromkeys(kind for kind, _ in found):
         values = [clip.scores.values for other, clip in found if other == kind and clip.scores]

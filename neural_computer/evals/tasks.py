@@ -14,7 +14,7 @@ from neural_computer.types import Event, Window
 OFF_BY = 7
 """How far a wrong answer is from the right one."""
 ARMS = {"native": "without_answer", "conditioned": "with_answer", "wrong": "wrong_answer"}
-"""Of the probe: what a folder of films is called, and the prompts it was made with."""
+"""Of the probe: what a folder of videos is called, and the prompts it was made with."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What stands on a screen: reading frames by their nearest glyphs, and accuracies against the true text.
 
 A screen's text is its rows joined by newlines; trailing blanks do not count. Two families of accuracies: by cell, where
-a film's terminal is known, and by line, the paper's protocol, for whatever an OCR has read.
+a video's terminal is known, and by line, the paper's protocol, for whatever an OCR has read.
 """
 
 import unicodedata
@@ -188,7 +188,7 @@ def _rows(read: str, truth: str) -> list[tuple[str, str]]:
 
 
 def sampled(count: int, most: int = 5) -> list[int]:
-    """The frames of a film of `count` that are read: all, or `most` evenly spaced ones, rounded half to even, in order."""
+    """The frames of a video of `count` that are read: all, or `most` evenly spaced ones, rounded half to even, in order."""
     if count <= most:
         return list(range(count))
     return sorted({round(place) for place in np.linspace(0, count - 1, most).tolist()})

@@ -101,7 +101,7 @@ class SelfAttention(nn.Module):
     ) -> tuple[Float[Array, "b f q d"], Cache | None]:
         heads, dtype, patches = self.shape.heads, self.how.dtype, table.shape[2]
         if beside := x.shape[2] - patches:
-            # Tokens that are none of the film's stand where the first of their frame stands.
+            # Tokens that are none of the video's stand where the first of their frame stands.
             table = jnp.concatenate([table, jnp.repeat(table[:, :, :1], beside, axis=2)], axis=2)
         q, k, v = (_linear(self, name)(x) for name in "qkv")
         q, k = layers.rms_norm("norm_q")(q), layers.rms_norm("norm_k")(k)
@@ -240,7 +240,7 @@ class DiT(nn.Module):
             raise ValueError(f"remat={self.remat!r}: unknown; one of none, {', '.join(REMAT)}")
         if self.causal and isinstance(self.injection, Contextual):
             raise ValueError(
-                "injection.mode='contextual': its action tokens look ahead, so the film cannot be causal; use another mode"
+                "injection.mode='contextual': its action tokens look ahead, so the video cannot be causal; use another mode"
             )
         attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
 
@@ -307,7 +307,7 @@ class DiT(nn.Module):
         return out if cache is None else (out, cache)
 
     def _rope(self, grid: tuple[int, int, int], cache: Cache | None, start: Any) -> Float[Array, "2 f p half"]:
-        """The rotations of z's tokens, whose first frame is frame `start` of the film."""
+        """The rotations of z's tokens, whose first frame is frame `start` of the video."""
         f, h, w = grid
         if cache is None:
             return jnp.asarray(layers.rope(grid, self.shape.head_dim))
@@ -315,7 +315,7 @@ class DiT(nn.Module):
         return jax.lax.dynamic_slice_in_dim(table, start, f, axis=1)
 
     def _grid(self, z: Float[Array, "b f i j c"]) -> tuple[int, int, int]:
-        """The film in tokens (f, h, w)."""
+        """The video in tokens (f, h, w)."""
         f, height, width = z.shape[1:4]
         _, ph, pw = self.shape.patch
         if height % ph or width % pw:
@@ -336,7 +336,7 @@ class DiT(nn.Module):
         if not any(sizes):
             return 0.0
         if any(n > size for n, size in zip(grid, sizes, strict=True)):
-            raise ValueError(f"positions={sizes}: the film has {grid} tokens (f, h, w); enlarge positions")
+            raise ValueError(f"positions={sizes}: the video has {grid} tokens (f, h, w); enlarge positions")
         init, d = nn.initializers.normal(0.3), self.shape.width
         t, h, w = (self.param(f"position_{axis}", init, (size, d)) for axis, size in zip("thw", sizes, strict=True))
         t = jax.lax.dynamic_slice_in_dim(t, 0 if start is None else start, grid[0])

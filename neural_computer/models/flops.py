@@ -8,7 +8,7 @@ from neural_computer.models.dit import Shape
 def forward(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0) -> float:
     """Operations (two a multiply-add) of one forward pass of one sample.
 
-    `grid` is the film in tokens (f, h, w); `text` and `image` count context rows. Norms and activations are left out.
+    `grid` is the video in tokens (f, h, w); `text` and `image` count context rows. Norms and activations are left out.
     """
     n, d = prod(grid), shape.width
     self_attention = 4 * n * d * d + 2 * n * n * d

@@ -10,10 +10,10 @@ from neural_computer.models import layers
 
 
 class Heads(nn.Module):
-    """(film, told, foretold): what `train.objective` compares.
+    """(video, told, foretold): what `train.objective` compares.
 
-    From a film's features (b, f, d), a latent frame's tokens averaged, and its action embeddings u (b, f, n, e): unit vectors
-    `film` (b, f, width) and `told` (b, f, n, width) in one space, and `foretold` (b, f, d), what the actions say that
+    From a video's features (b, f, d), a latent frame's tokens averaged, and its action embeddings u (b, f, n, e): unit vectors
+    `video` (b, f, width) and `told` (b, f, n, width) in one space, and `foretold` (b, f, d), what the actions say that
     the features will be.
     """
 
@@ -22,10 +22,10 @@ class Heads(nn.Module):
     @nn.compact
     def __call__(self, features: Float[Array, "b f d"], u: Float[Array, "b f n e"]) -> tuple[Any, Any, Any]:
         b, f, n, _ = u.shape
-        film = layers.linear(self.width, jnp.float32, "film")(layers.layer_norm("norm")(features))
+        video = layers.linear(self.width, jnp.float32, "video")(layers.layer_norm("norm")(features))
         told = [layers.linear(self.width, jnp.float32, f"told_{i}")(u[:, :, i]) for i in range(n)]
         foretold = layers.Mlp(2 * self.width, features.shape[-1], name="future")(u.reshape(b, f, -1))
-        return _unit(film), _unit(jnp.stack(told, axis=2)), foretold
+        return _unit(video), _unit(jnp.stack(told, axis=2)), foretold
 
 
 def _unit(x: Float[Array, "*s d"]) -> Float[Array, "*s d"]:

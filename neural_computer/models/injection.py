@@ -5,7 +5,7 @@ the others as they are. It is called inside the DiT's compact context, so the mo
 whose parameters are a subset of every mode's.
 
 Actions come as u (b, f, n, e): n embeddings (of the action, of the mouse) a latent frame, as `actions.align` gives them.
-With the film's tokens fixed, no door lets a latent frame see the actions of a later one.
+With the video's tokens fixed, no door lets a latent frame see the actions of a later one.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from neural_computer.models import layers
 from neural_computer.models.attention import attend, merge_heads, split_heads
 
 Embedding = Any
-"""Action embeddings (b, f, n, e), or None: then every mode leaves the film as it is."""
+"""Action embeddings (b, f, n, e), or None: then every mode leaves the video as it is."""
 ZERO = nn.initializers.zeros
 
 
@@ -30,7 +30,7 @@ class Injection:
 
     every: int = 1
     streams: ClassVar[bool] = True
-    """Whether a film can be made in chunks that keep earlier ones in a cache."""
+    """Whether a video can be made in chunks that keep earlier ones in a cache."""
 
     def on_latents(
         self, z: Float[Array, "b f i j c"], u: Embedding, patch: tuple[int, int, int]
@@ -51,7 +51,7 @@ class Injection:
         return h
 
     def attend(self, query: Array, key: Array, value: Array, patches: int, implementation: str, **how: Any) -> Array:
-        """Self-attention among (b, f, q, k, e), the first `patches` tokens of a frame the film's."""
+        """Self-attention among (b, f, q, k, e), the first `patches` tokens of a frame the video's."""
         return attend(query, key, value, implementation, **how)
 
 
@@ -74,7 +74,7 @@ class Contextual(Injection):
         V to V  |i - j| <= window          V to A  i - lag <= j <= i
         A to V  j >= i + lag               A to A  i = j                  (the paper, section 3)
 
-    `window` 0 lets every frame of the film see every other. Both are in latent frames.
+    `window` 0 lets every frame of the video see every other. Both are in latent frames.
     """
 
     window: int = 0
@@ -88,8 +88,8 @@ class Contextual(Injection):
         return jnp.concatenate([h, token[:, :, None].astype(h.dtype)], axis=2)
 
     def sees(self, i: int, frames: int) -> tuple[range, range, range]:
-        """Of frame i: the frames that its film tokens see film tokens of, and action tokens of; and the frames that its
-        action token sees film tokens of."""
+        """Of frame i: the frames that its video tokens see video tokens of, and action tokens of; and the frames that its
+        action token sees video tokens of."""
         near = range(frames) if not self.window else range(max(0, i - self.window), min(frames, i + self.window + 1))
         return near, range(max(0, i - self.lag), i + 1), range(min(i + self.lag, frames), frames)
 
@@ -98,17 +98,17 @@ class Contextual(Injection):
             return attend(query, key, value, implementation, **how)
         frames, out = query.shape[1], []
 
-        def read(query: Array, film: range, acts: range) -> Array:
-            """Attention to the film's tokens of some frames and to the action tokens of others."""
-            spans = ((film, slice(patches)), (acts, slice(patches, None)))
+        def read(query: Array, video: range, acts: range) -> Array:
+            """Attention to the video's tokens of some frames and to the action tokens of others."""
+            spans = ((video, slice(patches)), (acts, slice(patches, None)))
             k, v = (jnp.concatenate([_rows(x, *span) for span in spans], axis=1) for x in (key, value))
             return attend(query, k, v, implementation)
 
         for i in range(frames):
             near, before, after = self.sees(i, frames)
-            film = read(query[:, i : i + 1, :patches], near, before)
+            video = read(query[:, i : i + 1, :patches], near, before)
             told = read(query[:, i, patches:], after, range(i, i + 1))
-            out.append(jnp.concatenate([film, told[:, None]], axis=2))
+            out.append(jnp.concatenate([video, told[:, None]], axis=2))
         return jnp.concatenate(out, axis=1)
 
 

@@ -1,7 +1,7 @@
 """A linear codec with the VAE's interface: 4x8x8 pixel blocks projected on their principal components.
 
 It is not the paper's VAE. It is fitted in closed form in seconds, which makes it the codec of small experiments: same
-strides, same causality (latent frame 0 sees film frame 0, latent frame i film frames 4i-3 to 4i), same latent layout.
+strides, same causality (latent frame 0 sees video frame 0, latent frame i video frames 4i-3 to 4i), same latent layout.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ CodecParams = dict[str, Array | np.ndarray]
 
 @dataclass(frozen=True)
 class LinearCodec:
-    """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
+    """Videos (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
 
     `whiten` says how far the channels' variances are made equal: 1 wholly, so that an error in a fine stroke weighs as much
     as one in a whole surface; 0 not at all, as in pixels. Over all channels their mean is always 1.
@@ -42,24 +42,24 @@ class LinearCodec:
             "scale": np.ones(self.channels, np.float32),
         }
 
-    def fit(self, films: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> CodecParams:
-        """The principal components of the films' blocks, from one pass over their second moments.
+    def fit(self, videos: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> CodecParams:
+        """The principal components of the videos' blocks, from one pass over their second moments.
 
         For text every channel is scaled to unit variance, as the VAE's are: the fine strokes that tell one glyph from
         another live in the small components, and one common scale let noise drown them (exact lines came half as fast).
         """
         count, total, moment = 0, np.zeros(BLOCK), np.zeros((BLOCK, BLOCK))
-        for film in films:
-            blocks = np.asarray(_blocks(film[None].astype(np.float64) / 127.5 - 1)).reshape(-1, BLOCK)
+        for video in videos:
+            blocks = np.asarray(_blocks(video[None].astype(np.float64) / 127.5 - 1)).reshape(-1, BLOCK)
             count, total, moment = count + len(blocks), total + blocks.sum(0), moment + blocks.T @ blocks
         if count == 0:
-            raise ValueError("films: there are none to fit a codec to; give at least one")
+            raise ValueError("videos: there are none to fit a codec to; give at least one")
         mean = total / count
         values, vectors = np.linalg.eigh(moment / count - np.outer(mean, mean))
         values, vectors = values[::-1][: self.channels], vectors[:, ::-1][:, : self.channels]
         # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(self.channels)])
-        # A component the films never use has no variance to divide by.
+        # A component the videos never use has no variance to divide by.
         values = np.maximum(values, 1e-6 * values[0] + 1e-12)
         scale = values ** (self.whiten / 2) * np.sqrt((values ** (1 - self.whiten)).mean())
         return {
@@ -68,20 +68,20 @@ class LinearCodec:
             "scale": scale.astype(np.float32),
         }
 
-    def encode(self, params: CodecParams, film: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
-        """Latents of a film in [-1, 1]."""
-        return (_blocks(film) - params["mean"]) @ params["basis"] / params["scale"]
+    def encode(self, params: CodecParams, video: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
+        """Latents of a video in [-1, 1]."""
+        return (_blocks(video) - params["mean"]) @ params["basis"] / params["scale"]
 
     def decode(self, params: CodecParams, z: Float[Array, "b f i j c"]) -> Float[Array, "b t h w 3"]:
-        """The film of some latents, clipped to [-1, 1]."""
+        """The video of some latents, clipped to [-1, 1]."""
         blocks = (z * params["scale"]) @ params["basis"].T + params["mean"]
         t, p, q = STRIDE
-        film = rearrange(blocks, "b f i j (t p q c) -> b (f t) (i p) (j q) c", t=t, p=p, q=q, c=3)
-        return jnp.clip(film[:, t - 1 :], -1, 1)
+        video = rearrange(blocks, "b f i j (t p q c) -> b (f t) (i p) (j q) c", t=t, p=p, q=q, c=3)
+        return jnp.clip(video[:, t - 1 :], -1, 1)
 
 
 def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
-    """Latent frames, height and width of a film. Raises ValueError where a size does not fit the strides."""
+    """Latent frames, height and width of a video. Raises ValueError where a size does not fit the strides."""
     t, p, q = STRIDE
     if frames % t != 1:
         raise ValueError(f"frames={frames}: must be {t}k + 1; try {frames // t * t + 1}")
@@ -90,10 +90,10 @@ def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
     return 1 + frames // t, height // p, width // q
 
 
-def _blocks(film):
+def _blocks(video):
     """(b, t, h, w, 3) as (b, f, i, j, 768): frame 0 four times, then groups of four frames."""
     t, p, q = STRIDE
-    latent_size(*film.shape[1:4])
-    xp = np if isinstance(film, np.ndarray) else jnp
-    film = xp.concatenate([film[:, :1]] * (t - 1) + [film], axis=1)
-    return rearrange(film, "b (f t) (i p) (j q) c -> b f i j (t p q c)", t=t, p=p, q=q)
+    latent_size(*video.shape[1:4])
+    xp = np if isinstance(video, np.ndarray) else jnp
+    video = xp.concatenate([video[:, :1]] * (t - 1) + [video], axis=1)
+    return rearrange(video, "b (f t) (i p) (j q) c -> b f i j (t p q c)", t=t, p=p, q=q)

@@ -1,4 +1,4 @@
-"""R3D-18: an 18-layer residual network of 3D convolutions that names what happens in a film (Tran et al. 2018).
+"""R3D-18: an 18-layer residual network of 3D convolutions that names what happens in a video (Tran et al. 2018).
 
 Its features before the logits are what the paper's FVD compares. The network is torchvision's `r3d_18`, whose published
 weights no package holds: they are read from a file, by torchvision's keys.
@@ -18,16 +18,16 @@ from neural_computer.types import PyTree
 
 SIZE, WIDTHS, BLOCKS = 112, (64, 128, 256, 512), 2
 MEAN, STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-"""Of Kinetics-400's films in [0, 1], by channel"""
+"""Of Kinetics-400's videos in [0, 1], by channel"""
 
 
 class R3D18(nn.Module):
     """The network in evaluation, without its last layer."""
 
     @nn.compact
-    def __call__(self, film: Float[Array, "b t h w 3"]) -> Float[Array, "b 512"]:
-        """Features of films in [0, 1]: the mean over time and place of the last block. Best at 112x112."""
-        x = (film - jnp.asarray(MEAN)) / jnp.asarray(STD)
+    def __call__(self, video: Float[Array, "b t h w 3"]) -> Float[Array, "b 512"]:
+        """Features of videos in [0, 1]: the mean over time and place of the last block. Best at 112x112."""
+        x = (video - jnp.asarray(MEAN)) / jnp.asarray(STD)
         x = nn.relu(_Unit(WIDTHS[0], (3, 7, 7), (1, 2, 2), name="stem")(x))
         for layer, width in enumerate(WIDTHS, 1):
             for block in range(BLOCKS):
@@ -66,7 +66,7 @@ class _Unit(nn.Module):
 
 
 class _Conv(nn.Module):
-    """A convolution whose kernel lies in the middle of what it sees, zeros beyond the film."""
+    """A convolution whose kernel lies in the middle of what it sees, zeros beyond the video."""
 
     width: int
     kernel: tuple[int, int, int]

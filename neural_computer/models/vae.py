@@ -1,8 +1,8 @@
-"""Wan2.1's causal video VAE: films in [-1, 1] to normalised latents and back, strides 4x8x8.
+"""Wan2.1's causal video VAE: videos in [-1, 1] to normalised latents and back, strides 4x8x8.
 
-Latent frame 0 is film frame 0; latent frame i adds film frames 4i-3 to 4i and sees nothing later. Every convolution in
-time reads two frames before its own. What it would need of the frames before a chunk is its carry, so that a film in one
-piece and the same film in chunks are the same function. A film's frame 0 passes the layers that change the frame rate as
+Latent frame 0 is video frame 0; latent frame i adds video frames 4i-3 to 4i and sees nothing later. Every convolution in
+time reads two frames before its own. What it would need of the frames before a chunk is its carry, so that a video in one
+piece and the same video in chunks are the same function. A video's frame 0 passes the layers that change the frame rate as
 it is. The residual stream and the norms are float32, convolutions and attention run in `dtype`.
 """
 
@@ -33,7 +33,7 @@ LATENT_STD = (
     *(2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743),
     *(3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160),
 )
-"""Of the published VAE's sixteen channels over its training films."""
+"""Of the published VAE's sixteen channels over its training videos."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Shape:
     channels: int = 16
     """Of the latents."""
     multipliers: tuple[int, ...] = (1, 2, 4, 4)
-    """Of the width, one a resolution, from the film's down to the latents'."""
+    """Of the width, one a resolution, from the video's down to the latents'."""
     blocks: int = 2
     """Residual blocks a resolution in the encoder; the decoder has one more."""
     temporal: tuple[bool, ...] = (False, True, True)
-    """Which halvings of the size halve the frame rate too, from the film's resolution down."""
+    """Which halvings of the size halve the frame rate too, from the video's resolution down."""
 
     def __post_init__(self) -> None:
         for name in ("width", "channels", "blocks"):
@@ -63,7 +63,7 @@ class Shape:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Channels at each resolution, from the film's down."""
+        """Channels at each resolution, from the video's down."""
         return tuple(self.width * multiplier for multiplier in self.multipliers)
 
 
@@ -82,7 +82,7 @@ class RmsNorm(nn.Module):
 class CausalConv(nn.Module):
     """A convolution that sees a frame and the two before it; height and width keep their size.
 
-    The frames before the first come from the collection "carry" where it is given. Else this is a film's start, and they
+    The frames before the first come from the collection "carry" where it is given. Else this is a video's start, and they
     are `before`, or zeros. The last ones are left in the carry where that is mutable.
     """
 
@@ -108,11 +108,11 @@ class CausalConv(nn.Module):
         return convolve(x, kernel, self.stride) + bias
 
     def starts(self) -> bool:
-        """Is this a film's start?"""
+        """Is this a video's start?"""
         return not self.has_variable("carry", "past")
 
     def split(self, x: Float[Array, "b t h w c"]) -> tuple[Float[Array, "b p h w c"], Float[Array, "b r h w c"]]:
-        """A film's frame 0, which passes as it is, and the frames to convolve; none and all of them after the start."""
+        """A video's frame 0, which passes as it is, and the frames to convolve; none and all of them after the start."""
         first = int(self.starts())
         return x[:, :first], x[:, first:]
 
@@ -227,15 +227,15 @@ class Up(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Films to mean and log variance of the latents' posterior, side by side on the channels."""
+    """Videos to mean and log variance of the latents' posterior, side by side on the channels."""
 
     shape: Shape
     dtype: Dtype
 
     @nn.compact
-    def __call__(self, film: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j m"]:
+    def __call__(self, video: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j m"]:
         shape = self.shape
-        h = CausalConv(shape.width, self.dtype, name="conv_in")(film).astype(jnp.float32)
+        h = CausalConv(shape.width, self.dtype, name="conv_in")(video).astype(jnp.float32)
         for level, width in enumerate(shape.widths):
             for i in range(shape.blocks):
                 h = Residual(width, self.dtype, name=f"level_{level}_block_{i}")(h)
@@ -247,7 +247,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to films, not clipped. Levels are numbered as the encoder's: 0 is the film's resolution."""
+    """Latents to videos, not clipped. Levels are numbered as the encoder's: 0 is the video's resolution."""
 
     shape: Shape
     dtype: Dtype
@@ -269,15 +269,15 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class WanVAE:
-    """Films (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
+    """Videos (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
 
     `chunk` latent frames at a time pass through the networks, scanned with their carry: memory and compile time then do
-    not grow with the film. 0 makes the film one graph: 81 frames of 480x832 take 46 GiB in float32 (on CPUs 82), by chunk=1
+    not grow with the video. 0 makes the video one graph: 81 frames of 480x832 take 46 GiB in float32 (on CPUs 82), by chunk=1
     only 7 (8).
 
     `tile` pixels (0: off) bound memory in space, at the price of exactness: square tiles, a quarter overlapping, one after
     the other. On several devices split the height over the mesh's "context" axis instead; GSPMD exchanges the rows that
-    the convolutions need of their neighbours, and the result is the whole film's.
+    the convolutions need of their neighbours, and the result is the whole video's.
     """
 
     shape: Shape = Shape()
@@ -287,7 +287,7 @@ class WanVAE:
 
     def __post_init__(self) -> None:
         if self.chunk < 0:
-            raise ValueError(f"chunk={self.chunk}: must be latent frames a chunk, or 0 for the film in one graph")
+            raise ValueError(f"chunk={self.chunk}: must be latent frames a chunk, or 0 for the video in one graph")
         step = 4 * STRIDE[1]
         if self.tile < 0 or self.tile % step:
             raise ValueError(f"tile={self.tile}: must be a multiple of {step} pixels, or 0 for no tiles")
@@ -299,45 +299,45 @@ class WanVAE:
     def init(self, key: Key[Array, ""]) -> dict[str, PyTree]:
         """Fresh parameters: {encoder, decoder, mean, std}; encoding reads no decoder, decoding no encoder."""
         t, h, w = STRIDE
-        film, z = jnp.zeros((1, 1 + t, h, w, 3)), jnp.zeros((1, 2, 1, 1, self.channels))
+        video, z = jnp.zeros((1, 1 + t, h, w, 3)), jnp.zeros((1, 2, 1, 1, self.channels))
         return {
-            "encoder": self._encoder.init(jax.random.fold_in(key, 0), film)["params"],
+            "encoder": self._encoder.init(jax.random.fold_in(key, 0), video)["params"],
             "decoder": self._decoder.init(jax.random.fold_in(key, 1), z)["params"],
             **statistics(self.channels),
         }
 
     # What NeuralComputer asks of a codec
 
-    def encode(self, params: PyTree, film: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
+    def encode(self, params: PyTree, video: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
         """The normalised mean of the latents' posterior; never a sample of it. Raises ValueError for sizes off the strides."""
-        return _normalise(params, self.posterior(params, film)[0])
+        return _normalise(params, self.posterior(params, video)[0])
 
     def decode(self, params: PyTree, z: Float[Array, "b f i j c"]) -> Float[Array, "b t h w 3"]:
-        """The film of normalised latents, clipped to [-1, 1]."""
+        """The video of normalised latents, clipped to [-1, 1]."""
         return jnp.clip(self.reconstruct(params, _restore(params, z)), -1, 1)
 
     # What training asks
 
     def posterior(
-        self, params: PyTree, film: Float[Array, "b t h w 3"]
+        self, params: PyTree, video: Float[Array, "b t h w 3"]
     ) -> tuple[Float[Array, "b f i j c"], Float[Array, "b f i j c"]]:
-        """Mean and log variance (within [-30, 20]) of the latents of a film, not normalised."""
-        _, i, j = latent_size(*film.shape[1:4])
-        return _moments(self._run(self._encoder, params["encoder"], film, (i, j), STRIDE[0]))
+        """Mean and log variance (within [-30, 20]) of the latents of a video, not normalised."""
+        _, i, j = latent_size(*video.shape[1:4])
+        return _moments(self._run(self._encoder, params["encoder"], video, (i, j), STRIDE[0]))
 
     def reconstruct(self, params: PyTree, z: Float[Array, "b f i j c"]) -> Float[Array, "b t h w 3"]:
-        """The film of latents that are not normalised, not clipped."""
+        """The video of latents that are not normalised, not clipped."""
         return self._run(self._decoder, params["decoder"], z, z.shape[2:4], 1)
 
-    # A film that goes on
+    # A video that goes on
 
     def encode_chunk(
         self, params: PyTree, carry: PyTree, frames: Float[Array, "b t h w 3"]
     ) -> tuple[PyTree, Float[Array, "b f i j c"]]:
-        """The carry and the normalised latents of the next frames: 4k + 1 at a film's start (carry None), then 4k."""
+        """The carry and the normalised latents of the next frames: 4k + 1 at a video's start (carry None), then 4k."""
         t = frames.shape[1]
         if carry is not None and t % STRIDE[0]:
-            raise ValueError(f"frames={t}: after a film's start they come in multiples of {STRIDE[0]}")
+            raise ValueError(f"frames={t}: after a video's start they come in multiples of {STRIDE[0]}")
         latent_size(t + (carry is not None), *frames.shape[2:4])
         carry, moments = _advance(self._encoder, params["encoder"], carry, frames)
         return carry, _normalise(params, _moments(moments)[0])
@@ -345,12 +345,12 @@ class WanVAE:
     def decode_chunk(
         self, params: PyTree, carry: PyTree, z: Float[Array, "b f i j c"]
     ) -> tuple[PyTree, Float[Array, "b t h w 3"]]:
-        """The carry and the frames, clipped, of the next latents; at a film's start (carry None) the first makes one frame.
+        """The carry and the frames, clipped, of the next latents; at a video's start (carry None) the first makes one frame.
 
-        The published sizes' carry is 3.5 GiB a film of 480x832 in float32 (encoding: 2.1), half in bfloat16.
+        The published sizes' carry is 3.5 GiB a video of 480x832 in float32 (encoding: 2.1), half in bfloat16.
         """
-        carry, film = _advance(self._decoder, params["decoder"], carry, _restore(params, z))
-        return carry, jnp.clip(film, -1, 1)
+        carry, video = _advance(self._decoder, params["decoder"], carry, _restore(params, z))
+        return carry, jnp.clip(video, -1, 1)
 
     # Within
 
@@ -365,12 +365,12 @@ class WanVAE:
     def _run(self, network: nn.Module, params: PyTree, x: Array, cells: tuple[int, ...], frames: int) -> Array:
         """`network` over x, whole, chunked or tiled; x has `frames` frames a latent frame and `cells` latent cells."""
 
-        def film(x: Array) -> Array:
+        def video(x: Array) -> Array:
             if not self.chunk:
                 return jnp.asarray(network.apply({"params": params}, x))
             return stream(lambda carry, x: _advance(network, params, carry, x), x, self.chunk * frames)
 
-        return tiled(film, x, cells, self.tile // STRIDE[1]) if self.tile else film(x)
+        return tiled(video, x, cells, self.tile // STRIDE[1]) if self.tile else video(x)
 
 
 def statistics(channels: int) -> dict[str, np.ndarray]:
@@ -394,7 +394,7 @@ def _moments(x: Float[Array, "b f i j m"]) -> tuple[Float[Array, "b f i j c"], F
 
 
 def _advance(network: nn.Module, params: PyTree, carry: PyTree, x: Array) -> tuple[PyTree, Array]:
-    """The carry and the answer for the frames that follow those of `carry`; None at a film's start."""
+    """The carry and the answer for the frames that follow those of `carry`; None at a video's start."""
     variables = {"params": params} if carry is None else {"params": params, "carry": carry}
     y, state = network.apply(variables, x, mutable=["carry"])
     return state["carry"], jnp.asarray(y)

@@ -51,7 +51,7 @@ class Collector:
     def __init__(self, opened: Opened, folder: Path, name: str, trees: int = 1):
         self.opened, self.folder, self.name, self.trees = opened, folder, name, trees
         self._open: AbstractContextManager[Desktop] | None = None
-        self._film: Recorded | None = None
+        self._video: Recorded | None = None
         self.picture: Picture | None = None
         folder.mkdir(parents=True, exist_ok=True)
         for partial in folder.glob(f".{name}-*.partial.*"):
@@ -63,9 +63,9 @@ class Collector:
         opened = self.opened(seed)
         self.desktop, self._open = opened.__enter__(), opened
         with self._whole():
-            films = self.folder.glob(f"{self.name}-*.mp4")
-            number = 1 + max((int(film.stem.rsplit("-", 1)[1]) for film in films), default=0)
-            self._film = Recorded(self.folder / f"{self.name}-{number:06d}", self.desktop.fps, self.desktop.size)
+            videos = self.folder.glob(f"{self.name}-*.mp4")
+            number = 1 + max((int(video.stem.rsplit("-", 1)[1]) for video in videos), default=0)
+            self._video = Recorded(self.folder / f"{self.name}-{number:06d}", self.desktop.fps, self.desktop.size)
             x, y = self.desktop.pointer
             self.frame, self._done = 0, written(Event(0.0, "move", x=x, y=y), -1)
             return self._seen()
@@ -88,11 +88,11 @@ class Collector:
 
     def close(self) -> None:
         """The episode is kept. What cannot be kept, for its desktop has failed or the disk is full, is gone, and is told."""
-        if self._film is None:
+        if self._video is None:
             return
         with self._whole():
             self._check()
-            self._film.close(self._done)
+            self._video.close(self._done)
         self._ended()
 
     @contextmanager
@@ -108,15 +108,15 @@ class Collector:
 
     def abandon(self) -> None:
         """The episode is gone."""
-        film, self._film = self._film, None
+        video, self._video = self._video, None
         try:
-            if film is not None:
-                film.abandon()
+            if video is not None:
+                video.abandon()
         finally:
             self._ended()
 
     def _ended(self) -> None:
-        opened, self._open, self._film = self._open, None, None
+        opened, self._open, self._video = self._open, None, None
         if opened is not None:
             opened.__exit__(None, None, None)
 
@@ -126,15 +126,15 @@ class Collector:
             check()
 
     def _seen(self) -> Picture:
-        assert self._film is not None
+        assert self._video is not None
         picture, now = self.desktop.observe(), round(1e9 * self.frame / self.desktop.fps)
         self.picture = picture
         x, y = self.desktop.pointer
         row = {"slot": self.frame, "t": now, "t_end": now + 1, "dl": now, "px": round(x), "py": round(y)}
-        self._film.add(picture, row)
+        self._video.add(picture, row)
         if self.frame % self.trees == 0:
             targets = [tuple(target) for target in self.desktop.targets()]
-            self._film.trees.append({"frame": self.frame, "targets": targets})
+            self._video.trees.append({"frame": self.frame, "targets": targets})
         return picture
 
 

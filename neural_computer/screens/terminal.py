@@ -186,13 +186,13 @@ class Atlas:
         *lead, rows, cols = cells.chars.shape
         each = Cells(*(x.reshape(-1, *x.shape[len(lead) :]) for x in cells))
         height, width = self.cell
-        film = np.empty((len(each.chars), rows, height, cols), np.dtype((np.void, 3 * width)))
+        video = np.empty((len(each.chars), rows, height, cols), np.dtype((np.void, 3 * width)))
         # Screens that follow one another differ in few rows: those are put together, the others copied.
         screen, row = np.nonzero(_changed(each))
         tiles, tile = self._tiles_of(self._with_cursor(each, screen, row))
-        ends = np.searchsorted(screen, np.arange(len(film) + 1))
-        pixels = film.view(np.uint8)
-        for i, out in enumerate(film):
+        ends = np.searchsorted(screen, np.arange(len(video) + 1))
+        pixels = video.view(np.uint8)
+        for i, out in enumerate(video):
             if i:
                 pixels[i] = pixels[i - 1]
             for m in range(ends[i], ends[i + 1]):

@@ -152,7 +152,7 @@ def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: M
     overview = parameter_overview.get_parameter_overview(state.network, include_stats=False, max_lines=60)
     logging.info("parameters that are trained\n%s", overview)
     rows = len(sample.index) * jax.process_count()
-    work = f"{rows} films"
+    work = f"{rows} videos"
     if isinstance(trainer.computer, NeuralComputer):
         each = operations(trainer, sample.text.shape[1])
         work += f" of {prod(tokens(trainer.computer))} tokens, {rows * each:.3g} operations by formula"
@@ -172,7 +172,7 @@ def tokens(computer: NeuralComputer) -> tuple[int, int, int]:
 
 
 def operations(trainer: Trainer, text: int) -> float:
-    """Floating-point operations of a training step a film, by formula; `text` counts context rows."""
+    """Floating-point operations of a training step a video, by formula; `text` counts context rows."""
     computer, dit = trainer.computer, trainer.computer.network.dit
     image = 0 if computer.vision is None else computer.vision.rows
     return flops.train_step(dit.shape, tokens(computer), text, image, remat=dit.remat != "none")

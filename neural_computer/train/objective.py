@@ -86,13 +86,13 @@ class Objective:
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
     def _compared(
-        self, encoder: Any, actions: Any, film: Array, told: Array, foretold: Array, features: Array
+        self, encoder: Any, actions: Any, video: Array, told: Array, foretold: Array, features: Array
     ) -> dict[str, tuple[float, Array]]:
         """The weights and terms that hidden states have a part in."""
         acted = active(actions, encoder.how.align)
         missed = jnp.square(foretold - jax.lax.stop_gradient(features)).mean(axis=-1)
         return {
-            "contrastive": (self.contrastive, contrast(film, told, acted, self.temperature)),
+            "contrastive": (self.contrastive, contrast(video, told, acted, self.temperature)),
             "future": (self.future, average(missed, acted[..., 0])),
         }
 
@@ -103,7 +103,7 @@ def at_cursor(
     """The mean error of some latent frames where the pointer is, by how much of a place it covers. Raises ValueError."""
     if actions is None:
         raise ValueError(
-            "objective.cursor: needs to know where the mouse is; train on films with actions, or set it to 0"
+            "objective.cursor: needs to know where the mouse is; train on videos with actions, or set it to 0"
         )
     _, masks = cursor.stamp(cursor.template(computer.arrow), jnp.asarray(actions.mouse), *computer.size)
     share = cursor.tags(masks).mean(axis=-1)[:, frames]
@@ -119,14 +119,14 @@ def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
 
 
 def contrast(
-    film: Float[Array, "b f d"], told: Float[Array, "b f n d"], valid: Bool[Array, "b f n"], temperature: float
+    video: Float[Array, "b f d"], told: Float[Array, "b f n d"], valid: Bool[Array, "b f n"], temperature: float
 ) -> Float[Array, ""]:
-    """Symmetric InfoNCE of unit vectors, a latent frame of the film with its own action (n = 0) and mouse (n = 1).
+    """Symmetric InfoNCE of unit vectors, a latent frame of the video with its own action (n = 0) and mouse (n = 1).
 
     The windows of the alignment lag already: frame t meets the actions up to t - lag. Frames without an action (without a
     move) are neither asked nor offered as an answer.
     """
-    rows = film.reshape(-1, film.shape[-1])
+    rows = video.reshape(-1, video.shape[-1])
 
     def one(other: Float[Array, "m d"], known: Bool[Array, " m"]) -> Float[Array, ""]:
         logits = jnp.matmul(rows, other.T) / temperature

@@ -1,4 +1,4 @@
-"""Training the codec itself: a causal VAE as what is trained, and what its films are judged by."""
+"""Training the codec itself: a causal VAE as what is trained, and what its videos are judged by."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from neural_computer.models.vae import WanVAE
 from neural_computer.types import Batch, Metrics, PyTree
 
 
-class Films(NamedTuple):
+class Videos(NamedTuple):
     """A batch as a codec is trained on it."""
 
     index: Any
     """int32 (b,)"""
-    film: Any
+    video: Any
     """(b, t, h, w, 3) float32 in [-1, 1]"""
     judge: PyTree = None
-    """LPIPS' parameters: frozen as an encoder's, but needed for the films that come back; None where it does not judge"""
+    """LPIPS' parameters: frozen as an encoder's, but needed for the videos that come back; None where it does not judge"""
 
 
 @dataclass(frozen=True)
@@ -40,37 +40,37 @@ class Autoencoder:
         """Fresh network parameters."""
         return {"codec": weights.NETWORKS["vae"].init(self.codec, key)}
 
-    def encode(self, frozen: PyTree, batch: Batch) -> Films:
+    def encode(self, frozen: PyTree, batch: Batch) -> Videos:
         """A batch as the objective takes it."""
-        return Films(batch.index, to_signed(batch.video), frozen.get("lpips"))
+        return Videos(batch.index, to_signed(batch.video), frozen.get("lpips"))
 
     def params(self, network: PyTree) -> PyTree:
         """The codec's parameters while its latents are not measured: they stay as they are."""
         channels = self.codec.channels
         return network["codec"] | {"mean": np.zeros(channels, np.float32), "std": np.ones(channels, np.float32)}
 
-    def statistics(self, codec: PyTree, films: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, np.ndarray]:
-        """{mean, std} of the latents' channels over some films: what makes an encoder's and a decoder's parameters a codec's."""
-        means = jax.jit(lambda codec, film: self.codec.posterior(codec, to_signed(film)[None])[0])
+    def statistics(self, codec: PyTree, videos: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, np.ndarray]:
+        """{mean, std} of the latents' channels over some videos: what makes an encoder's and a decoder's parameters a codec's."""
+        means = jax.jit(lambda codec, video: self.codec.posterior(codec, to_signed(video)[None])[0])
         count, total, squares = 0, np.zeros(self.codec.channels), np.zeros(self.codec.channels)
-        for film in films:
-            z = np.asarray(means(codec, film), np.float64).reshape(-1, self.codec.channels)
+        for video in videos:
+            z = np.asarray(means(codec, video), np.float64).reshape(-1, self.codec.channels)
             count, total, squares = count + len(z), total + z.sum(0), squares + np.square(z).sum(0)
         if count == 0:
-            raise ValueError("films: there are none to measure latents of; give at least one")
+            raise ValueError("videos: there are none to measure latents of; give at least one")
         mean = total / count
         variance = squares / count - np.square(mean)
-        # A channel the films never use has no variance to divide by.
+        # A channel the videos never use has no variance to divide by.
         std = np.sqrt(np.maximum(variance, 1e-6 * variance.max() + 1e-12))
         return {"mean": mean.astype(np.float32), "std": std.astype(np.float32)}
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """L1 + `lpips` LPIPS + `kl` KL(posterior || N(0, 1)) of films through a sample of their posterior.
+    """L1 + `lpips` LPIPS + `kl` KL(posterior || N(0, 1)) of videos through a sample of their posterior.
 
-    Each term is a mean: over pixels, over films and over the latents' numbers. The defaults are in the proportion that
-    Wan2.1's report gives (3, 3, 3e-6). LPIPS sees `frames` frames of a film, drawn anew for every sample: it costs more
+    Each term is a mean: over pixels, over videos and over the latents' numbers. The defaults are in the proportion that
+    Wan2.1's report gives (3, 3, 3e-6). LPIPS sees `frames` frames of a video, drawn anew for every sample: it costs more
     than a small VAE, and neighbouring frames are much the same. Every sample's randomness comes from the key and its own
     index.
     """
@@ -92,17 +92,17 @@ class Reconstruction:
         return LPIPS(self.network) if self.lpips else None
 
     def __call__(
-        self, coder: Autoencoder, network: PyTree, batch: Films, key: Key[Array, ""]
+        self, coder: Autoencoder, network: PyTree, batch: Videos, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], Metrics]:
         """The loss of a batch and its terms."""
         noise, draw = (jax.random.fold_in(key, i) for i in range(2))
-        mean, logvar = coder.codec.posterior(network["codec"], batch.film)
+        mean, logvar = coder.codec.posterior(network["codec"], batch.video)
         z = mean + jnp.exp(logvar / 2) * flow.noise(noise, batch.index, mean.shape[1:])
         made = coder.codec.reconstruct(network["codec"], z)
-        loss_l1, loss_kl = jnp.abs(made - batch.film).mean(), divergence(mean, logvar).mean()
+        loss_l1, loss_kl = jnp.abs(made - batch.video).mean(), divergence(mean, logvar).mean()
         loss, metrics = loss_l1 + self.kl * loss_kl, {"loss_l1": loss_l1, "loss_kl": loss_kl}
         if coder.judge is not None:
-            seen = (some(film, self.frames, draw, batch.index) for film in (made, batch.film))
+            seen = (some(video, self.frames, draw, batch.index) for video in (made, batch.video))
             metrics["loss_lpips"] = coder.judge(batch.judge, *seen).mean()
             loss = loss + self.lpips * metrics["loss_lpips"]
         return loss, {"loss": loss, **metrics}
@@ -114,9 +114,9 @@ def divergence(mean: Float[Array, " *s"], logvar: Float[Array, " *s"]) -> Float[
 
 
 def some(
-    film: Float[Array, "b t h w 3"], count: int, key: Key[Array, ""], index: Int[Array, " b"]
+    video: Float[Array, "b t h w 3"], count: int, key: Key[Array, ""], index: Int[Array, " b"]
 ) -> Float[Array, "n h w 3"]:
-    """`count` frames of every film, or all if it has fewer, drawn without repetition."""
-    order = jnp.argsort(flow.noise(key, index, film.shape[1:2]), axis=1)[:, :count]
-    frames = jnp.take_along_axis(film, order[:, :, None, None, None], axis=1)
+    """`count` frames of every video, or all if it has fewer, drawn without repetition."""
+    order = jnp.argsort(flow.noise(key, index, video.shape[1:2]), axis=1)[:, :count]
+    frames = jnp.take_along_axis(video, order[:, :, None, None, None], axis=1)
     return rearrange(frames, "b t h w c -> (b t) h w c")

@@ -34,23 +34,25 @@ class Plan:
     info: encoded.Info
 
 
-def plan(experiment: build.Experiment, films: Path, splits: Sequence[str] | None, dtype: str, clips: int = 256) -> Plan:
-    """What it takes to encode films for an experiment, `clips` a file. Raises ValueError where they do not fit."""
-    films, data, config = windows.locate(films), experiment.data, experiment.config
-    splits = splits or [name for name, *_ in windows.splits(films)]
-    sources = {split: windows.WindowSource(films, split, data.frames, data.stride) for split in splits}
+def plan(
+    experiment: build.Experiment, videos: Path, splits: Sequence[str] | None, dtype: str, clips: int = 256
+) -> Plan:
+    """What it takes to encode videos for an experiment, `clips` a file. Raises ValueError where they do not fit."""
+    videos, data, config = windows.locate(videos), experiment.data, experiment.config
+    splits = splits or [name for name, *_ in windows.splits(videos)]
+    sources = {split: windows.WindowSource(videos, split, data.frames, data.stride) for split in splits}
     for source in sources.values():
-        build.check_films(experiment, source[0])
+        build.check_videos(experiment, source[0])
     known = pretrained.networks(config.init) if config.init else {}
     info = encoded.Info(
-        films=str(films.absolute()),
+        videos=str(videos.absolute()),
         stamps={split: _stamp(source.files) for split, source in sources.items()},
         splits={split: len(source) for split, source in sources.items()},
         config=build.encoding(experiment),
         origin={
             "encoders": {name: known[name]["files"] for name in ("vae", "umt5", "clip") if name in known},
             "network.dtype": config.network.dtype,
-            "codec.fit_films": config.codec.fit_films,
+            "codec.fit_videos": config.codec.fit_videos,
         },
         dtype=dtype,
         clips=clips,
@@ -76,14 +78,14 @@ def cost(wanted: Plan) -> dict[str, int]:
     """Bytes of a clip by part, before compression; the captions' are the mean of some windows."""
     computer, size = wanted.experiment.computer, 2 if wanted.info.dtype == "bfloat16" else 4
     latents, vision = size * prod(computer.latent_shape), computer.vision
-    films = [film for source in wanted.sources.values() for film in spread(source, 8)]
-    ids = wanted.experiment.tokenizer([text for film in films for text in film.captions.values()])
+    videos = [video for source in wanted.sources.values() for video in spread(source, 8)]
+    ids = wanted.experiment.tokenizer([text for video in videos for text in video.captions.values()])
     token = 4 if computer.words is None else size * computer.words.width
     return {
         "latents": latents,
         "condition": latents
         // (computer.latent_shape[0] if computer.condition == "repeat" and not computer.reference else 1),
-        "captions": int(np.count_nonzero(ids)) * token // len(films),
+        "captions": int(np.count_nonzero(ids)) * token // len(videos),
         "image": 0 if vision is None else size * vision.rows * vision.width,
     }
 
@@ -106,8 +108,8 @@ def begin(wanted: Plan, output: Path) -> None:
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data
-    films = windows.WindowSource(wanted.info.films, data.split, data.frames, data.stride)
-    workdirs.save_setup(experiment, output, build.fitted(experiment, films), films[0])
+    videos = windows.WindowSource(wanted.info.videos, data.split, data.frames, data.stride)
+    workdirs.save_setup(experiment, output, build.fitted(experiment, videos), videos[0])
     wanted.info.save(output)
 
 
@@ -117,29 +119,29 @@ class Encoder:
     def __init__(self, experiment: build.Experiment, frozen: PyTree, mesh: Mesh, rows: int, dtype: str):
         ways = mesh.shape["data"] * mesh.shape["fsdp"]
         if rows % ways:
-            raise ValueError(f"--rows={rows}: must be a multiple of the {ways} devices that films are split over")
+            raise ValueError(f"--rows={rows}: must be a multiple of the {ways} devices that videos are split over")
         computer = experiment.computer
         self.computer, self.tokenizer, self.inputs = computer, experiment.tokenizer, experiment.inputs
         self.frozen, self.mesh, self.rows = frozen, mesh, rows
         self._known: dict[str, np.ndarray] = {}
 
-        def film(frozen, batch):
+        def video(frozen, batch):
             made = computer.encode(frozen, batch)
             typed = None if computer.words is None or made.actions is None else made.actions.texts
             return jax.tree.map(lambda x: x.astype(dtype), (made.latents, made.cond, made.image, typed))
 
-        self._film = jax.jit(film)
+        self._video = jax.jit(video)
         self._read = jax.jit(lambda frozen, ids: computer.read(frozen, ids).astype(dtype))
 
-    def __call__(self, films: Sequence[Window]) -> list[encoded.Clip]:
+    def __call__(self, videos: Sequence[Window]) -> list[encoded.Clip]:
         """A clip a window, of at most `rows` windows."""
-        # Captions are read apart, each once; features pass the computer as they are, so none go with the films.
-        texts, none = self._captions(films), np.zeros((self.rows, 1), np.float32)
-        video = self._filled(np.stack([film.frames for film in films]))
-        done = [self.inputs(film) if self.inputs else None for film in films]
+        # Captions are read apart, each once; features pass the computer as they are, so none go with the videos.
+        texts, none = self._captions(videos), np.zeros((self.rows, 1), np.float32)
+        video = self._filled(np.stack([video.frames for video in videos]))
+        done = [self.inputs(video) if self.inputs else None for video in videos]
         acts = jax.tree.map(self._filled, stacked(done))
         latents, cond, image, typed = self._run(
-            self._film, Batch(np.arange(self.rows, dtype=np.int32), video, none, acts)
+            self._video, Batch(np.arange(self.rows, dtype=np.int32), video, none, acts)
         )
         same = self.computer.condition == "repeat" and not self.computer.reference
         known = encoded.mask(*latents.shape[1:4])
@@ -147,21 +149,21 @@ class Encoder:
             raise ValueError("the condition's mask is not that of a known first frame")
         return [
             encoded.Clip(
-                film.id,
-                film.start,
+                video.id,
+                video.start,
                 latents[row],
                 cond[row, : 1 if same else None, ..., encoded.MASK :],
-                {tier: texts[text] for tier, text in film.captions.items()},
+                {tier: texts[text] for tier, text in video.captions.items()},
                 None if image is None else image[row],
                 cond[row, ..., : encoded.MASK] if self.computer.reference else None,
                 acts if acts is None or typed is None else acts._replace(texts=typed[row]),
             )
-            for row, (film, acts) in enumerate(zip(films, done, strict=True))
+            for row, (video, acts) in enumerate(zip(videos, done, strict=True))
         ]
 
-    def _captions(self, films: Sequence[Window]) -> dict[str, np.ndarray]:
-        """Every caption as ids or features without padding; what the films before had too is not read again."""
-        texts = list(dict.fromkeys(text for film in films for text in film.captions.values()))
+    def _captions(self, videos: Sequence[Window]) -> dict[str, np.ndarray]:
+        """Every caption as ids or features without padding; what the videos before had too is not read again."""
+        texts = list(dict.fromkeys(text for video in videos for text in video.captions.values()))
         new = [text for text in texts if text not in self._known]
         ids = self.tokenizer(new)
         made = list(ids) if self.computer.words is None else self._features(ids)
@@ -203,8 +205,8 @@ def write(wanted: Plan, encoder: Encoder, output: Path) -> None:
     with tqdm(total=total, initial=done, desc="encode", unit="clip", dynamic_ncols=True) as bar:
 
         def clips(source: windows.WindowSource, start: int, stop: int) -> Iterator[encoded.Clip]:
-            for films in _batches(source, start, stop, encoder.rows):
-                for clip in encoder(films):
+            for videos in _batches(source, start, stop, encoder.rows):
+                for clip in encoder(videos):
                     yield clip
                     bar.update()
 

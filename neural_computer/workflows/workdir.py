@@ -32,9 +32,9 @@ class Trained:
     params: Params
     step: int
     first_frame: np.ndarray
-    """uint8 (h, w, 3): the first frame of a training film, a screen the computer knows."""
+    """uint8 (h, w, 3): the first frame of a training video, a screen the computer knows."""
     fps: float
-    """Frames per second of the training films."""
+    """Frames per second of the training videos."""
 
     @property
     def computer(self) -> NeuralComputer:
@@ -58,7 +58,7 @@ def encoders(experiment: Experiment, workdir: Path | None, mesh: Mesh | None = N
     if isinstance(computer.codec, LinearCodec):
         if workdir is None:
             raise ConfigError(
-                "config.codec.kind='linear': is fitted to films, so it needs a trained workdir; or use 'wan'"
+                "config.codec.kind='linear': is fitted to videos, so it needs a trained workdir; or use 'wan'"
             )
         frozen["codec"] = _fitted(computer.codec, workdir)
     elif not experiment.init:
@@ -142,8 +142,8 @@ def judge(experiment: Experiment) -> PyTree:
     return {"lpips": lpips.load()} if lpips else {}
 
 
-def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTree, films: Any) -> None:
-    """Measures the latents of a trained codec's network on training films and writes what they are normalised by.
+def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTree, videos: Any) -> None:
+    """Measures the latents of a trained codec's network on training videos and writes what they are normalised by.
 
     An encoder that was held keeps what it came with: whatever reads its latents still may.
     """
@@ -152,7 +152,7 @@ def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTr
         _, given = pretrained.load_pretrained(experiment.init, "vae")
         found = {name: np.asarray(given[name]) for name in ("mean", "std")}
     else:
-        found = experiment.trainer.computer.statistics(network["codec"], fitting(experiment, films))
+        found = experiment.trainer.computer.statistics(network["codec"], fitting(experiment, videos))
     save_arrays(workdir / LATENTS, found | {"step": np.asarray(step)})
 
 

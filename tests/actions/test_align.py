@@ -1,4 +1,4 @@
-"""Which film frames a latent frame is told of, against a table written by hand and against the paper's formula."""
+"""Which video frames a latent frame is told of, against a table written by hand and against the paper's formula."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ NONE = -1
 
 
 @pytest.mark.parametrize(
-    ("alignment", "film", "told"),
+    ("alignment", "video", "told"),
     [
         # Without lag: the frames that a latent frame holds. The first holds one.
         (Alignment(), 9, [[NONE, NONE, NONE, 0], [1, 2, 3, 4], [5, 6, 7, 8]]),
@@ -29,22 +29,22 @@ NONE = -1
         (Alignment(), 1, [[NONE, NONE, NONE, 0]]),
     ],
 )
-def test_the_windows_are_those_of_the_table(alignment, film, told):
-    r = jnp.arange(film, dtype=jnp.float32)[None, :, None] + 1
+def test_the_windows_are_those_of_the_table(alignment, video, told):
+    r = jnp.arange(video, dtype=jnp.float32)[None, :, None] + 1
     np.testing.assert_array_equal(alignment.windows(r)[0, :, :, 0] - 1, told)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 3, 6])
 @pytest.mark.parametrize("window", [1, 3])
 def test_the_windows_are_those_of_the_formula(window, lag):
-    c, film, rng = 4, 21, np.random.default_rng(lag)
-    r, alignment = rng.normal(size=(2, film, 3)).astype(np.float32), Alignment(c, window, lag)
+    c, video, rng = 4, 21, np.random.default_rng(lag)
+    r, alignment = rng.normal(size=(2, video, 3)).astype(np.float32), Alignment(c, window, lag)
     got, p = np.asarray(alignment.windows(jnp.asarray(r))), c * window
-    assert got.shape == (2, (film - 1) // c + 1, p, 3)
+    assert got.shape == (2, (video - 1) // c + 1, p, 3)
     for t in range(got.shape[1]):
         for k in range(p):
             frame = t * c - (p - 1 + lag) + k
-            expected = r[:, frame] if 0 <= frame < film else np.zeros((2, 3))
+            expected = r[:, frame] if 0 <= frame < video else np.zeros((2, 3))
             np.testing.assert_array_equal(got[:, t, k], expected)
 
 

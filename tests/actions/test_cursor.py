@@ -29,9 +29,9 @@ def by_pillow(arrow: cursor.Template, x: float, y: float) -> np.ndarray:
 
 def test_stamps_equal_pillows_to_one_gray_level_clipped_ones_too():
     arrow, where = cursor.template(15.0), places(50)
-    film, mask = cursor.stamp(arrow, where, HEIGHT, WIDTH)
+    video, mask = cursor.stamp(arrow, where, HEIGHT, WIDTH)
     clipped = 0
-    for (x, y), f, m in zip(where, film, mask, strict=True):
+    for (x, y), f, m in zip(where, video, mask, strict=True):
         theirs = by_pillow(arrow, float(x), float(y))
         assert np.abs(f - theirs[..., :3]).max() * 127.5 <= 1 and np.abs(m - theirs[..., 3:]).max() * 255 <= 1
         clipped += m.sum() < 0.99 * arrow.pixels[..., 3].sum()
@@ -61,14 +61,14 @@ def test_an_svg_of_anything_but_straight_lines_is_refused(path):
 
 def test_a_missing_place_has_an_empty_mask():
     where = np.asarray([[np.nan, np.nan], [3.0, np.nan], [5.0, 5.0]], np.float32)
-    film, mask = cursor.stamp(cursor.template(), where, HEIGHT, WIDTH)
-    assert not film[:2].any() and not mask[:2].any() and mask[2].max() > 0.9
+    video, mask = cursor.stamp(cursor.template(), where, HEIGHT, WIDTH)
+    assert not video[:2].any() and not mask[:2].any() and mask[2].max() > 0.9
 
 
 def test_a_step_of_whole_pixels_moves_the_picture_and_nothing_else():
     arrow = cursor.template(12.0)
-    film, _ = cursor.stamp(arrow, np.asarray([[20.3, 9.7], [25.3, 12.7]], np.float32), HEIGHT, WIDTH)
-    np.testing.assert_allclose(np.roll(film[0], (3, 5), (0, 1)), film[1], atol=1e-5)
+    video, _ = cursor.stamp(arrow, np.asarray([[20.3, 9.7], [25.3, 12.7]], np.float32), HEIGHT, WIDTH)
+    np.testing.assert_allclose(np.roll(video[0], (3, 5), (0, 1)), video[1], atol=1e-5)
 
 
 def test_on_the_device_it_is_the_same():
@@ -87,12 +87,12 @@ def test_on_the_device_it_is_the_same():
 def test_references_are_the_whole_first_frame_then_the_arrow_alone():
     arrow, where = cursor.template(), places(4, seed=2)
     frames = np.random.default_rng(0).uniform(-1, 1, (4, HEIGHT, WIDTH, 3)).astype(np.float32)
-    film, mask = cursor.references(frames, where, arrow)
-    np.testing.assert_array_equal(film[0], frames[0])
+    video, mask = cursor.references(frames, where, arrow)
+    np.testing.assert_array_equal(video[0], frames[0])
     assert (mask[0] == 1).all()
     for t in range(1, 4):
         f, m = cursor.stamp(arrow, where[t], HEIGHT, WIDTH)
-        np.testing.assert_allclose(film[t], f, atol=1e-6)
+        np.testing.assert_allclose(video[t], f, atol=1e-6)
         np.testing.assert_allclose(mask[t], m, atol=1e-6)
 
 

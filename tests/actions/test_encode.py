@@ -19,7 +19,7 @@ TYPED = (Event(0.31, "press", key="a"), Event(0.32, "release", key="a"))
 
 
 def actions(events, texts=4):
-    return stacked([Inputs(ByteTokenizer(8), texts).of("film", events, None, FRAMES, FPS, SIZE)])
+    return stacked([Inputs(ByteTokenizer(8), texts).of("video", events, None, FRAMES, FPS, SIZE)])
 
 
 def encoder(**how) -> ActionEncoder:
@@ -27,7 +27,7 @@ def encoder(**how) -> ActionEncoder:
 
 
 def encoded(made, events, seed=0):
-    """u of a film, its texts a feature of their bytes."""
+    """u of a video, its texts a feature of their bytes."""
     acts = actions(events)
     texts = jnp.asarray(acts.texts, jnp.float32) / 100
     params = made.init(jax.random.key(seed), acts, texts)
@@ -37,7 +37,7 @@ def encoded(made, events, seed=0):
 @pytest.mark.parametrize("how", [{"schema": "raw"}, {"schema": "meta"}, {"schema": "meta", "pool": "attention"}])
 @pytest.mark.parametrize("events", [CLICK, TYPED], ids=["click", "typed"])
 def test_only_the_window_that_holds_an_action_tells_of_it(how, events):
-    """Both happen in film frame 4, the last of latent frame 1."""
+    """Both happen in video frame 4, the last of latent frame 1."""
     made = encoder(**how)
     changed = abs(encoded(made, events) - encoded(made, ())).max(axis=(0, 3)) > 1e-6
     assert changed[:, 0].tolist() == [False, True, False]
@@ -68,7 +68,7 @@ def test_a_mouse_that_is_nowhere_is_nothing(mouse):
 
 def test_too_many_texts_are_refused_with_the_way_out():
     typed = [Event(0.1 * i + 0.05, kind, key=char) for i, char in enumerate("abc") for kind in ("press", "release")]
-    with pytest.raises(ValueError, match=r"film: 3 different texts.*config.actions.texts=3.*set it to 4"):
+    with pytest.raises(ValueError, match=r"video: 3 different texts.*config.actions.texts=3.*set it to 4"):
         actions(typed, texts=3)
 
 

@@ -186,7 +186,7 @@ def test_a_right_click_sets_nothing_of_the_left_button():
     ("events", "fault"),
     [
         (clicks(0.01) + chord(0.04, "Return") + [at(0.05, "scroll", dy=1.0)], "actions beyond 2 in a frame"),
-        (typed("a", 2.5), "actions after the film"),
+        (typed("a", 2.5), "actions after the video"),
         (clicks(0.01) + [at(0.05, "move", x=500.0, y=5.0)], "pointer moved after an action in its frame"),
         (chord(0.01, "Control_L", "Alt_L", "F9"), "shortcuts without an id"),
     ],
@@ -280,9 +280,9 @@ def test_raw_and_meta_of_one_log_agree_and_meta_leads_back_to_the_log(session):
 @pytest.mark.parametrize("target", [(832, 480), (128, 128), (1024, 768), (480, 832)])
 def test_letterboxed_places_are_where_the_letterboxed_frames_show_them(target):
     for x, y in ((100, 60), (900, 700), (512, 384)):
-        film = np.zeros((1, 768, 1024, 3), np.uint8)
-        film[:, y - 20 : y + 20, x - 20 : x + 20] = 255
-        shown = media.letterbox(film, target[1], target[0])[0, ..., 0].astype(float)
+        video = np.zeros((1, 768, 1024, 3), np.uint8)
+        video[:, y - 20 : y + 20, x - 20 : x + 20] = 255
+        shown = media.letterbox(video, target[1], target[0])[0, ..., 0].astype(float)
         rows, cols = np.indices(shown.shape)
         centre = [(cols * shown).sum() / shown.sum() + 0.5, (rows * shown).sum() / shown.sum() + 0.5]
         place = frames.letterbox(np.asarray([x, y], np.float32), (1024, 768), target)

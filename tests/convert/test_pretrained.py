@@ -116,14 +116,14 @@ def test_an_impossible_part_is_told(train, message):
 
 
 @pytest.mark.slow
-def test_lora_from_published_weights_stores_itself_alone(converted, films, tmp_path):
+def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_path):
     """Trained through the programs, broken off and gone on; the workdir gives base and LoRA together."""
     made = config(converted, network__lora=2, optimizer__train="lora", optimizer__rate=1e-2)
     path = tmp_path / "config.py"
     path.write_text(
         f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({made.to_dict()!r})\n"
     )
-    command = ["launch.train", f"--config={path}", f"--config.data.directory={films}", f"--workdir={tmp_path}/run"]
+    command = ["launch.train", f"--config={path}", f"--config.data.directory={videos}", f"--workdir={tmp_path}/run"]
     end = ["--config.schedule.steps=3", "--config.schedule.checkpoint_every=1"]
     program(*command, *end, "--config.schedule.steps=1")
     told = program(*command, *end)

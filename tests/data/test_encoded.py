@@ -1,4 +1,4 @@
-"""The encoded cache: what is read is what the encoders gave, in the order and with the captions of the films."""
+"""The encoded cache: what is read is what the encoders gave, in the order and with the captions of the videos."""
 
 import dataclasses
 import json
@@ -27,22 +27,22 @@ TIERS = {"plain": 0.3, "answered": 0.7}
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Films with captions of two tiers: eighteen windows to train on, three held out."""
+    """Videos with captions of two tiers: eighteen windows to train on, three held out."""
     folder, rng = tmp_path_factory.mktemp("told"), np.random.default_rng(0)
     for split, count in (("train", 6), ("test", 1)):
         with EpisodeWriter(folder, split, window=5) as writer:
             for i in range(count):
-                captions = {"plain": f"film {i}", "answered": f"film {i} is é"}
+                captions = {"plain": f"video {i}", "answered": f"video {i} is é"}
                 frames = rng.integers(0, 256, (7, 16, 32, 3)).astype(np.uint8)
                 writer.write(Episode(f"{split}-{i}", frames, fps=5, captions=captions))
     return folder
 
 
 def cached(
-    small: build.Experiment, films, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
+    small: build.Experiment, videos, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
 ) -> EncodedSource:
-    """The training films after the encoders."""
-    wanted = encode.plan(small, films, None, dtype, clips)
+    """The training videos after the encoders."""
+    wanted = encode.plan(small, videos, None, dtype, clips)
     folder.mkdir(exist_ok=True)
     encode.begin(wanted, folder)
     encode.write(wanted, encode.loaded(wanted, folder), folder)
@@ -72,7 +72,7 @@ def clip(i: int = 0, dtype=np.float32, **changes) -> Clip:
 
 
 def folder_of(folder, count: int = 10, clips: int = 4) -> EncodedSource:
-    info = Info("films", {}, {"train": count}, {}, {}, "float32", clips)
+    info = Info("videos", {}, {"train": count}, {}, {}, "float32", clips)
     info.save(folder)
     for number, name in enumerate(info.files("train")):
         encoded.write(folder / name, [clip(i) for i in range(count)][number * clips : (number + 1) * clips])
@@ -80,24 +80,24 @@ def folder_of(folder, count: int = 10, clips: int = 4) -> EncodedSource:
 
 
 @pytest.mark.parametrize("condition", ["repeat", "wan"])
-def test_batches_are_those_of_the_films_after_the_encoders(told, tmp_path, condition):
-    """Same order, same captions, same arrays, over more than one round of the films."""
+def test_batches_are_those_of_the_videos_after_the_encoders(told, tmp_path, condition):
+    """Same order, same captions, same arrays, over more than one round of the videos."""
     small = experiment(sampling__condition=condition)
     source = cached(small, told, tmp_path)
-    films = WindowSource(told, "train", 5)
-    frozen = {"codec": build.fitted(small, films)}
+    videos = WindowSource(told, "train", 5)
+    frozen = {"codec": build.fitted(small, videos)}
     encoded_by = jax.jit(small.computer.encode)
     tiers = set()
-    for film, read in zip(some(films, 6), some(source, 6), strict=True):
-        right = encoded_by(frozen, film)
-        np.testing.assert_array_equal(read.index, film.index)
-        np.testing.assert_array_equal(read.text, film.text)
-        assert (read.index.dtype, read.text.dtype) == (film.index.dtype, film.text.dtype)
+    for video, read in zip(some(videos, 6), some(source, 6), strict=True):
+        right = encoded_by(frozen, video)
+        np.testing.assert_array_equal(read.index, video.index)
+        np.testing.assert_array_equal(read.text, video.text)
+        assert (read.index.dtype, read.text.dtype) == (video.index.dtype, video.text.dtype)
         for name in ("latents", "cond"):
             np.testing.assert_allclose(getattr(read, name), getattr(right, name), atol=1e-6)
         assert read.latents.dtype == read.cond.dtype == np.float32 and read.image is None
         tiers |= {int((row != 0).sum()) for row in read.text}
-    assert tiers == {6, 12}, "a film's captions have 6 and 12 bytes: both were drawn"
+    assert tiers == {6, 12}, "a video's captions have 6 and 12 bytes: both were drawn"
 
 
 def test_any_number_of_processes_sees_the_same_clips(tmp_path):
@@ -110,15 +110,15 @@ def test_any_number_of_processes_sees_the_same_clips(tmp_path):
 
 
 @pytest.mark.slow
-def test_training_from_it_is_training_from_films(told, tmp_path):
+def test_training_from_it_is_training_from_videos(told, tmp_path):
     """Float32 changes neither loss nor gradients; bfloat16 changes the loss, here by 3 in 10,000."""
     small = experiment(network__layers=1, objective__dropout_text=0.3, objective__dropout_cond=0.3)
-    source, films = cached(small, told, tmp_path / "a"), WindowSource(told, "train", 5)
+    source, videos = cached(small, told, tmp_path / "a"), WindowSource(told, "train", 5)
     rough = cached(small, told, tmp_path / "b", "bfloat16")
-    network, frozen = params(small).network, {"codec": build.fitted(small, films)}
+    network, frozen = params(small).network, {"codec": build.fitted(small, videos)}
     gradients = jax.jit(lambda frozen, rows: small.trainer.gradients(network, frozen, rows, 0))
-    for film, read, half in zip(some(films, 2), some(source, 2), some(rough, 2), strict=True):
-        (one, right), (two, same), (_, near) = gradients(frozen, film), gradients({}, read), gradients({}, half)
+    for video, read, half in zip(some(videos, 2), some(source, 2), some(rough, 2), strict=True):
+        (one, right), (two, same), (_, near) = gradients(frozen, video), gradients({}, read), gradients({}, half)
         assert abs(right["loss"] - same["loss"]) <= 1e-6 * right["loss"]
         largest = max(np.abs(x).max() for x in jax.tree.leaves(one))
         for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
@@ -137,7 +137,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
     (tmp_path / "preset.json").write_text(json.dumps(preset))
     wide = {"init": str(tmp_path), "text__kind": "umt5", "image__kind": "clip"}
     small = dataclasses.replace(experiment(**wide), tokenizer=ByteTokenizer(40))
-    rng, films = np.random.default_rng(0), WindowSource(told, "train", 5)
+    rng, videos = np.random.default_rng(0), WindowSource(told, "train", 5)
     modules = {"umt5": (UMT5(**sizes["umt5"]), np.zeros((1, 1), np.int32))}
     modules["clip"] = CLIPVision(**sizes["clip"]), np.zeros((1, 28, 28, 3), np.float32)
     frozen = {
@@ -146,19 +146,19 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
             jax.eval_shape(module.init, jax.random.key(0), like)["params"],
         )
         for name, (module, like) in modules.items()
-    } | {"codec": build.fitted(small, films)}
+    } | {"codec": build.fitted(small, videos)}
     wanted = encode.plan(small, told, ["train"], dtype, 100)
     mesh = sharding.make_mesh()
     wanted.info.save(tmp_path)
     encode.write(wanted, encode.Encoder(small, sharding.place(frozen, mesh), mesh, 8, dtype), tmp_path)
     source = EncodedSource(tmp_path, "train")
-    (film,), (read,) = some(films, 1), some(source, 1)
-    right = jax.jit(small.computer.encode)(frozen, film)
+    (video,), (read,) = some(videos, 1), some(source, 1)
+    right = jax.jit(small.computer.encode)(frozen, video)
     for name in ("latents", "cond", "text", "image"):
         made, stored = np.asarray(getattr(right, name)), getattr(read, name)
         assert made.shape == stored.shape and stored.dtype == np.float32
         np.testing.assert_allclose(stored, made, rtol=apart, atol=1e-5)
-    assert (read.text[film.text == 0] == 0).all() and read.text[film.text != 0].all()
+    assert (read.text[video.text == 0] == 0).all() and read.text[video.text != 0].all()
     assert {x.shape[0] for x in source[0].captions.values()} == {6, 12}
     assert wanted.info.origin["encoders"] == {"umt5": {"umt5": 1}, "clip": {"clip": 1}}
     size = len(source[0].to_bytes())
@@ -233,12 +233,12 @@ def test_a_tier_that_clips_lack_is_named(tmp_path):
 def test_another_mask_than_that_of_a_first_frame_is_refused(told):
     """A clip keeps no mask without cursor references, so it must be the one that is rebuilt."""
     encoder = encode.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
-    encoder._film = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
+    encoder._video = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
     with pytest.raises(ValueError, match="mask is not that of a known first frame"):
         encoder([WindowSource(told, "train", 5)[0]])
 
 
-def test_other_settings_do_not_mix_and_devices_divide_the_films(told, tmp_path):
+def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path):
     small = experiment()
     encode.begin(encode.plan(small, told, None, "float32", 100), tmp_path)
     with pytest.raises(ValueError, match="begun with other settings \\(dtype, clips\\)"):
@@ -258,7 +258,7 @@ def test_other_settings_do_not_mix_and_devices_divide_the_films(told, tmp_path):
 )
 def test_clips_of_another_config_are_told(change, told):
     small = experiment()
-    info = Info("films", {}, {}, build.encoding(small), {}, "float32", 4)
+    info = Info("videos", {}, {}, build.encoding(small), {}, "float32", 4)
     build.check_encoded(experiment(optimizer__rate=1.0, data__batch_size=16), info)
     with pytest.raises(build.ConfigError, match=told):
         build.check_encoded(experiment(**change), info)

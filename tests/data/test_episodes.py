@@ -7,7 +7,7 @@ from neural_computer.data.windows import WindowSource
 from neural_computer.types import Episode, Event
 
 
-def film(frames: int = 12, name: str = "a", **fields) -> Episode:
+def video(frames: int = 12, name: str = "a", **fields) -> Episode:
     """Frame t has t in every pixel of its first channel."""
     pixels = np.zeros((frames, 8, 8, 3), np.uint8)
     pixels[..., 0] = np.arange(frames)[:, None, None] % 256
@@ -25,7 +25,7 @@ def written(folder, *episodes: Episode, split: str = "train", **settings):
     ("frames", "window", "stride"), [(12, 5, 1), (400, 9, 1), (400, 81, 1), (401, 33, 4), (170, 170, 3)]
 )
 def test_every_legal_start_exists_exactly_once(tmp_path, frames, window, stride):
-    source = WindowSource(written(tmp_path, film(frames), window=window, stride=stride), "train", window, stride)
+    source = WindowSource(written(tmp_path, video(frames), window=window, stride=stride), "train", window, stride)
     starts = [source[i].start for i in range(len(source))]
     assert sorted(starts) == list(range(0, frames - window + 1, stride))
     for i in (0, len(source) // 2, len(source) - 1):
@@ -33,19 +33,19 @@ def test_every_legal_start_exists_exactly_once(tmp_path, frames, window, stride)
 
 
 @pytest.mark.parametrize("length", [1, 5, 9])
-def test_shorter_windows_of_long_films_are_whole_too(tmp_path, length):
-    source = WindowSource(written(tmp_path, film(400), window=9), "train", length)
+def test_shorter_windows_of_long_videos_are_whole_too(tmp_path, length):
+    source = WindowSource(written(tmp_path, video(400), window=9), "train", length)
     assert sorted(source[i].start for i in range(len(source))) == list(range(400 - length + 1))
 
 
 def test_longer_windows_than_were_written_are_refused(tmp_path):
-    written(tmp_path, film(400), window=9)
+    written(tmp_path, video(400), window=9)
     with pytest.raises(ValueError, match="write it again with EpisodeWriter\\(window=12\\)"):
         WindowSource(tmp_path, "train", 12)
 
 
 def test_records_are_bounded():
-    sizes = [len(record["frames"]) for record in records.records(film(1000), 81, 1)]
+    sizes = [len(record["frames"]) for record in records.records(video(1000), 81, 1)]
     assert max(sizes) <= records.RECORD_FRAMES and len(sizes) > 1
 
 
@@ -54,7 +54,7 @@ def test_what_is_written_is_read(tmp_path):
     cells = tuple(f"screen {t}" for t in range(12))
     cursor = np.arange(24, dtype=np.float32).reshape(12, 2)
     cursor[3] = np.nan
-    episode = film(captions={"plain": "é"}, cells=cells, events=events, cursor=cursor, meta={"licence": "CC0-1.0"})
+    episode = video(captions={"plain": "é"}, cells=cells, events=events, cursor=cursor, meta={"licence": "CC0-1.0"})
     window = WindowSource(written(tmp_path, episode), "train", 5)[7]
     assert window.start == 7 and window.cells == cells[7:] and window.captions == {"plain": "é"}
     assert window.meta == {"licence": "CC0-1.0"} and window.fps == 5
@@ -68,8 +68,8 @@ def test_what_is_written_is_read(tmp_path):
 def test_tfds_reads_it_and_both_splits(tmp_path):
     import tensorflow_datasets as tfds
 
-    written(tmp_path, film(name="a"), film(name="b"))
-    written(tmp_path, film(name="c"), split="test")
+    written(tmp_path, video(name="a"), video(name="b"))
+    written(tmp_path, video(name="c"), split="test")
     builder = tfds.builder_from_directory(str(tmp_path))
     data = builder.as_data_source()
     assert len(data["train"]) == 2 and len(data["test"]) == 1
@@ -92,7 +92,7 @@ def test_a_builder_of_tfds_is_read_and_no_pair_is_in_two_splits(tmp_path):
 
 def test_a_split_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyboardInterrupt), EpisodeWriter(tmp_path) as writer:
-        writer.write(film())
+        writer.write(video())
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="holds no dataset"):
@@ -103,20 +103,20 @@ def test_a_split_appears_whole_or_not_at_all(tmp_path):
     ("fields", "rule"),
     [
         ({"cells": ("one",)}, "one screen of text a frame"),
-        ({"events": (Event(9.0, "press"),)}, "outside the film"),
+        ({"events": (Event(9.0, "press"),)}, "outside the video"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path, fields, rule):
     writer = EpisodeWriter(tmp_path)
     with pytest.raises(ValueError, match=f"episode 'a': .*{rule}"):
-        writer.write(film(**fields))
+        writer.write(video(**fields))
 
 
 def test_an_id_is_written_once(tmp_path):
     writer = EpisodeWriter(tmp_path)
-    writer.write(film())
+    writer.write(video())
     with pytest.raises(ValueError, match="written twice"):
-        writer.write(film())
+        writer.write(video())
 
 
 def test_a_cut_off_file_is_named(tmp_path):
@@ -147,6 +147,6 @@ def test_a_damaged_record_is_named(tmp_path):
 
 
 def test_an_unknown_split_is_told_from_those_there_are(tmp_path):
-    written(tmp_path, film())
+    written(tmp_path, video())
     with pytest.raises(ValueError, match="no split 'test'; it has train"):
         WindowSource(tmp_path, "test", 5)

@@ -1,4 +1,4 @@
-"""Films of a desktop of noise with an arrow on it: what is found must be where it was put."""
+"""Videos of a desktop of noise with an arrow on it: what is found must be where it was put."""
 
 import numpy as np
 import pytest
@@ -21,10 +21,10 @@ def desktop(seed: int = 0, frames: int = 6) -> np.ndarray:
 
 
 def pointed(places: np.ndarray) -> np.ndarray:
-    film = desktop(frames=len(places))
-    for frame, place in zip(film, places, strict=True):
+    video = desktop(frames=len(places))
+    for frame, place in zip(video, places, strict=True):
         cursor.onto(frame, ARROW, tuple(place))
-    return film
+    return video
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def places() -> np.ndarray:
 
 
 def test_the_arrow_is_found_to_the_pixel_even_through_noise(places):
-    film = pointed(places)
-    rough = np.clip(film + np.random.default_rng(2).normal(0, 20, film.shape), 0, 255).astype(np.uint8)
-    for seen in (film, rough):
+    video = pointed(places)
+    rough = np.clip(video + np.random.default_rng(2).normal(0, 20, video.shape), 0, 255).astype(np.uint8)
+    for seen in (video, rough):
         assert abs(cursor_metrics.found(seen, ARROW) - places).max() <= 1
 
 
@@ -48,11 +48,11 @@ def test_the_small_arrow_of_the_synthetic_desktop_is_found_among_its_windows():
 
 
 def test_an_arrow_elsewhere_or_nowhere_is_no_hit(places):
-    film = pointed(places)
-    assert cursor_metrics.hits(film, places, ARROW).all()
+    video = pointed(places)
+    assert cursor_metrics.hits(video, places, ARROW).all()
     assert (
-        cursor_metrics.hits(film, places + [3, 0], ARROW).all()
-        and not cursor_metrics.hits(film, places + [6, 0], ARROW).any()
+        cursor_metrics.hits(video, places + [3, 0], ARROW).all()
+        and not cursor_metrics.hits(video, places + [6, 0], ARROW).any()
     )
     assert not cursor_metrics.hits(desktop(), places, ARROW).any()
 
@@ -69,9 +69,9 @@ def test_frames_without_a_whole_arrow_do_not_count(places):
 
 def opened(at: int, where: slice, frames: int = 20) -> np.ndarray:
     """A desktop on which a window opens in a frame."""
-    film = desktop(frames=frames)
-    film[at:, where, 40:90] = 255
-    return film
+    video = desktop(frames=frames)
+    video[at:, where, 40:90] = 255
+    return video
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def opened(at: int, where: slice, frames: int = 20) -> np.ndarray:
     ],
 )
 def test_a_click_is_answered_where_the_true_one_was(made, right, expected):
-    films, still = (opened(*made), opened(*right)), np.full((20, 2), 2.0)
-    assert cursor_metrics.responses(*films, [3], still, ARROW) == [expected]
+    videos, still = (opened(*made), opened(*right)), np.full((20, 2), 2.0)
+    assert cursor_metrics.responses(*videos, [3], still, ARROW) == [expected]
 
 
 def test_the_arrow_itself_is_no_response():
@@ -97,8 +97,8 @@ def test_the_arrow_itself_is_no_response():
 
 
 def test_a_click_in_the_last_frame_is_left_out_and_keys_are_none():
-    film = desktop()
-    assert cursor_metrics.responses(film, film, [5], np.full((6, 2), np.nan), ARROW) == []
+    video = desktop()
+    assert cursor_metrics.responses(video, video, [5], np.full((6, 2), np.nan), ARROW) == []
     events = [
         Event(1, "press", "left"),
         Event(2, "release", "left"),

@@ -28,10 +28,10 @@ def test_ssim_by_hand_with_mirrored_borders():
     x, y = noise(0, (1, 1, 12, 9, 3)), noise(1, (1, 1, 12, 9, 3))
     at = np.exp(-(np.arange(-5, 6) ** 2) / 4.5)
     w = np.outer(at, at)[..., None] / at.sum() ** 2
-    padded = [np.pad(film[0, 0] / 255, ((5, 5), (5, 5), (0, 0)), mode="reflect") for film in (x, y)]
+    padded = [np.pad(video[0, 0] / 255, ((5, 5), (5, 5), (0, 0)), mode="reflect") for video in (x, y)]
     values = []
     for i, j in np.ndindex(12, 9):
-        a, b = (film[i : i + 11, j : j + 11] for film in padded)
+        a, b = (video[i : i + 11, j : j + 11] for video in padded)
         ma, mb = (w * a).sum((0, 1)), (w * b).sum((0, 1))
         va, vb, c = (w * a * a).sum((0, 1)) - ma**2, (w * b * b).sum((0, 1)) - mb**2, (w * a * b).sum((0, 1)) - ma * mb
         values.append((2 * ma * mb + 1e-4) * (2 * c + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4)))
@@ -93,7 +93,7 @@ def test_evaluate_has_a_floor_a_ceiling_and_the_control():
     assert list(arms) == ["with_answer", "without_answer", "wrong_answer", "copy of frame 0", "codec alone"]
     floor, ceiling = arms["copy of frame 0"].means(), arms["codec alone"].means()
     assert floor["new_char_acc"] == 0 and ceiling["new_char_acc"] == 1 and ceiling["output_exact"] == 1
-    assert ceiling["psnr"] > floor["psnr"] and arms["with_answer"].films.shape == (3, 5, 48, 128, 3)
+    assert ceiling["psnr"] > floor["psnr"] and arms["with_answer"].videos.shape == (3, 5, 48, 128, 3)
     figures = evaluate.headline(arms)
     assert set(figures) == {
         "typed_line_exact", "output_exact_with_answer", "output_exact_without_answer", "wrong_answer_obeyed",
@@ -101,7 +101,7 @@ def test_evaluate_has_a_floor_a_ceiling_and_the_control():
     }  # fmt: skip
 
 
-def test_perfect_films_score_perfectly():
+def test_perfect_videos_score_perfectly():
     windows = [session("1+2", "3")]
     (scores,) = evaluate.Judge()(evaluate.truth(windows), windows)
     assert scores["cell_acc"] == scores["new_char_acc"] == scores["exact_lines"] == scores["output_exact"] == 1

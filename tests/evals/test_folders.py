@@ -1,4 +1,4 @@
-"""Two folders of films, and everything that can be wrong with them, by name."""
+"""Two folders of videos, and everything that can be wrong with them, by name."""
 
 import json
 
@@ -7,10 +7,10 @@ import pytest
 
 from neural_computer import media
 from neural_computer.evals import folders
-from neural_computer.evals.folders import FilmError
+from neural_computer.evals.folders import VideoError
 
 
-def film(frames: int = 6, size: tuple[int, int] = (32, 48), seed: int = 0) -> np.ndarray:
+def video(frames: int = 6, size: tuple[int, int] = (32, 48), seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (frames, *size, 3)).astype(np.uint8)
 
 
@@ -21,12 +21,12 @@ def both(tmp_path):
     return tmp_path / "made", tmp_path / "right"
 
 
-def test_films_of_every_form_are_matched_by_their_place_and_name(both):
+def test_videos_of_every_form_are_matched_by_their_place_and_name(both):
     made, right = both
-    media.write_video(made / "a.gif", film(), 10)
-    media.write_video(right / "a.mp4", film(), 10)
-    media.write_video(made / "deep" / "b", film(), 10)
-    np.save(right / "deep" / "b.npy", film() / 255)
+    media.write_video(made / "a.gif", video(), 10)
+    media.write_video(right / "a.mp4", video(), 10)
+    media.write_video(made / "deep" / "b", video(), 10)
+    np.save(right / "deep" / "b.npy", video() / 255)
     pairs, faults = folders.matched(made, right)
     assert list(pairs) == ["a", "deep/b"] and not faults
     pair = folders.pair("deep/b", *pairs["deep/b"], fps=7)
@@ -37,9 +37,9 @@ def test_films_of_every_form_are_matched_by_their_place_and_name(both):
 def test_what_is_no_pair_is_listed(both):
     made, right = both
     for path in (made / "only_made.npy", right / "only_right.npy", made / "c.npy", right / "c.npy", made / "d.npy"):
-        np.save(path, film())
-    media.write_video(right / "d.gif", film(), 10)
-    np.save(right / "d.npy", film())
+        np.save(path, video())
+    media.write_video(right / "d.gif", video(), 10)
+    np.save(right / "d.npy", video())
     pairs, faults = folders.matched(made, right)
     assert list(pairs) == ["c"]
     assert [(f.clip, f.kind) for f in faults] == [("d", "twice"), ("only_made", "missing"), ("only_right", "missing")]
@@ -48,14 +48,14 @@ def test_what_is_no_pair_is_listed(both):
 
 def test_folders_that_have_nothing_in_common_are_an_error(both):
     made, right = both
-    with pytest.raises(ValueError, match="holds no films"):
+    with pytest.raises(ValueError, match="holds no videos"):
         folders.matched(made, right)
-    np.save(made / "a.npy", film())
-    np.save(right / "b.npy", film())
+    np.save(made / "a.npy", video())
+    np.save(right / "b.npy", video())
     with pytest.raises(ValueError, match="have no clip in common .a ... and b .*the same name"):
         folders.matched(made, right)
     with pytest.raises(ValueError, match="is no folder"):
-        folders.films(made / "a.npy")
+        folders.videos(made / "a.npy")
 
 
 def write(path, frames, fps):
@@ -66,22 +66,22 @@ def write(path, frames, fps):
 @pytest.mark.parametrize(
     ("made", "kinds", "count"),
     [
-        ((film(20), 10), [], 20),
-        ((film(14), 10), ["length"], 14),
-        ((film(30), 15), ["rate"], 20),
-        ((film(20, (16, 24)), 10), ["size"], 20),
-        ((film(45, (16, 24)), 20), ["rate", "length", "size"], 20),
+        ((video(20), 10), [], 20),
+        ((video(14), 10), ["length"], 14),
+        ((video(30), 15), ["rate"], 20),
+        ((video(20, (16, 24)), 10), ["size"], 20),
+        ((video(45, (16, 24)), 20), ["rate", "length", "size"], 20),
     ],
 )
 def test_what_differs_is_adapted_and_told(tmp_path, made, kinds, count):
-    paths = write(tmp_path / "made.mp4", *made), write(tmp_path / "right.mp4", film(20), 10)
+    paths = write(tmp_path / "made.mp4", *made), write(tmp_path / "right.mp4", video(20), 10)
     pair = folders.pair("clip", *paths)
     assert [fault.kind for fault in pair.faults] == kinds
     assert pair.made.shape == pair.right.shape == (count, 32, 48, 3) and pair.fps == 10
 
 
 def test_resampling_to_the_references_rate_keeps_the_clock(tmp_path):
-    """Frame n of the reference is beside the frame that the generated film shows at n / fps."""
+    """Frame n of the reference is beside the frame that the generated video shows at n / fps."""
     numbered = np.arange(30, dtype=np.uint8)[:, None, None, None] * np.full((1, 16, 16, 3), 8, np.uint8)
     np.save(tmp_path / "right.npy", numbered[:10])
     made = write(tmp_path / "made.mp4", numbered, 15)
@@ -94,36 +94,36 @@ def test_resampling_to_the_references_rate_keeps_the_clock(tmp_path):
     ("array", "told"),
     [
         (
-            np.where(np.arange(6)[:, None, None, None] == 3, np.nan, film() / 255),
+            np.where(np.arange(6)[:, None, None, None] == 3, np.nan, video() / 255),
             r"NaN or infinity in 1 of 6 frames \(\[3\]",
         ),
-        (film() * 1.0, r"floats from 0 to 255; they must be in \[0, 1\]"),
-        (film()[0], r"is of shape \(32, 48, 3\); a film is \(t, h, w, 3\)"),
-        (film().astype(np.int64), "is of int64"),
+        (video() * 1.0, r"floats from 0 to 255; they must be in \[0, 1\]"),
+        (video()[0], r"is of shape \(32, 48, 3\); a video is \(t, h, w, 3\)"),
+        (video().astype(np.int64), "is of int64"),
         (np.asarray([None]), "allow_pickle"),
     ],
 )
-def test_arrays_that_are_no_films(tmp_path, array, told):
+def test_arrays_that_are_no_videos(tmp_path, array, told):
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
-    with pytest.raises(FilmError, match=f"x.npy: .*{told}"):
+    with pytest.raises(VideoError, match=f"x.npy: .*{told}"):
         folders.read(tmp_path / "x.npy")
 
 
-def test_a_film_cut_short_is_told(tmp_path):
-    path = write(tmp_path / "x.mp4", film(20), 10)
+def test_a_video_cut_short_is_told(tmp_path):
+    path = write(tmp_path / "x.mp4", video(20), 10)
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(FilmError, match="x.mp4: cannot be read as a video"):
+    with pytest.raises(VideoError, match="x.mp4: cannot be read as a video"):
         folders.read(path)
 
 
 def test_without_any_rate_the_way_out_is_told(tmp_path):
-    np.save(tmp_path / "x.npy", film())
-    with pytest.raises(FilmError, match="neither film tells its frame rate; give --fps"):
+    np.save(tmp_path / "x.npy", video())
+    with pytest.raises(VideoError, match="neither video tells its frame rate; give --fps"):
         folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy")
 
 
 def test_what_was_done_lies_beside(tmp_path):
-    np.save(tmp_path / "x.npy", film())
+    np.save(tmp_path / "x.npy", video())
     rows = [
         {"time": 0.2, "kind": "press", "key": "left", "x": 9, "y": 5},
         {"time": 0.1, "kind": "move", "x": 3, "y": 4},
@@ -134,16 +134,16 @@ def test_what_was_done_lies_beside(tmp_path):
     assert pair.times == [0.2] and pair.cells == ("ab",) * 6
     assert np.isnan(pair.cursor[0]).all() and pair.cursor[2:].tolist() == [[9, 5]] * 4
     (tmp_path / "x.cells.json").write_text(json.dumps(["ab"] * 5))
-    with pytest.raises(FilmError, match="x.cells.json: must be a list of at least 6 strings"):
+    with pytest.raises(VideoError, match="x.cells.json: must be a list of at least 6 strings"):
         folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
     (tmp_path / "x.events.jsonl").write_text('{"time": 1}')
-    with pytest.raises(FilmError, match="x.events.jsonl:1: is no event"):
+    with pytest.raises(VideoError, match="x.events.jsonl:1: is no event"):
         folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
 
 
 def test_a_stamp_changes_with_any_file(tmp_path):
-    media.write_video(tmp_path / "x", film(), 10)
+    media.write_video(tmp_path / "x", video(), 10)
     before = folders.stamp([tmp_path / "x", tmp_path / "none"])
     assert folders.stamp([tmp_path / "x", tmp_path / "none"]) == before
-    (tmp_path / "x" / "00003.png").write_bytes(media.png(film(seed=1)[3]))
+    (tmp_path / "x" / "00003.png").write_bytes(media.png(video(seed=1)[3]))
     assert folders.stamp([tmp_path / "x", tmp_path / "none"]) != before

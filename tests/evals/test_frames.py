@@ -5,7 +5,7 @@ from neural_computer.evals import frames
 
 
 def numbered(count: int, size: tuple[int, int] = (6, 8)) -> np.ndarray:
-    """A film of which every frame is of its number's grey."""
+    """A video of which every frame is of its number's grey."""
     return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, *size, 3), np.uint8)
 
 
@@ -20,10 +20,10 @@ def numbered(count: int, size: tuple[int, int] = (6, 8)) -> np.ndarray:
         ([0.1], 15, 81, range(3, 18)),  # 1.5 to even: 2
         ([0.5], 5, 81, range(3, 18)),  # 2.5 to even: 2
         ([0.7], 5, 81, range(5, 20)),  # 3.5 to even: 4
-        ([-3.0], 15, 81, range(1, 16)),  # before the film: clamped to its first frame
+        ([-3.0], 15, 81, range(1, 16)),  # before the video: clamped to its first frame
         ([5.2], 15, 81, range(79, 81)),  # cut at the end
         ([5.33], 15, 81, []),  # on the last frame nothing comes after: left out
-        ([99.0], 15, 81, []),  # after the film: clamped to its last frame
+        ([99.0], 15, 81, []),  # after the video: clamped to its last frame
         ([1.0, 1.0], 15, 81, range(16, 31)),  # twice at once counts once
         ([1.0, 1.2], 15, 81, range(16, 34)),  # overlapping: their union
         ([3.0, 0.0], 15, 81, [*range(1, 16), *range(46, 61)]),  # in order, whatever the log's order
@@ -68,12 +68,12 @@ def test_the_global_view_is_five_seconds_at_three_frames(count, fps, expected):
         (20, [0, 1, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19]),
     ],
 )
-def test_sixteen_frames_of_any_film(count, expected):
+def test_sixteen_frames_of_any_video(count, expected):
     assert frames.sixteen(count) == expected
 
 
 def test_a_frame_made_small_is_the_mean_of_what_falls_together():
-    film = np.zeros((1, 4, 8, 3), np.uint8)
-    film[:, :, 4:] = 200
-    assert frames.resized(film, 1, 2)[0, 0, :, 0].tolist() == pytest.approx([0, 200], abs=30)
-    assert frames.resized(film, 4, 8) is film and frames.resized(film, 2).shape == (1, 2, 2, 3)
+    video = np.zeros((1, 4, 8, 3), np.uint8)
+    video[:, :, 4:] = 200
+    assert frames.resized(video, 1, 2)[0, 0, :, 0].tolist() == pytest.approx([0, 200], abs=30)
+    assert frames.resized(video, 4, 8) is video and frames.resized(video, 2).shape == (1, 2, 2, 3)

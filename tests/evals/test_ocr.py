@@ -77,10 +77,10 @@ def test_processes_read_what_one_reads(tmp_path):
     assert ocr.Tesseract(processes=2)(frames) == ocr.Tesseract()(frames)
 
 
-def test_the_protocol_takes_frames_that_both_films_have():
+def test_the_protocol_takes_frames_that_both_videos_have():
     """Frames are told apart by their grey; a reader that reads their numbers stands for Tesseract."""
 
-    def film(count: int) -> np.ndarray:
+    def video(count: int) -> np.ndarray:
         return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
 
     seen = []
@@ -90,8 +90,8 @@ def test_the_protocol_takes_frames_that_both_films_have():
             seen.append(frames[:, 0, 0, 0].tolist())
             return [str(number) for number in seen[-1]]
 
-    assert ocr.protocol(Numbers(), film(7), film(30)) == {"char_acc": 1, "exact_line": 1}
-    assert ocr.protocol(Numbers(), film(7) + np.uint8(1), film(3)) == {"char_acc": 0, "exact_line": 0}
+    assert ocr.protocol(Numbers(), video(7), video(30)) == {"char_acc": 1, "exact_line": 1}
+    assert ocr.protocol(Numbers(), video(7) + np.uint8(1), video(3)) == {"char_acc": 0, "exact_line": 0}
     assert seen == [[0, 2, 3, 4, 6], [0, 2, 3, 4, 6], [1, 2, 3], [0, 1, 2]]
 
 

@@ -17,7 +17,7 @@ def test_a_full_mask_is_no_mask():
 
 
 def test_what_a_mask_leaves_out_does_not_count():
-    """Two films that differ on the right are equal by a mask of the left half, less a window's reach."""
+    """Two videos that differ on the right are equal by a mask of the left half, less a window's reach."""
     x, mask = noise(0), np.zeros((2, 3, 24, 40), bool)
     y = x.copy()
     y[:, :, :, 20:] = noise(1)[:, :, :, 20:]
@@ -49,7 +49,7 @@ def test_ssim_keeps_no_float_error_of_flat_screens():
 
 
 def test_text_stands_out_of_its_background():
-    """A screen with two words, of which the film has none: over all pixels it is nearly right, where text is it is not."""
+    """A screen with two words, of which the video has none: over all pixels it is nearly right, where text is it is not."""
     screen = "\n".join(row.ljust(40) for row in ["ls", *[""] * 10, "file"])
     right = draw_text(screen)[None, None]
     mask = text.text_cells([screen], *right.shape[2:4])[None]

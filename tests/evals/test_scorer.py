@@ -20,7 +20,7 @@ def pair(seed: int = 0, count: int = 12, size: tuple[int, int] = (48, 64), **kno
     return Pair(f"clip {seed}", made, right, 6.0, **known)
 
 
-def test_pixels_of_every_frame_are_those_of_the_film():
+def test_pixels_of_every_frame_are_those_of_the_video():
     one = pair()
     (found,) = Scorer(("psnr", "ssim"), "full")([one])
     assert found.values["psnr"] == pytest.approx(float(pixels.psnr(one.made[None], one.right[None])[0]), abs=1e-4)
@@ -29,7 +29,7 @@ def test_pixels_of_every_frame_are_those_of_the_film():
 
 def test_the_papers_view_is_small_and_sparse():
     one = pair()
-    seen = [frames.whole(film, one.fps) for film in (one.made, one.right)]
+    seen = [frames.whole(video, one.fps) for video in (one.made, one.right)]
     (found,) = Scorer(("ssim",))([one])
     assert seen[0].shape == (6, 256, 256, 3)
     assert found.values["ssim"] == pytest.approx(float(pixels.ssim(seen[0][None], seen[1][None])[0]), abs=1e-6)
@@ -62,13 +62,13 @@ def test_masks_take_text_and_cursor_alone():
     assert judge([Pair("c", right, right, 5.0)])[0].values == {}
 
 
-def test_text_is_read_against_the_other_film_and_against_the_terminal():
+def test_text_is_read_against_the_other_video_and_against_the_terminal():
     screens = ["$ l".ljust(8), "$ ls".ljust(8), "$ lsx".ljust(8)]
-    film = np.stack([draw_text(screen) for screen in screens])
+    video = np.stack([draw_text(screen) for screen in screens])
     worse = np.stack([draw_text(screen.replace("l", "i")) for screen in screens])
     names = ("char_acc", "exact_line", "char_acc_buffer", "exact_line_buffer", "cell_acc", "new_char_acc")
     same, other = Scorer(names, reader=text.GlyphReader())(
-        [Pair(n, made, film, 5.0, cells=tuple(screens)) for n, made in (("a", film), ("b", worse))]
+        [Pair(n, made, video, 5.0, cells=tuple(screens)) for n, made in (("a", video), ("b", worse))]
     )
     assert same.values == dict.fromkeys(names, 1.0)
     expected = np.mean([1 - 1 / 3, 1 - 1 / 4, 1 - 1 / 5])
@@ -78,9 +78,9 @@ def test_text_is_read_against_the_other_film_and_against_the_terminal():
 
 def test_what_was_typed_stands_there():
     typed = [Event(i / 5, "press", c) for i, c in enumerate("ls")] + [Event(0.5, "press", "Return")]
-    film = np.stack([draw_text(f"$ {'ls'[:t]}".ljust(8)) for t in (0, 1, 2, 2, 2)])
+    video = np.stack([draw_text(f"$ {'ls'[:t]}".ljust(8)) for t in (0, 1, 2, 2, 2)])
     judge = Scorer(("command_echo",), reader=text.GlyphReader())
-    good, bad = judge([Pair("a", f, film, 5.0, tuple(typed)) for f in (film, film[[0] * 5])])
+    good, bad = judge([Pair("a", f, video, 5.0, tuple(typed)) for f in (video, video[[0] * 5])])
     assert good.values == {"command_echo": 1} and bad.values == {"command_echo": 0}
 
 
@@ -90,8 +90,8 @@ def test_the_cursor_and_its_clicks():
     right[8:, 32:, 56:] = 250
     made = right.copy()
     made[:, 32:, 56:] = 60
-    for film in (made, right):
-        for frame, place in zip(film, places, strict=True):
+    for video in (made, right):
+        for frame, place in zip(video, places, strict=True):
             cursor.onto(frame, cursor.template(), tuple(place))
     events = (Event(0.4, "press", "left"), Event(1.5, "press", "left"))
     judge = Scorer(("cursor_acc", "cursor_acc_reference", "click_response", "click_idle"))
@@ -118,7 +118,7 @@ def test_weights_are_loaded_once_and_only_when_asked(monkeypatch):
     monkeypatch.setattr(scorer.LPIPS, "load", lambda self: loads.append(self.network))
     monkeypatch.setattr(scorer.I3D, "load", lambda self: loads.append("i3d"))
     monkeypatch.setattr(scorer.LPIPS, "__call__", lambda self, params, x, y: x.mean((1, 2, 3)))
-    monkeypatch.setattr(scorer.Extractor, "all_of", lambda self, films: np.zeros((len(films), 3)))
+    monkeypatch.setattr(scorer.Extractor, "all_of", lambda self, videos: np.zeros((len(videos), 3)))
     Scorer(("psnr", "ssim"))([pair()])
     assert loads == []
     judge = Scorer(("lpips", "fvd", "fvd+15"))

@@ -68,7 +68,7 @@ def test_commands_are_what_was_typed_when_return_came():
     assert tasks.echoed("echo a b", [["$ ls", "$ echo a b"]]) and not tasks.echoed("echo a b", [["$ echo ab c"]])
 
 
-def film(*screens: str) -> np.ndarray:
+def video(*screens: str) -> np.ndarray:
     rows = ["\n".join(row.ljust(24) for row in (screen.split("\n") + [""] * 5)[:5]) for screen in screens]
     return np.stack([draw_text(screen) for screen in rows])
 
@@ -83,8 +83,8 @@ def film(*screens: str) -> np.ndarray:
         ([">>> 1+1\n2"], {"answer": 0, "shown": 0, "typed": 0, "obeyed": 0}),
     ],
 )
-def test_what_a_film_of_a_problem_shows(screens, expected):
-    assert probe.score(film(*screens), Arithmetic("12+7", "19"), text.GlyphReader()) == expected
+def test_what_a_video_of_a_problem_shows(screens, expected):
+    assert probe.score(video(*screens), Arithmetic("12+7", "19"), text.GlyphReader()) == expected
 
 
 def test_native_and_conditioned_accuracy_are_apart():

@@ -17,14 +17,14 @@ from tests.train.test_reconstruction import experiment
 pytestmark = pytest.mark.slow
 
 
-def trained_for(steps: int, films, place, **changes) -> None:
+def trained_for(steps: int, videos, place, **changes) -> None:
     place.mkdir(exist_ok=True)
     train.train(
         experiment(
-            data__directory=str(films),
+            data__directory=str(videos),
             schedule__steps=steps,
             schedule__checkpoint_every=1,
-            codec__fit_films=4,
+            codec__fit_videos=4,
             **changes,
         ),
         place,
@@ -38,22 +38,22 @@ def convert(found, place):
 
 
 @pytest.fixture(scope="module")
-def codec(films, tmp_path_factory):
+def codec(videos, tmp_path_factory):
     """(workdir, converted folder) of two updates from nothing."""
     place = tmp_path_factory.mktemp("codec")
-    trained_for(2, films, place / "run", schedule__eval_every=1, evaluation__films_on_the_way=2)
+    trained_for(2, videos, place / "run", schedule__eval_every=1, evaluation__videos_on_the_way=2)
     return place / "run", convert(trained_source.source(place / "run"), place / "converted")
 
 
-def test_n_steps_are_k_and_a_resume(codec, films, tmp_path):
+def test_n_steps_are_k_and_a_resume(codec, videos, tmp_path):
     for steps in (1, 2):
-        trained_for(steps, films, tmp_path)
+        trained_for(steps, videos, tmp_path)
     (_, whole, _), (_, parts, step) = workdir.load_codec(codec[0]), workdir.load_codec(tmp_path)
     assert step == 2
     jax.tree.map(np.testing.assert_array_equal, whole, parts)
 
 
-def test_held_out_films_are_scored_beside_a_linear_codec(codec):
+def test_held_out_videos_are_scored_beside_a_linear_codec(codec):
     last = [line for line in read_metrics(codec[0]) if "held_out/psnr" in line][-1]
     assert last["step"] == 2 and last["linear/psnr"] > last["held_out/psnr"] > 0
 
@@ -80,8 +80,8 @@ def test_a_computer_is_trained_on_its_latents(codec):
     assert np.isfinite(metrics["loss"]) and int(state.step) == 1
 
 
-def test_with_a_held_encoder_the_latents_mean_the_same(codec, films, tmp_path):
-    trained_for(1, films, tmp_path, init=str(codec[1]), optimizer__train="decoder", optimizer__warmup=0)
+def test_with_a_held_encoder_the_latents_mean_the_same(codec, videos, tmp_path):
+    trained_for(1, videos, tmp_path, init=str(codec[1]), optimizer__train="decoder", optimizer__warmup=0)
     _, before = load_pretrained(codec[1], "vae")
     _, after, _ = workdir.load_codec(tmp_path)
     for name in ("encoder", "mean", "std"):
@@ -90,7 +90,7 @@ def test_with_a_held_encoder_the_latents_mean_the_same(codec, films, tmp_path):
     assert max(jax.tree.leaves(moved)) > 0
 
 
-def test_what_cannot_be_is_told(codec, films, tmp_path):
+def test_what_cannot_be_is_told(codec, videos, tmp_path):
     place, converted = codec
     with pytest.raises(ConfigError, match="makes a codec, not a computer"):
         workdir.load(place)

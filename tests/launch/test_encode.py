@@ -15,10 +15,10 @@ pytestmark = pytest.mark.slow
 TINY = "--config=configs/cligen.py:tiny"
 
 
-def encode(films, output, *options: str, **settings):
+def encode(videos, output, *options: str, **settings):
     asked = [
         "--recipe=encode",
-        f"--input={films}",
+        f"--input={videos}",
         f"--output={output}",
         TINY,
         "--clips_a_file=20",
@@ -34,10 +34,10 @@ def train(data, workdir, *options: str, **settings):
 
 
 @pytest.fixture(scope="module")
-def clips(films, tmp_path_factory):
-    """The random films encoded, and what was printed on the way."""
+def clips(videos, tmp_path_factory):
+    """The random videos encoded, and what was printed on the way."""
     folder = tmp_path_factory.mktemp("encoded") / "clips"
-    return folder, encode(films, folder)
+    return folder, encode(videos, folder)
 
 
 def test_every_window_of_every_split_is_there_and_the_disk_was_told_before(clips):
@@ -52,22 +52,22 @@ def test_every_window_of_every_split_is_there_and_the_disk_was_told_before(clips
     assert "clip/s" in told.stderr
 
 
-def test_training_takes_it_for_the_films(clips, films, tmp_path):
+def test_training_takes_it_for_the_videos(clips, videos, tmp_path):
     """The same losses, and a workdir that runs without the clips: its codec and first frame are there."""
     folder, _ = clips
     train(folder, tmp_path / "clips")
-    train(films, tmp_path / "films")
-    one, two = (read_metrics(tmp_path / name) for name in ("clips", "films"))
+    train(videos, tmp_path / "videos")
+    one, two = (read_metrics(tmp_path / name) for name in ("clips", "videos"))
     assert [line["step"] for line in one] == [1, 2]
     np.testing.assert_allclose([x["loss"] for x in one], [x["loss"] for x in two], rtol=1e-6)
-    ours, theirs = (neural_computer.load(tmp_path / name) for name in ("clips", "films"))
+    ours, theirs = (neural_computer.load(tmp_path / name) for name in ("clips", "videos"))
     np.testing.assert_array_equal(ours.first_frame, theirs.first_frame)
     assert ours.fps == 5
     for name, value in theirs.params.frozen["codec"].items():
         np.testing.assert_array_equal(ours.params.frozen["codec"][name], value)
 
 
-def test_a_kill_costs_the_file_it_was_in(clips, films, tmp_path):
+def test_a_kill_costs_the_file_it_was_in(clips, videos, tmp_path):
     folder = tmp_path / "clips"
     shutil.copytree(clips[0], folder)
     (folder / "summary.json").unlink()
@@ -77,25 +77,25 @@ def test_a_kill_costs_the_file_it_was_in(clips, films, tmp_path):
     last.with_name(f".{last.name}.partial").write_bytes(whole[:1000])
     early = train(folder, tmp_path / "early", check=False)
     assert early.returncode == 1 and "1 of the 3 files of split 'train' are not there" in early.stderr
-    encode(films, folder)
+    encode(videos, folder)
     assert first.stat().st_mtime_ns == written and last.read_bytes() == whole
     assert not list(folder.glob(".*.partial"))
-    assert "is there already" in encode(films, folder).stdout
-    other = encode(films, folder, "--config.data.stride=2", check=False)
+    assert "is there already" in encode(videos, folder).stdout
+    other = encode(videos, folder, "--config.data.stride=2", check=False)
     assert other.returncode == 1 and "holds data of other settings" in other.stderr
 
 
-def test_mistakes_are_told_in_one_line(clips, films, tmp_path):
+def test_mistakes_are_told_in_one_line(clips, videos, tmp_path):
     gone = tmp_path / "gone"
     shutil.copytree(clips[0], gone)
     info = gone / "encoded_info.json"
-    info.write_text(info.read_text().replace(str(films), f"{tmp_path}/nowhere"))
+    info.write_text(info.read_text().replace(str(videos), f"{tmp_path}/nowhere"))
     for done, told in (
         (
             train(gone, tmp_path / "w", "--config.codec.channels=8", check=False),
             "config.codec.channels=8: the clips in",
         ),
-        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "a rollout needs films"),
+        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "a rollout needs videos"),
         (
             program("launch.prepare_data", "--recipe=encode", f"--output={tmp_path}/x", check=False),
             "--input: is missing",

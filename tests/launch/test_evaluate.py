@@ -1,4 +1,4 @@
-"""Anybody's films, judged as a user would: two folders, a folder and problems, weights from a file."""
+"""Anybody's videos, judged as a user would: two folders, a folder and problems, weights from a file."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from tests.evals.test_features import drawn
 pytestmark = pytest.mark.slow
 
 
-def film(number: int, frames: int = 12, noise: float = 0) -> np.ndarray:
+def video(number: int, frames: int = 12, noise: float = 0) -> np.ndarray:
     rng = np.random.default_rng(number)
     rows = ["".join(chr(c) for c in rng.integers(97, 123, 12)) for _ in range(4)]
     clean = np.stack([draw_text("\n".join(row[: t + 1].ljust(12) for row in rows)) for t in range(frames)])
@@ -32,12 +32,12 @@ def folders(tmp_path):
     made, right = tmp_path / "made", tmp_path / "right"
     made.mkdir(), right.mkdir()
     for name in ("same", "noisy", "short", "fast", "lost", "broken", "nan"):
-        media.write_video(right / f"{name}.mp4", film(1), 6)
-    media.write_video(made / "same.mp4", film(1), 6)
-    media.write_video(made / "noisy.mp4", film(1, noise=40), 6)
-    media.write_video(made / "short.mp4", film(1, 9), 6)
-    media.write_video(made / "fast.mp4", film(1).repeat(2, axis=0), 12)
-    media.write_video(made / "extra.mp4", film(1), 6)
+        media.write_video(right / f"{name}.mp4", video(1), 6)
+    media.write_video(made / "same.mp4", video(1), 6)
+    media.write_video(made / "noisy.mp4", video(1, noise=40), 6)
+    media.write_video(made / "short.mp4", video(1, 9), 6)
+    media.write_video(made / "fast.mp4", video(1).repeat(2, axis=0), 12)
+    media.write_video(made / "extra.mp4", video(1), 6)
     (made / "broken.mp4").write_bytes((made / "noisy.mp4").read_bytes()[:900])
     np.save(made / "nan.npy", np.full((12, 64, 96, 3), np.nan))
     return made, right
@@ -78,8 +78,8 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path):
     made, right = tmp_path / "made", tmp_path / "right"
     made.mkdir(), right.mkdir()
     for i in range(4):
-        media.write_video(right / f"{i}.mp4", film(i), 6)
-        media.write_video(made / f"{i}.mp4", film(i, noise=10 * i + 1), 6)
+        media.write_video(right / f"{i}.mp4", video(i), 6)
+        media.write_video(made / f"{i}.mp4", video(i, noise=10 * i + 1), 6)
     metrics = "--metrics=ssim,psnr,lpips"
     program("launch.evaluate", *ask(made, right, tmp_path / "whole", metrics))
     lines = tmp_path / "killed" / "clips.jsonl"
@@ -102,7 +102,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert lines.read_bytes() == written
 
 
-def test_films_of_problems_are_scored_by_arm(tmp_path):
+def test_videos_of_problems_are_scored_by_arm(tmp_path):
     problems, out = tmp_path / "problems.json", tmp_path / "out"
     problems.write_text(
         json.dumps([{"id": f"a/{i}+1", "expression": f"{i}+1", "answer": str(i + 1)} for i in range(4)])
@@ -112,13 +112,13 @@ def test_films_of_problems_are_scored_by_arm(tmp_path):
     assert json.loads((out / "prompts.json").read_text())["conditioned"]["a/2+1"] == "python 2+1 The answer is 3"
     for arm, answer in (("native", lambda i: 5), ("conditioned", lambda i: i + 1), ("wrong", lambda i: i + 8)):
         for i in range(4):
-            path = tmp_path / "films" / arm / "a"
+            path = tmp_path / "videos" / arm / "a"
             path.mkdir(parents=True, exist_ok=True)
             screens = [">>>", f">>> {i}+1\n{answer(i)}\n>>>"]
             frames = [draw_text("\n".join(row.ljust(16) for row in (s.split("\n") + [""] * 2)[:3])) for s in screens]
             media.write_video(path / f"{i}+1.mp4", np.stack(frames), 5)
-    media.write_video(tmp_path / "films" / "wrong" / "b.mp4", np.stack(frames), 5)
-    done = program(*asked, f"--generated={tmp_path}/films", check=False)
+    media.write_video(tmp_path / "videos" / "wrong" / "b.mp4", np.stack(frames), 5)
+    done = program(*asked, f"--generated={tmp_path}/videos", check=False)
     arms = json.loads((out / "metrics.json").read_text())["arms"]
     assert [arms[arm]["answer"]["value"] for arm in ("native", "conditioned", "wrong")] == [0, 1, 0]
     assert arms["wrong"]["obeyed"]["value"] == 1 and arms["native"]["typed"]["value"] == 1
@@ -138,10 +138,10 @@ def test_metrics_are_reported_on_the_way_and_at_the_end(trained, tmp_path):
         "--config.network.positions=(3, 3, 8)",
         "--config.data.width=128",
         "--config.data.batch_size=4",
-        "--config.evaluation.films_on_the_way=2",
+        "--config.evaluation.videos_on_the_way=2",
         "--config.evaluation.batch_size=2",
         "--config.evaluation.metrics=psnr_text,lpips",
-        "--config.evaluation.films=2",
+        "--config.evaluation.videos=2",
         "--config.sampling.steps=2",
         "--config.schedule.steps=1",
         "--config.schedule.eval_every=1",
@@ -207,7 +207,7 @@ def test_a_mistake_is_one_line(tmp_path, arguments, told):
 def test_the_sweep_tells_blurred_text_from_readable_text(trained, tmp_path):
     asked = ["launch.reconstruct", f"--workdir={trained}", f"--out={tmp_path}", "--fonts=6,13", "--densities=.5"]
     pytest.importorskip("tesserocr")
-    program(*asked, "--films=1", "--frames=5", "--size=96x208")
+    program(*asked, "--videos=1", "--frames=5", "--size=96x208")
     small, readable = json.loads((tmp_path / "metrics.json").read_text())["table"]
     assert small["font px"] == 6 and small["new_char_acc"] < readable["new_char_acc"]
     assert small["char_acc_buffer of the true screen"] < 0.5 < readable["char_acc_buffer of the true screen"]

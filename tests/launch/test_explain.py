@@ -78,7 +78,7 @@ PUBLISHED = {"network.dtype": "float32", "network.attention": "blockwise"}
     ids=["micro", "micro-fsdp", "micro-lora", "wan_1_3b_i2v", "wan_1_3b_i2v-mixed", "wan_14b_i2v"],
 )
 def test_memory_agrees_with_what_is_compiled(preset, changes, sizes):
-    """The real update on encoded films, compiled for CPU devices: what it is given and needs beside, within a quarter."""
+    """The real update on encoded videos, compiled for CPU devices: what it is given and needs beside, within a quarter."""
     small, sizes = experiment(changes, preset), sizes or {"data": 1}
     mesh = sharding.make_mesh(sizes, jax.devices()[: math.prod(sizes.values())])
     trainer, frozen = small.trainer, frozen_shapes(small.trainer, {})
@@ -137,7 +137,7 @@ def test_scores_are_held_where_attention_holds_them():
         explained(data__frames=33, network__attention=kind).memory["activations"] for kind in ("xla", "blockwise")
     )
     tokens = 3 * TOKENS
-    assert xla - blockwise > 4 * ROWS * 2 * tokens**2 * 4  # blocks, films, heads, scores of float32
+    assert xla - blockwise > 4 * ROWS * 2 * tokens**2 * 4  # blocks, videos, heads, scores of float32
 
 
 def test_a_lora_needs_neither_gradients_nor_moments_of_what_it_holds():
@@ -148,7 +148,7 @@ def test_a_lora_needs_neither_gradients_nor_moments_of_what_it_holds():
 
 
 @pytest.mark.slow
-def test_a_device_of_many_holds_its_films_and_its_part():
+def test_a_device_of_many_holds_its_videos_and_its_part():
     one, many = explained(data__batch_size=1).memory, explained(data=8).memory
     assert many == one
     split = explained(fsdp=8).memory

@@ -1,4 +1,4 @@
-"""A desktop's computer, from its data to its films, as a user calls it."""
+"""A desktop's computer, from its data to its videos, as a user calls it."""
 
 import json
 from collections import Counter, defaultdict
@@ -36,8 +36,8 @@ def used(tmp_path_factory):
         "--config.schedule.steps=4",
         "--config.schedule.eval_every=2",
         "--config.schedule.log_every=1",
-        "--config.evaluation.films=4",
-        "--config.evaluation.films_on_the_way=2",
+        "--config.evaluation.videos=4",
+        "--config.evaluation.videos_on_the_way=2",
         "--config.evaluation.batch_size=2",
         "--config.sampling.steps=2",
     )
@@ -87,14 +87,14 @@ def test_the_judge_tells_what_the_mouse_did(used):
     )
 
 
-def test_a_run_is_used_as_a_film_of_the_data_was(used, tmp_path):
+def test_a_run_is_used_as_a_video_of_the_data_was(used, tmp_path):
     done = program("launch.run", f"--workdir={used}", "--actions=clicks_test:0", f"--out={tmp_path}")
     assert "strip.png" in done.stdout and (tmp_path / "marked.gif").stat().st_size
-    film, fps = media.read_video(tmp_path / "rollout.mp4")
-    assert film.shape == (9, 256, 256, 3) and fps == 15
+    video, fps = media.read_video(tmp_path / "rollout.mp4")
+    assert video.shape == (9, 256, 256, 3) and fps == 15
     source = WindowSource(used / "data", "clicks_test", 9)
-    first = film[0, ::4, ::4].astype(int) - source[0].frames[0]
-    assert np.square(first).mean() < 40**2, "it begins with that film's first frame, as its codec has it"
+    first = video[0, ::4, ::4].astype(int) - source[0].frames[0]
+    assert np.square(first).mean() < 40**2, "it begins with that video's first frame, as its codec has it"
 
 
 def test_a_run_is_used_by_a_log_for_as_many_chunks_as_it_takes(used, tmp_path):
@@ -102,18 +102,18 @@ def test_a_run_is_used_by_a_log_for_as_many_chunks_as_it_takes(used, tmp_path):
     events = [{"time": 0.1 * k, "kind": "move", "x": 10.0 + 3 * k, "y": 20.0} for k in range(8)]
     log.write_text("".join(json.dumps(e) + "\n" for e in [*events, {"time": 0.85, "kind": "press", "key": "left"}]))
     program("launch.run", f"--workdir={used}", f"--actions={log}", f"--out={tmp_path}/whole", "--chunks=2", "--prompt=")
-    film, _ = media.read_video(tmp_path / "whole" / "rollout.mp4")
-    assert film.shape[0] == 17
+    video, _ = media.read_video(tmp_path / "whole" / "rollout.mp4")
+    assert video.shape[0] == 17
     program("launch.run", f"--workdir={used}", f"--actions={log}", f"--out={tmp_path}/first", "--prompt=")
     first, _ = media.read_video(tmp_path / "first" / "rollout.mp4")
-    assert abs(first.astype(int) - film[:9]).mean() < 2, "the second chunk changes nothing of the first"
+    assert abs(first.astype(int) - video[:9]).mean() < 2, "the second chunk changes nothing of the first"
 
 
 @pytest.mark.parametrize(
     ("actions", "told"),
     [
-        ("clicks_test", "is neither a file nor a film of the data, SPLIT:N"),
-        ("clicks_test:99", "split clicks_test has 2 films of 9 frames"),
+        ("clicks_test", "is neither a file nor a video of the data, SPLIT:N"),
+        ("clicks_test:99", "split clicks_test has 2 videos of 9 frames"),
         ("goal:0", "has no split 'goal'; it has clicks, clicks_test"),
     ],
 )

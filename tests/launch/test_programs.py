@@ -34,12 +34,12 @@ def test_evaluate_writes_figures_and_a_report_once(trained):
     assert (trained / "metrics.json").stat().st_mtime_ns == written and "psnr_with_answer" in again.stdout
 
 
-def test_run_draws_a_film_of_any_length(trained, tmp_path):
+def test_run_draws_a_video_of_any_length(trained, tmp_path):
     program("launch.run", f"--workdir={trained}", "--prompt=python 12+7", f"--out={tmp_path}", "--chunks=2")
-    film, fps = media.read_video(tmp_path / "rollout.mp4")
-    assert film.shape == (17, 192, 512, 3) and fps == 5
+    video, fps = media.read_video(tmp_path / "rollout.mp4")
+    assert video.shape == (17, 192, 512, 3) and fps == 5
     assert (tmp_path / "rollout.gif").stat().st_size and (tmp_path / "rollout.txt").read_text().count("[frame") == 17
-    media.write_video(tmp_path / "start", film[:1, :48, :128], 5)
+    media.write_video(tmp_path / "start", video[:1, :48, :128], 5)
     small = program(
         "launch.run", f"--workdir={trained}", "--prompt=x", f"--out={tmp_path}", f"--frame={tmp_path}/start/00000.png"
     )
@@ -52,8 +52,8 @@ def test_a_run_on_a_mesh_draws_the_same_screens(trained, tmp_path):
     four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", env=four)
     assert (tmp_path / "one" / "rollout.txt").read_text() == (tmp_path / "four" / "rollout.txt").read_text()
-    films = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
-    assert abs(films[0] - films[1]).max() <= 2
+    videos = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
+    assert abs(videos[0] - videos[1]).max() <= 2
 
 
 def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
@@ -62,7 +62,7 @@ def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
     program(*ask, f"--out={tmp_path}/half")
     program(*ask, f"--out={tmp_path}/rest", f"--state={tmp_path}/half/state")
     screens = [(tmp_path / name / "rollout.txt").read_text().split("\n\n") for name in ("whole", "half", "rest")]
-    whole, half, rest = ([screen.split("\n", 1)[1].rstrip() for screen in film] for film in screens)
+    whole, half, rest = ([screen.split("\n", 1)[1].rstrip() for screen in video] for video in screens)
     assert whole == half + rest[1:]
     wrong = program(*ask, f"--out={tmp_path}/x", f"--state={tmp_path}", check=False)
     assert wrong.returncode == 1 and "holds no state of this computer" in wrong.stderr
@@ -82,7 +82,7 @@ def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
             "config.network.heads=5",
         ),
         (["launch.prepare_data", "--recipe=videos", "--output={}/d"], "--input: is missing"),
-        (["launch.prepare_data", "--recipe=videos", "--input={}", "--output={}/d"], "holds no films"),
+        (["launch.prepare_data", "--recipe=videos", "--input={}", "--output={}/d"], "holds no videos"),
         (["launch.prepare_data", "--recipe=repl", "--operands=500", "--output={}/d"], "operands=500: must be"),
     ],
 )
@@ -105,20 +105,20 @@ def test_a_checkpoint_of_another_architecture_is_told(trained):
     assert done.returncode == 1 and "of another architecture" in done.stderr
 
 
-def test_a_folder_of_films_becomes_a_dataset_and_refusals_are_listed(tmp_path):
-    films, rng = tmp_path / "films", np.random.default_rng(0)
-    films.mkdir()
+def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
+    videos, rng = tmp_path / "videos", np.random.default_rng(0)
+    videos.mkdir()
     for i in range(4):
-        media.write_video(films / f"good{i}.mp4", rng.integers(0, 256, (20, 60, 100, 3)).astype(np.uint8), 10)
-        (films / f"good{i}.txt").write_text(f"film {i}\n")
-    (films / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
-    media.write_video(films / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
-    (films / "short.txt").write_text("too short")
+        media.write_video(videos / f"good{i}.mp4", rng.integers(0, 256, (20, 60, 100, 3)).astype(np.uint8), 10)
+        (videos / f"good{i}.txt").write_text(f"video {i}\n")
+    (videos / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
+    media.write_video(videos / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
+    (videos / "short.txt").write_text("too short")
     # Its name has the smallest hash: by names alone it would be the one held out.
-    media.write_video(films / "mute685.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
-    (films / "odd.mp4").write_text("no film at all")
-    (films / "odd.txt").write_text("odd")
-    arguments = ["--recipe=videos", f"--input={films}", f"--output={tmp_path}/data", "--size=48x128", "--fps=5"]
+    media.write_video(videos / "mute685.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
+    (videos / "odd.mp4").write_text("no video at all")
+    (videos / "odd.txt").write_text("odd")
+    arguments = ["--recipe=videos", f"--input={videos}", f"--output={tmp_path}/data", "--size=48x128", "--fps=5"]
     told = program("launch.prepare_data", *arguments).stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     assert summary["kept"] == 4 and set(summary["refused"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
@@ -154,7 +154,7 @@ def test_a_killed_recording_leaves_no_process_and_goes_on(tmp_path):
     assert json.loads((tmp_path / "summary.json").read_text())["kept"] == 100
 
 
-def test_two_processes_do_not_write_to_one_folder(films, tmp_path):
+def test_two_processes_do_not_write_to_one_folder(videos, tmp_path):
     with lock.held(tmp_path):
         for module, *rest in (
             ("launch.train", "--config=configs/cligen.py:tiny", f"--workdir={tmp_path}"),

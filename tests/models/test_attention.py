@@ -24,7 +24,7 @@ def draw(*shapes, dtype=jnp.float32):
     return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
 
 
-def film(queries=3, keys=3, patches=5, heads=4, dim=8):
+def video(queries=3, keys=3, patches=5, heads=4, dim=8):
     """Queries, keys, values of some latent frames, and a weight for every number of the answer."""
     q, k = (2, queries, patches, heads, dim), (2, keys, patches, heads, dim)
     return draw(q, k, k, q)
@@ -56,8 +56,8 @@ def everything(function, query, key, value, weight, *rest):
 
 @lru_cache
 def wanted(*shape, start=None):
-    """`everything` of the plain formula on a film of that shape."""
-    return everything(partial(plain, start=start), *film(*shape))
+    """`everything` of the plain formula on a video of that shape."""
+    return everything(partial(plain, start=start), *video(*shape))
 
 
 def assert_same(found, wanted):
@@ -93,13 +93,13 @@ def test_block_causal(implementation, queries, start, splash):
     """All frames, the last ones of a cache, and one within a cache with room for more."""
     form = partial(attend, implementation=implementation, causal=True, start=start)
     place = 3 - queries if start is None else start
-    assert_same(everything(form, *film(queries)), wanted(queries, start=place))
+    assert_same(everything(form, *video(queries)), wanted(queries, start=place))
 
 
 @pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
 def test_a_cache_with_a_traced_number_of_frames(implementation, splash):
     """One compiled function serves all fillings; what lies beyond may be anything."""
-    query, key, value, weight = film(2, keys=4)
+    query, key, value, weight = video(2, keys=4)
     form = jax.jit(lambda q, k, v, start: attend(q, k, v, implementation, causal=True, start=start))
     for start in range(3):
         beyond = jnp.arange(4)[:, None, None, None] >= start + 2
@@ -110,7 +110,7 @@ def test_a_cache_with_a_traced_number_of_frames(implementation, splash):
 
 @pytest.mark.parametrize("implementation", ["xla", "blockwise"])
 def test_no_frame_sees_the_next(implementation):
-    query, key, value, _ = film()
+    query, key, value, _ = video()
 
     def second(key, value):
         return jnp.sum(attend(query, key, value, implementation, causal=True)[:, 1])
@@ -122,7 +122,7 @@ def test_no_frame_sees_the_next(implementation):
 
 @pytest.mark.parametrize("implementation", ["xla", "blockwise"])
 def test_bfloat16_stays_near_float32(implementation):
-    inputs = film()
+    inputs = video()
     half = [x.astype(jnp.bfloat16) for x in inputs]
     rough = everything(partial(attend, implementation=implementation, causal=True), *half)
     for a, b in zip(rough, wanted(start=0), strict=True):
@@ -142,13 +142,13 @@ def test_cudnn_gets_even_lengths_and_no_mask(options, monkeypatch):
 
     monkeypatch.setattr(attention, "check", lambda *_: None)
     monkeypatch.setattr(jax.nn, "dot_product_attention", even)
-    found = everything(partial(attend, implementation="cudnn", **options), *film(2))
+    found = everything(partial(attend, implementation="cudnn", **options), *video(2))
     assert_same(found, wanted(2, start=1 if options else None))
 
 
 def test_large_scores_do_not_overflow():
     """The running maximum rises from block to block."""
-    query, key, value, _ = film()
+    query, key, value, _ = video()
     key = key * jnp.linspace(1, 300, 3)[:, None, None, None]
     found, exact = (jax.jit(form)(query, key, value) for form in (partial(attend, implementation="blockwise"), plain))
     np.testing.assert_allclose(found, exact, atol=1e-4)
@@ -195,7 +195,7 @@ def test_tokens_split_over_a_mesh(sizes, method, implementation, causal):
     """Five patches on two or four devices: the odd ones are filled up. Two queries of three frames."""
     form = partial(attend, implementation=implementation, causal=causal, context=method)
     with jax.set_mesh(mesh(sizes)):
-        found = everything(form, *film(2, 3, 5, 8))
+        found = everything(form, *video(2, 3, 5, 8))
     assert_same(found, wanted(2, 3, 5, 8, start=1 if causal else None))
 
 
@@ -207,7 +207,7 @@ def test_a_cache_split_over_a_mesh(method, implementation):
         def form(query, key, value, start):
             return attend(query, key, value, implementation, causal=True, start=start, context=method)
 
-        found = everything(form, *film(1, 3), jnp.asarray(1))
+        found = everything(form, *video(1, 3), jnp.asarray(1))
     assert_same(found, wanted(1, 3, start=1))
 
 
@@ -224,9 +224,9 @@ def test_a_kernel_is_called_by_every_device_for_its_rows_and_heads(splash):
     """GSPMD cannot split one; a batch that does not divide stays whole."""
     with jax.set_mesh(mesh({"data": 2, "tensor": 2})):
         form = partial(attend, implementation="splash")
-        assert_same(everything(form, *film()), wanted())
-        one = jax.jit(form)(*(x[:1] for x in film()[:3]))
-        called = jax.make_jaxpr(form)(*film()[:3]).pretty_print(use_color=False)
+        assert_same(everything(form, *video()), wanted())
+        one = jax.jit(form)(*(x[:1] for x in video()[:3]))
+        called = jax.make_jaxpr(form)(*video()[:3]).pretty_print(use_color=False)
     np.testing.assert_allclose(one, wanted()[0][:1], atol=1e-5)
     assert "f32[1,2,128,8]" in called
 
@@ -260,7 +260,7 @@ def test_what_travels(method, used, unused):
 
 def test_under_scan_and_rematerialisation():
     """As in a network: the gradient of three layers in a row is that of one device."""
-    query, key, value, weight = film(2, 2)
+    query, key, value, weight = video(2, 2)
 
     def gradient(method):
         def loss(query, key, value):
@@ -299,7 +299,7 @@ def test_tokens_are_split_where_the_mesh_does():
 )
 def test_impossible_values_name_themselves(options, message):
     with pytest.raises(ValueError, match=message):
-        attend(*film(2)[:3], **options)
+        attend(*video(2)[:3], **options)
 
 
 def test_block_causal_needs_frames():
@@ -326,14 +326,14 @@ def test_cudnn_needs_half_precision_and_heads_of_eights(dtype, dim, message, mon
 )
 def test_impossible_meshes(sizes, heads, options, message, splash):
     with jax.set_mesh(mesh(sizes)), pytest.raises(ValueError, match=message):
-        attend(*film(heads=heads)[:3], **options)
+        attend(*video(heads=heads)[:3], **options)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "start": 1}])
 def test_cudnn_at_an_awkward_length(options):
     """A prime number of tokens a frame; static frames are slices, a traced number is a length."""
-    exact = film(2, 3, 523, 2, 64)
+    exact = video(2, 3, 523, 2, 64)
     half = [x.astype(jnp.bfloat16) for x in exact]
     start = 1 if options else None
     if "start" in options:

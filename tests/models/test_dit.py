@@ -95,7 +95,7 @@ def test_image_branch_reads_the_image_and_must_be_fed():
 
 
 def test_rope_turns_scores_by_distance_alone():
-    """Moving the whole film in time changes no query-key product."""
+    """Moving the whole video in time changes no query-key product."""
     assert layers.rope_dims(128) == (44, 42, 42)
     q, k = jax.random.normal(jax.random.key(0), (2, 1, 12, 1, 16))
     table = layers.rope((8, 2, 2), 16).reshape(2, 32, -1)
@@ -168,7 +168,7 @@ def cached(params, z, t, text, chunks):
 
 
 @pytest.mark.parametrize("chunks", [(4,), (2, 2), (1, 3)])
-def test_with_a_cache_chunks_are_the_whole_film(chunks):
+def test_with_a_cache_chunks_are_the_whole_video(chunks):
     z, t, text, params = causal()
     whole = answer(CAUSAL, params, z, t, text)
     np.testing.assert_allclose(cached(params, z, t, text, chunks), whole, atol=1e-5 * float(jnp.abs(whole).max()))
@@ -182,8 +182,8 @@ def test_two_cached_chunks_are_solved_as_one_double_chunk():
     rows, still = jnp.ones((2, 2)), jnp.zeros((2, 2))
 
     def whole(x, time, told):
-        film = jnp.concatenate([jnp.concatenate([first, x], axis=1), cond], axis=-1)
-        out = answer(CAUSAL, params, film, jnp.concatenate([still, told * rows], axis=1), text)[:, 2:]
+        video = jnp.concatenate([jnp.concatenate([first, x], axis=1), cond], axis=-1)
+        out = answer(CAUSAL, params, video, jnp.concatenate([still, told * rows], axis=1), text)[:, 2:]
         return x - time * out
 
     cache = CAUSAL.empty_cache(2, 4, 6)

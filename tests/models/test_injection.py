@@ -91,7 +91,7 @@ def test_under_full_attention_every_frame_sees_every_action(mode):
 
 
 @pytest.mark.parametrize("mode", ACTING)
-def test_a_door_with_the_film_fixed_shows_no_later_action(mode):
+def test_a_door_with_the_video_fixed_shows_no_later_action(mode):
     """One call of a door: frame i of what it returns depends on frame i's actions, external's on earlier ones never."""
 
     class Door(nn.Module):
@@ -124,16 +124,16 @@ def test_contextual_attention_is_that_of_the_papers_mask(window, lag):
     acts = np.tile(np.arange(patches + 1) == patches, FRAMES)
     i, j = np.meshgrid(frame, frame, indexing="ij")
     of, to = np.meshgrid(acts, acts, indexing="ij")
-    film = np.where(to, (j >= np.maximum(0, i - lag)) & (j <= i), (abs(i - j) <= window) | (window == 0))
+    video = np.where(to, (j >= np.maximum(0, i - lag)) & (j <= i), (abs(i - j) <= window) | (window == 0))
     act = np.where(to, i == j, j >= i + lag)
-    mask = np.where(of, act, film)
+    mask = np.where(of, act, video)
     flat = [jnp.asarray(x.reshape(2, -1, 2, 6)) for x in (q, k, v)]
     plain = jax.nn.dot_product_attention(*flat, mask=jnp.asarray(mask)[None, None])
     got = mode.attend(jnp.asarray(q), jnp.asarray(k), jnp.asarray(v), patches, "xla")
     np.testing.assert_allclose(got.reshape(plain.shape), plain, atol=2e-6)
 
 
-def test_a_film_with_action_tokens_does_not_stream():
+def test_a_video_with_action_tokens_does_not_stream():
     with pytest.raises(ValueError, match="injection.mode='contextual': its action tokens look ahead"):
         dit("contextual", causal=True).check()
 
@@ -146,7 +146,7 @@ def test_external_keeps_nothing_in_a_cache():
 
 
 @pytest.mark.parametrize("mode", ["residual", "internal"])
-def test_chunks_with_a_cache_are_the_whole_film(mode):
+def test_chunks_with_a_cache_are_the_whole_video(mode):
     network = dit(mode, causal=True)
     params, (z, t, text, u) = scrambled(init(network)), inputs()
     whole = network.apply({"params": params}, z, t, text, None, u)

@@ -6,7 +6,7 @@ import pytest
 from neural_computer.models.linear_codec import BLOCK, LinearCodec, latent_size
 
 
-def films(n=6, t=9):
+def videos(n=6, t=9):
     return np.random.default_rng(0).integers(0, 256, (n, t, 16, 24, 3)).astype(np.uint8)
 
 
@@ -14,9 +14,9 @@ def signed(video):
     return jnp.asarray(video, jnp.float32) / 127.5 - 1
 
 
-def test_all_components_give_the_film_back():
+def test_all_components_give_the_video_back():
     codec = LinearCodec(BLOCK)
-    video = films(40)
+    video = videos(40)
     params = codec.fit(video)
     z = codec.encode(params, signed(video))
     assert z.shape == (40, 3, 2, 3, BLOCK)
@@ -24,13 +24,13 @@ def test_all_components_give_the_film_back():
 
 
 def test_latents_have_unit_variance():
-    codec, video = LinearCodec(8), films()
+    codec, video = LinearCodec(8), videos()
     z = np.asarray(codec.encode(codec.fit(video), signed(video)))
     np.testing.assert_allclose(z.reshape(-1, 8).std(0), 1, atol=1e-2)
 
 
 def test_more_components_never_lose_detail():
-    video = films()
+    video = videos()
     errors = []
     for channels in (2, 8, 32):
         codec = LinearCodec(channels)
@@ -42,8 +42,8 @@ def test_more_components_never_lose_detail():
 
 
 def test_latent_frame_sees_its_own_frames_only():
-    """Latent frame i is made of film frames 4i-3 .. 4i, frame 0 alone of frame 0: by zero gradients."""
-    codec, video = LinearCodec(4), films(1)
+    """Latent frame i is made of video frames 4i-3 .. 4i, frame 0 alone of frame 0: by zero gradients."""
+    codec, video = LinearCodec(4), videos(1)
     params = codec.fit(video)
     for i, seen in enumerate([range(1), range(1, 5), range(5, 9)]):
         grad = jax.grad(lambda x, i=i: jnp.square(codec.encode(params, x)[:, i]).sum())(signed(video))

@@ -27,7 +27,7 @@ def make():
     return jax.tree.map(draw, jax.eval_shape(VAE.init, jax.random.key(0)))
 
 
-def film(t=21, h=16, w=24):
+def video(t=21, h=16, w=24):
     return jax.random.uniform(jax.random.key(1), (2, t, h, w, 3), minval=-1.0)
 
 
@@ -37,14 +37,14 @@ def latents(f=6):
 
 @jax.jit
 def both_ways(params, x, z):
-    """Latents, posterior mean and log variance of a film; film, and film not clipped, of latents."""
+    """Latents, posterior mean and log variance of a video; video, and video not clipped, of latents."""
     raw = VAE.reconstruct(params, z * params["std"] + params["mean"])
     return VAE.encode(params, x), *VAE.posterior(params, x), VAE.decode(params, z), raw
 
 
 @functools.cache
 def whole():
-    return both_ways(make(), film(), latents())
+    return both_ways(make(), video(), latents())
 
 
 def test_published_size():
@@ -59,17 +59,17 @@ def close(ours, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours, expected)
 
 
-def test_a_film_in_chunks_is_the_film():
+def test_a_video_in_chunks_is_the_video():
     """Six latent frames: the first, two at once, two more by the same graph, one left over."""
     parts = dataclasses.replace(VAE, chunk=2)
     z, _, _, decoded, _ = whole()
-    close((jax.jit(parts.encode)(make(), film()), jax.jit(parts.decode)(make(), latents())), (z, decoded))
+    close((jax.jit(parts.encode)(make(), video()), jax.jit(parts.decode)(make(), latents())), (z, decoded))
 
 
-def test_a_film_that_goes_on():
+def test_a_video_that_goes_on():
     """The carry is made of arrays, can be saved, keeps its structure, and leads on as if nothing had been cut."""
     z, _, _, decoded, _ = whole()
-    for advance, given, cut, answer in ((VAE.encode_chunk, film(), 5, z), (VAE.decode_chunk, latents(), 2, decoded)):
+    for advance, given, cut, answer in ((VAE.encode_chunk, video(), 5, z), (VAE.decode_chunk, latents(), 2, decoded)):
         carry, start = jax.jit(advance)(make(), None, given[:, :cut])
         carry = jax.tree.map(np.asarray, carry)
         after, rest = jax.jit(advance)(make(), carry, given[:, cut:])
@@ -79,13 +79,13 @@ def test_a_film_that_goes_on():
 
 def test_half_precision_is_near_float32():
     rough = dataclasses.replace(VAE, dtype=jnp.bfloat16)
-    half = jax.jit(rough.encode)(make(), film())
+    half = jax.jit(rough.encode)(make(), video())
     assert half.dtype == jnp.float32
     assert 0 < jnp.abs(whole()[0] - half).max() < 0.05 * jnp.abs(half).max()
     # A scan refuses a carry that changes its type.
     parts = dataclasses.replace(rough, chunk=1)
-    assert jax.eval_shape(parts.decode, make(), latents()).shape == film().shape
-    assert jax.eval_shape(parts.encode, make(), film()).shape == latents().shape
+    assert jax.eval_shape(parts.decode, make(), latents()).shape == video().shape
+    assert jax.eval_shape(parts.encode, make(), video()).shape == latents().shape
 
 
 def reach(function, x, frames):
@@ -95,16 +95,16 @@ def reach(function, x, frames):
 
 
 def test_latent_frame_sees_no_later_frame():
-    """Latent frame i depends on film frames up to 4i, its own four among them."""
+    """Latent frame i depends on video frames up to 4i, its own four among them."""
     params = make()
-    seen = reach(lambda x: VAE.encode(params, x), film(9), 3)
+    seen = reach(lambda x: VAE.encode(params, x), video(9), 3)
     for i in range(3):
         assert not seen[i, 4 * i + 1 :].any()
         assert seen[i, max(0, 4 * i - 3) : 4 * i + 1].all()
 
 
 def test_frame_needs_no_later_latent():
-    """Film frames up to 4i depend on latent frames up to i, on their own among them."""
+    """Video frames up to 4i depend on latent frames up to i, on their own among them."""
     params = make()
     seen = reach(lambda z: VAE.reconstruct(params, z), latents(3), 9)
     for t in range(9):
@@ -119,13 +119,13 @@ def test_latents_are_the_normalised_mean():
     quant = params["encoder"]["quant"]
     wide = quant | {"bias": quant["bias"] + np.float32([0, 0, 0, 1, 2, 3])}
     other = params | {"encoder": params["encoder"] | {"quant": wide}}
-    same, _, larger, _, _ = both_ways(other, film(), latents())
+    same, _, larger, _, _ = both_ways(other, video(), latents())
     close(z * params["std"] + params["mean"], mean)
     np.testing.assert_array_equal(z, same)
     close(larger - logvar, jnp.broadcast_to(jnp.asarray([1.0, 2.0, 3.0]), z.shape))
 
 
-def test_a_decoded_film_is_clipped():
+def test_a_decoded_video_is_clipped():
     _, _, _, decoded, raw = whole()
     assert jnp.abs(raw).max() > 1
     close(decoded, jnp.clip(raw, -1, 1))
@@ -133,8 +133,8 @@ def test_a_decoded_film_is_clipped():
 
 def test_neither_direction_needs_the_other_network():
     coder, maker = ({name: make()[name] for name in (part, "mean", "std")} for part in ("encoder", "decoder"))
-    assert jax.eval_shape(VAE.encode, coder, film()).shape == latents().shape
-    assert jax.eval_shape(VAE.decode, maker, latents()).shape == film().shape
+    assert jax.eval_shape(VAE.encode, coder, video()).shape == latents().shape
+    assert jax.eval_shape(VAE.decode, maker, latents()).shape == video().shape
 
 
 def test_a_black_vector_has_a_gradient():
@@ -144,18 +144,18 @@ def test_a_black_vector_has_a_gradient():
 
 
 @pytest.mark.slow
-def test_height_split_over_devices_is_the_film():
-    """What replaces tiles on a mesh: two films on two devices each, split in height."""
+def test_height_split_over_devices_is_the_video():
+    """What replaces tiles on a mesh: two videos on two devices each, split in height."""
     mesh = make_mesh({"data": 2, "context": 2}, jax.devices()[:4])
     split = NamedSharding(mesh, PartitionSpec("data", None, "context"))
-    spread = jax.jit(both_ways, out_shardings=split)(make(), *jax.device_put((film(), latents()), split))
+    spread = jax.jit(both_ways, out_shardings=split)(make(), *jax.device_put((video(), latents()), split))
     close(spread, whole())
 
 
 @pytest.mark.parametrize("size", [4, 5, 8])
 def test_tiles_of_a_pixelwise_function_are_seamless(size):
     """Wherever an answer depends on its own pixel alone, tiles give the whole: the blending weights add up to 1."""
-    x = film(1, h=72, w=104)
+    x = video(1, h=72, w=104)
     down, up = (lambda x: 2 * x[:, :, ::8, ::8]), (lambda z: jnp.repeat(jnp.repeat(z + 1, 8, 2), 8, 3))
     z = down(x)
     np.testing.assert_allclose(tiled(down, x, (9, 13), size), z, atol=1e-6)
@@ -164,10 +164,10 @@ def test_tiles_of_a_pixelwise_function_are_seamless(size):
 
 def test_one_tile_over_everything_is_exact():
     one = dataclasses.replace(VAE, tile=32)
-    close(jax.jit(one.encode)(make(), film()), whole()[0])
+    close(jax.jit(one.encode)(make(), video()), whole()[0])
 
 
-def test_tiles_show_no_seams_in_a_smooth_film():
+def test_tiles_show_no_seams_in_a_smooth_video():
     """Two tiles that overlap differ from the whole by what their borders do not see: some, and little."""
     y, x = np.meshgrid(np.linspace(0, 1, 8), np.linspace(0, 1, 12), indexing="ij")
     z = np.stack([np.sin(3 * x), np.cos(2 * y), 0.7 * np.sin(2 * (x + y))], -1)[None, None].astype(np.float32)
@@ -200,6 +200,6 @@ def test_impossible_pieces_name_the_field(change, message):
 
 def test_frames_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="try 9"):
-        VAE.encode(make(), film(8))
-    with pytest.raises(ValueError, match="frames=3: after a film's start they come in multiples of 4"):
-        VAE.encode_chunk(make(), {}, film(3))
+        VAE.encode(make(), video(8))
+    with pytest.raises(ValueError, match="frames=3: after a video's start they come in multiples of 4"):
+        VAE.encode_chunk(make(), {}, video(3))

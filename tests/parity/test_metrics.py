@@ -17,30 +17,30 @@ if "torchvision" not in judges.missing():
     judges.torchvision()  # first: torchmetrics imports it too
 
 
-def films(kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Two films (2, 3, h, w, 3) that are far apart, near, or screens of text with other words."""
+def videos(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two videos (2, 3, h, w, 3) that are far apart, near, or screens of text with other words."""
     rng = np.random.default_rng(0)
     if kind == "screens":
         words = [["white on black", "black on white"], ["white on block", "other"]]
         x, y = (np.stack([draw_text(w.ljust(20) + "\n" * 3) for w in two]) for two in words)
         x[1], y[1] = 255 - x[1], 255 - y[1]
-        return tuple(film[:, None].repeat(3, axis=1) for film in (x, y))
+        return tuple(video[:, None].repeat(3, axis=1) for video in (x, y))
     x = rng.integers(0, 256, (2, 3, 40, 56, 3)).astype(np.uint8)
     noise = 256 if kind == "far" else 12
     return x, np.clip(x + rng.integers(-noise, noise + 1, x.shape), 0, 255).astype(np.uint8)
 
 
-def channels_first(film: np.ndarray) -> "torch.Tensor":
-    return torch.tensor(film).permute(0, 3, 1, 2)
+def channels_first(video: np.ndarray) -> "torch.Tensor":
+    return torch.tensor(video).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("kind", ["far", "near", "screens"])
 def test_ssim_and_psnr_are_those_of_torchmetrics(kind):
     image = pytest.importorskip("torchmetrics.functional.image")
-    x, y = films(kind)
+    x, y = videos(kind)
     ours = pixels.ssim(x, y), pixels.psnr(x, y)
     for i in range(len(x)):
-        pair = [channels_first(film[i]).double() / 255 for film in (x, y)]
+        pair = [channels_first(video[i]).double() / 255 for video in (x, y)]
         theirs = image.structural_similarity_index_measure(*pair, data_range=1.0)
         assert abs(float(ours[0][i]) - float(theirs)) <= 1e-5
         assert abs(float(ours[1][i]) - float(image.peak_signal_noise_ratio(*pair, data_range=1.0))) <= 1e-3
@@ -85,11 +85,11 @@ def test_lpips_is_torchs_with_the_same_weights(network):
 
     judge = LPIPS(network)
     params = judge.load()
-    x, y = (np.concatenate([film[:, 0] for film in pair]) for pair in zip(films("near"), films("far"), strict=True))
-    x, y = (film.astype(np.float32) / np.float32(127.5) - 1 for film in (x, y))
+    x, y = (np.concatenate([video[:, 0] for video in pair]) for pair in zip(videos("near"), videos("far"), strict=True))
+    x, y = (video.astype(np.float32) / np.float32(127.5) - 1 for video in (x, y))
     with jax.default_matmul_precision("highest"):
         ours = np.asarray(judge(params, jnp.asarray(x), jnp.asarray(y)))
-    theirs = lpips_of(network, params, *(torch.tensor(film).permute(0, 3, 1, 2) for film in (x, y)))
+    theirs = lpips_of(network, params, *(torch.tensor(video).permute(0, 3, 1, 2) for video in (x, y)))
     assert theirs.max() > 0.05 and np.abs(ours - theirs).max() <= 1e-5
 
 
@@ -113,7 +113,7 @@ def test_the_packages_of_lpips_and_torchvision_give_the_scorers_answers():
     assert theirs["lpips"] > 0.05
     for name, close in (("psnr", 1e-3), ("ssim", 1e-5), ("lpips", 1e-5)):
         assert abs(found.values[name] - theirs[name]) <= close, name
-    clips = [frames.resized(film[frames.sixteen(10)], r3d.SIZE) for film in (made, right)]
+    clips = [frames.resized(video[frames.sixteen(10)], r3d.SIZE) for video in (made, right)]
     expected = np.stack([features(clip) for clip in clips])
     assert np.abs(found.features["fvd_r3d18"] - expected).max() <= 1e-4 * np.abs(expected).max()
 

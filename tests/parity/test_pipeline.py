@@ -1,4 +1,4 @@
-"""From published files to a film: diffusers' image-to-video pipeline, and ours on what was converted from its folder."""
+"""From published files to a video: diffusers' image-to-video pipeline, and ours on what was converted from its folder."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def config(converted: Path):
     made.text.update(width=32, heads=4, negative=NEGATIVE)
     made.network.update(width=48, heads=2, ffn=64, layers=2, dtype="float32", attention="xla", remat="none")
     made.sampling.update(steps=STEPS)
-    made.evaluation.update(films=1, batch_size=1)
+    made.evaluation.update(videos=1, batch_size=1)
     return made
 
 
@@ -55,7 +55,7 @@ def frame() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
 
 
-def test_a_film_is_that_of_diffusers(published, converted, monkeypatch):
+def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
     """The features of the image are transformers' own of our one rule for resizing; all else is the pipeline's."""
     theirs, key = published[1], jax.random.key(5)
     trained = workdir.untrained(config(converted), frame(), 16.0)
@@ -86,8 +86,8 @@ def test_a_film_is_that_of_diffusers(published, converted, monkeypatch):
     assert distance(ours, made * 2 - 1) <= 1e-3
 
 
-def test_trained_on_and_given_back(published, converted, films_like_it, tmp_path):
-    """Three updates from the converted weights, a film, and the way back: diffusers answers as ours does."""
+def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_path):
+    """Three updates from the converted weights, a video, and the way back: diffusers answers as ours does."""
     run, exported = tmp_path / "run", tmp_path / "exported"
     small = [f"--config.{name}={value}" for name, value in SMALL.items()]
     program(
@@ -95,11 +95,11 @@ def test_trained_on_and_given_back(published, converted, films_like_it, tmp_path
         "--config=configs/cligen.py:general,wan_14b_i2v",
         f"--init={converted}",
         f"--workdir={run}",
-        f"--config.data.directory={films_like_it}",
+        f"--config.data.directory={videos_like_it}",
         *small,
     )
-    done = program("launch.run", f"--workdir={run}", f"--prompt={PROMPT}", f"--out={tmp_path}/film")
-    assert "step 3" in done.stdout and (tmp_path / "film/rollout.mp4").stat().st_size
+    done = program("launch.run", f"--workdir={run}", f"--prompt={PROMPT}", f"--out={tmp_path}/video")
+    assert "step 3" in done.stdout and (tmp_path / "video/rollout.mp4").stat().st_size
     program("launch.convert_weights", f"--input={run}", f"--output={tmp_path}/trained")
     program("launch.convert_weights", f"--input={tmp_path}/trained", f"--output={exported}", "--to=diffusers")
 
@@ -139,14 +139,14 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def films_like_it(tmp_path_factory):
-    """Films of the pipeline's size, with the captions of general."""
+def videos_like_it(tmp_path_factory):
+    """Videos of the pipeline's size, with the captions of general."""
     from neural_computer import Episode, EpisodeWriter
 
-    folder, rng = tmp_path_factory.mktemp("films"), np.random.default_rng(2)
+    folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(2)
     with EpisodeWriter(folder, "train", window=FRAMES) as writer:
         for i in range(4):
             video = rng.integers(0, 256, (FRAMES, HEIGHT, WIDTH, 3)).astype(np.uint8)
             captions = dict.fromkeys(("semantic", "regular", "detailed"), PROMPT)
-            writer.write(Episode(f"film-{i}", video, fps=16, captions=captions))
+            writer.write(Episode(f"video-{i}", video, fps=16, captions=captions))
     return folder

@@ -38,8 +38,8 @@ def test_ten_steps(solver, shift):
         scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
         scheduler.set_timesteps(sigmas=list(np.linspace(1, 0, STEPS + 1)[:-1]))
 
-    def film(z, time, told):
-        return flow.TARGETS["v"].film(velocity(z, told), z, jnp.full(2, time))
+    def video(z, time, told):
+        return flow.TARGETS["v"].video(velocity(z, told), z, jnp.full(2, time))
 
-    ours = flow.solve(flow.SOLVERS[solver](STEPS, shift), jnp.asarray(noise), film)
+    ours = flow.solve(flow.SOLVERS[solver](STEPS, shift), jnp.asarray(noise), video)
     assert distance(ours, theirs(scheduler, noise)) <= 1e-5

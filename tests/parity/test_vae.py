@@ -13,10 +13,10 @@ from neural_computer.models.vae import Shape, statistics  # noqa: E402
 from neural_computer.models.weights import vae as names  # noqa: E402
 from tests.parity.oracle import distance, loaded, randomised, tensors  # noqa: E402
 
-FILMS = [(1, 16, 24), (5, 24, 40), (9, 8, 8)]
+VIDEOS = [(1, 16, 24), (5, 24, 40), (9, 8, 8)]
 SIZES = [(8, 4, 1), (4, 16, 2)]
 DECODED = 4e-5
-"""What float32 allows: with these weights PyTorch's own films are up to 8e-6 off float64, ours up to 5e-6."""
+"""What float32 allows: with these weights PyTorch's own videos are up to 8e-6 off float64, ours up to 5e-6."""
 
 
 @pytest.fixture(scope="module", params=SIZES, ids=str)
@@ -36,7 +36,7 @@ def pair(request):
     return theirs, ours, params
 
 
-def film(t, h, w):
+def video(t, h, w):
     return np.random.default_rng(t).uniform(-1, 1, (2, t, h, w, 3)).astype(np.float32)
 
 
@@ -60,30 +60,30 @@ def encoded(theirs, x):
 
 
 def decoded(theirs, z):
-    """The film of normalised latents, as diffusers' pipelines make it."""
+    """The video of normalised latents, as diffusers' pipelines make it."""
     with torch.no_grad():
         z = torch.tensor(z * np.float32(theirs.config.latents_std) + np.float32(theirs.config.latents_mean))
         return back(theirs.decode(z.permute(0, 4, 1, 2, 3)).sample)
 
 
-@pytest.mark.parametrize("size", FILMS)
-def test_latents_of_a_film(pair, size):
+@pytest.mark.parametrize("size", VIDEOS)
+def test_latents_of_a_video(pair, size):
     """Mean and log variance, and the condition: the normalised mode, which no sample is."""
     theirs, ours, params = pair
-    posterior = encoded(theirs, film(*size))
-    mean, logvar = answer(ours.posterior, params, film(*size))
+    posterior = encoded(theirs, video(*size))
+    mean, logvar = answer(ours.posterior, params, video(*size))
     assert distance(mean, back(posterior.mean)) <= 1e-5
     assert distance(logvar, back(posterior.logvar)) <= 1e-5
     mode, sample = (
         (back(z) - theirs.config.latents_mean) / theirs.config.latents_std
         for z in (posterior.mode(), posterior.sample())
     )
-    z = answer(ours.encode, params, film(*size))
+    z = answer(ours.encode, params, video(*size))
     assert distance(z, mode) <= 1e-5 < 1e-2 < distance(z, sample)
 
 
-@pytest.mark.parametrize("size", FILMS)
-def test_film_of_latents(pair, size):
+@pytest.mark.parametrize("size", VIDEOS)
+def test_video_of_latents(pair, size):
     theirs, ours, params = pair
     z = latents(*size, ours.channels)
     expected = decoded(theirs, z)
@@ -96,7 +96,7 @@ def test_film_of_latents(pair, size):
 def test_in_chunks(pair, chunk):
     """Four latent frames, in both directions, against their one latent frame at a time."""
     theirs, ours, params = pair
-    parts, x, z = dataclasses.replace(ours, chunk=chunk), film(13, 16, 24), latents(13, 16, 24, 4)
+    parts, x, z = dataclasses.replace(ours, chunk=chunk), video(13, 16, 24), latents(13, 16, 24, 4)
     assert distance(answer(parts.posterior, params, x)[0], back(encoded(theirs, x).mean)) <= 1e-5
     assert distance(answer(parts.decode, params, z), decoded(theirs, z)) <= DECODED
 

@@ -199,10 +199,10 @@ def test_there_and_back_is_bitwise(pipeline):
 def test_what_is_written_back_computes_the_same(pipeline):
     folder, modules = pipeline
     ids, pixels = torch.arange(1, 9)[None], torch.randn(1, 3, 56, 56)
-    film, args = torch.randn(1, 3, 5, 16, 16), inputs(modules["transformer"])
+    video, args = torch.randn(1, 3, 5, 16, 16), inputs(modules["transformer"])
     asks = {
         "transformer": lambda m: torch.tensor(their_answer(m, *args)),
-        "vae": lambda m: m.decode(m.encode(film).latent_dist.mode()).sample,
+        "vae": lambda m: m.decode(m.encode(video).latent_dist.mode()).sample,
         "text_encoder": lambda m: m(ids).last_hidden_state,
         # Wan2.1 reads what leaves the last block but one; the last and its norm are not kept.
         "image_encoder": lambda m: m(pixels, output_hidden_states=True).hidden_states[-2],

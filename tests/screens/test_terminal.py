@@ -63,12 +63,12 @@ def test_what_the_font_lacks_is_a_visible_box_and_controls_are_blank():
     assert draw_text("\x07").max() == 0
 
 
-def test_inverse_swaps_colours_and_a_film_is_its_screens():
+def test_inverse_swaps_colours_and_a_video_is_its_screens():
     screens = [shown(text) for text in ("\x1b[?25lA", "\x1b[?25l\x1b[7mA", "\x1b[35mpurple")]
-    film = Atlas().draw(terminal.stack(screens))
-    assert film.shape == (3, 32, 64, 3)
-    np.testing.assert_array_equal(film[0, :16, :8], 255 - film[1, :16, :8])
-    for frame, cells in zip(film, screens, strict=True):
+    video = Atlas().draw(terminal.stack(screens))
+    assert video.shape == (3, 32, 64, 3)
+    np.testing.assert_array_equal(video[0, :16, :8], 255 - video[1, :16, :8])
+    for frame, cells in zip(video, screens, strict=True):
         np.testing.assert_array_equal(frame, Atlas().draw(cells))
 
 
@@ -272,7 +272,7 @@ def test_the_256_colours_are_xterms():
 # Drawing
 
 
-def test_a_film_is_its_screens_though_only_what_changes_is_drawn():
+def test_a_video_is_its_screens_though_only_what_changes_is_drawn():
     rng = np.random.default_rng(0)
     screen, screens = Screen(4, 20), []
     for _ in range(40):
@@ -281,8 +281,8 @@ def test_a_film_is_its_screens_though_only_what_changes_is_drawn():
         )
         screen.feed(f"\x1b[{row};{col}H\x1b[3{colour % 8}m{chr(33 + char % 94)}" + ("日" if char % 3 == 0 else ""))
         screens.append(screen.cells())
-    film = Atlas().draw(terminal.stack(screens))
-    for frame, cells in zip(film, screens, strict=True):
+    video = Atlas().draw(terminal.stack(screens))
+    for frame, cells in zip(video, screens, strict=True):
         np.testing.assert_array_equal(frame, Atlas().draw(cells))
 
 

@@ -38,9 +38,9 @@ def figures(recordings: list[Recording]) -> tuple[float, float]:
     """Speed and rate of recordings of any length, by frame."""
     found = []
     for recording in recordings:
-        film = np.broadcast_to(np.uint8(0), (len(recording.cursor), SIZE, SIZE, 3))
+        video = np.broadcast_to(np.uint8(0), (len(recording.cursor), SIZE, SIZE, 3))
         where, events = np.asarray(recording.cursor, np.float32), tuple(recording.events)
-        found.append(statistics(Episode("x", film, FPS, events=events, cursor=where)))
+        found.append(statistics(Episode("x", video, FPS, events=events, cursor=where)))
     lengths = [len(recording.cursor) for recording in recordings]
     speed, rate = (np.average([f[name] for f in found], weights=lengths) for name in ("speed", "rate"))
     return float(speed), float(rate)
@@ -62,11 +62,11 @@ def test_purposeful_use_is_as_slow_as_the_papers():
 def test_the_paths_are_counted_as_stated():
     """By hand: 3 pixels to the right of 128 are 24 of 1024, 4 down are 24 of 768; a double click and a word are two."""
     where = np.asarray([[0, 0], [3, 4], [3, 4], [3, 4]], np.float32)
-    film = np.zeros((4, 128, 128, 3), np.uint8)
+    video = np.zeros((4, 128, 128, 3), np.uint8)
     from tests.actions.test_schema import clicks, typed
 
     events = (*clicks(0.0, 0.05), *typed("ab", 0.15, 0.05))
-    found = statistics(Episode("x", film, 15.0, events=events, cursor=where))
+    found = statistics(Episode("x", video, 15.0, events=events, cursor=where))
     assert found == {"speed": pytest.approx(np.hypot(24, 24) / 4), "rate": pytest.approx(2 / 4 * 15)}
 
 
@@ -148,8 +148,8 @@ def test_the_policies_know_a_desktop_by_its_protocol_alone():
     desktop = Bare()
     assert isinstance(desktop, Desktop)
     task = Task(desktop, "walk", 1, 0.0)
-    film = record(desktop, task).frames
-    assert task.done and film[0].shape == (SIZE, SIZE, 3)
+    video = record(desktop, task).frames
+    assert task.done and video[0].shape == (SIZE, SIZE, 3)
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_bfloat16_is_near_float32():
 
 @pytest.fixture(scope="module")
 def clicked(tmp_path_factory):
-    """Films with a click at another place and a letter typed, each."""
+    """Videos with a click at another place and a letter typed, each."""
     folder, rng = tmp_path_factory.mktemp("clicked"), np.random.default_rng(0)
     for split, count in (("random_slow", 8), ("random_slow_test", 1)):
         with EpisodeWriter(folder, split, window=5) as writer:
@@ -99,24 +99,24 @@ def clicked(tmp_path_factory):
                 events += [Event(0.3, kind, "abcdefgh"[i]) for kind in ("press", "release")]
                 cursor = np.asarray([[3.0 * i, 8.0]] * 5, np.float32)
                 frames = rng.integers(0, 256, (5, 16, 32, 3)).astype(np.uint8)
-                told = {"plain": f"film {i}"}
+                told = {"plain": f"video {i}"}
                 writer.write(Episode(f"{split}-{i}", frames, 10.0, told, events=tuple(events), cursor=cursor))
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cursor", ["reference", "fourier"])
-def test_training_from_encoded_clips_is_training_from_films(clicked, tmp_path, cursor):
+def test_training_from_encoded_clips_is_training_from_videos(clicked, tmp_path, cursor):
     """The cache keeps what was done and the masks of the cursor references; the loss cannot tell."""
     made = desktop("internal", cursor, **TERMS)
-    films = WindowSource(clicked, "random_slow", 5)
+    videos = WindowSource(clicked, "random_slow", 5)
     source = cached(made, clicked, tmp_path, split="random_slow")
-    frozen, network = {"codec": build.fitted(made, films)}, builders.params(made).network
+    frozen, network = {"codec": build.fitted(made, videos)}, builders.params(made).network
     settings = {"tokenizer": made.tokenizer, "captions": {"plain": 1.0}, "batch_size": ROWS}
     gradients = jax.jit(lambda frozen, rows: made.trainer.gradients(network, frozen, rows, 0))
-    (film,), (read,) = some(films, 1, **settings, inputs=made.inputs), some(source, 1, **settings)
-    jax.tree.map(np.testing.assert_array_equal, read.actions, film.actions)
-    (one, right), (two, same) = gradients(frozen, film), gradients({}, read)
+    (video,), (read,) = some(videos, 1, **settings, inputs=made.inputs), some(source, 1, **settings)
+    jax.tree.map(np.testing.assert_array_equal, read.actions, video.actions)
+    (one, right), (two, same) = gradients(frozen, video), gradients({}, read)
     for name, value in right.items():
         np.testing.assert_allclose(same[name], value, rtol=1e-5)
     alike(one, two)

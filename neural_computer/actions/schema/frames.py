@@ -36,7 +36,7 @@ CLICKED = {1: "left_click", 2: "double_click", 3: "triple_click"}
 
 
 class Meta(NamedTuple):
-    """The actions of a film, or with leading axes of several: SLOTS a frame, empty ones of type 0. int32 all.
+    """The actions of a video, or with leading axes of several: SLOTS a frame, empty ones of type 0. int32 all.
 
     An action that goes on for several frames stands in every frame in which something of it happens: `edges` are the
     button's presses and releases in that frame, `amount` the notches, `text` the characters. So no frame tells what
@@ -111,7 +111,7 @@ def meta(log: Log, frames: int, fps: float) -> tuple[Meta, tuple[str, ...], Coun
     used, texts, faults = [0] * frames, {"": 0}, Counter[str]()
     for t, fields in sorted(_slots(log, fps, texts), key=lambda slot: slot[0]):
         if t >= frames:
-            faults["actions after the film"] += 1
+            faults["actions after the video"] += 1
         elif used[t] == SLOTS:
             faults[f"actions beyond {SLOTS} in a frame"] += 1
         else:

@@ -37,7 +37,7 @@ class Script(NamedTuple):
 class Clean:
     """What is made of tapes, and how: called with some scripts and the path that their footage goes to.
 
-    A film longer than `frames` is uniformly subsampled, a shorter one stands on its last frame. The answer is appended to
+    A video longer than `frames` is uniformly subsampled, a shorter one stands on its last frame. The answer is appended to
     the caption of a half of the arithmetic clips, drawn by `seed` and name.
     """
 
@@ -70,16 +70,16 @@ class Clean:
         row["masked"] = dict(known.counts)
         if reason := redact.refusal(known.counts):
             raise ValueError(reason)
-        film = clip(redact.mask(whole, known), 0, len(whole.index) - 1, self.frames)
-        if len(film.screens.chars) == 1:
+        video = clip(redact.mask(whole, known), 0, len(whole.index) - 1, self.frames)
+        if len(video.screens.chars) == 1:
             raise ValueError("nothing moves in it")
-        told = {"script": known.mask(script(found)), **{k: known.mask(v) for k, v in captions(film).items()}}
-        meta = self._meta(each, found) | measured(film)
+        told = {"script": known.mask(script(found)), **{k: known.mask(v) for k, v in captions(video).items()}}
+        meta = self._meta(each, found) | measured(video)
         if each.problem is not None:
             row["split"] = each.problem.split
-            told |= solved(each, told["script"], film.texts, self.seed)
+            told |= solved(each, told["script"], video.texts, self.seed)
             meta |= {"task": "arithmetic", "expression": each.problem.expression, "answer": each.problem.answer}
-        return Footage(each.name, film, told, meta)
+        return Footage(each.name, video, told, meta)
 
     def _meta(self, each: Script, found: Tape) -> dict[str, Any]:
         return {
@@ -92,12 +92,12 @@ class Clean:
 def solved(each: Script, told: str, screens: tuple[str, ...], seed: int) -> dict[str, str]:
     """Captions of an arithmetic clip: plain, answered, and `script`, which is answered in a half of the clips.
 
-    Raises ValueError if the film shows another answer than the problem's.
+    Raises ValueError if the video shows another answer than the problem's.
     """
     problem = each.problem
     assert problem is not None
     if (shown := arithmetic.printed(screens, problem)) != problem.answer:
-        raise ValueError(f"{problem.expression}: the film shows {shown!r}, the answer is {problem.answer}")
+        raise ValueError(f"{problem.expression}: the video shows {shown!r}, the answer is {problem.answer}")
     return {
         "script": answered(told, problem.answer, each.name, seed),
         "plain": told,

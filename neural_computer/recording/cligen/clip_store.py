@@ -50,7 +50,7 @@ def drawn(footage: Footage, atlas: Atlas, size: tuple[int, int]) -> Episode:
     info = {**footage.meta.get("data_info", {}), **geometry}
     return Episode(
         id=footage.id,
-        frames=clip.film(atlas, size),
+        frames=clip.video(atlas, size),
         fps=clip.fps,
         captions=footage.captions,
         cells=clip.texts,

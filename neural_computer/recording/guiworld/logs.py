@@ -38,33 +38,33 @@ class Imported:
     faults: Counter[str]
 
 
-def read(film: Path, size: tuple[int, int], licence: str = "unknown") -> Imported:
+def read(video: Path, size: tuple[int, int], licence: str = "unknown") -> Imported:
     """A recording, its frames letterboxed to `size` (height, width), places with them. Raises ValueError where no log is."""
     faults: Counter[str] = Counter()
-    frames, fps, screen = _film(film, size)
-    if (grabs := film.with_suffix(".frames.jsonl")).exists():
-        count, events = _rig(film, grabs, fps, faults)
-    elif (table := film.with_suffix(".csv")).exists():
+    frames, fps, screen = _video(video, size)
+    if (grabs := video.with_suffix(".frames.jsonl")).exists():
+        count, events = _rig(video, grabs, fps, faults)
+    elif (table := video.with_suffix(".csv")).exists():
         count, events = _engine_rows(table, fps, faults)
-    elif (table := film.with_suffix(".json")).exists():
+    elif (table := video.with_suffix(".json")).exists():
         count, events = len(frames), _engine_actions(table, len(frames) / fps, faults)
     else:
-        raise ValueError(f"{film.name}: has no log beside it; give {film.stem}.frames.jsonl, .csv or .json")
+        raise ValueError(f"{video.name}: has no log beside it; give {video.stem}.frames.jsonl, .csv or .json")
     if count != len(frames):
-        faults[f"{'log' if count > len(frames) else 'film'} is {abs(count - len(frames))} frames longer; cut"] += 1
+        faults[f"{'log' if count > len(frames) else 'video'} is {abs(count - len(frames))} frames longer; cut"] += 1
     length = min(count, len(frames))
     if length < 2:
-        raise ValueError(f"{film.name}: film and log have {length} frames in common; at least 2 are needed")
+        raise ValueError(f"{video.name}: video and log have {length} frames in common; at least 2 are needed")
     events = [event for event in sorted(events, key=lambda e: e.time) if _kept(event, screen, length / fps, faults)]
     log = read_log(events, screen)
     cursor = schema.letterbox(schema.mouse(log, length, fps), screen, (size[1], size[0]))
     episode = Episode(
-        id=film.stem,
+        id=video.stem,
         frames=frames[:length],
         fps=fps,
         events=tuple(_scaled(event, screen, (size[1], size[0])) for event in events),
         cursor=cursor.astype(np.float32),
-        meta={"source": {"recording": film.name, "screen": list(screen)}, "licence": licence},
+        meta={"source": {"recording": video.name, "screen": list(screen)}, "licence": licence},
     )
     return Imported(episode, faults + log.faults)
 
@@ -74,8 +74,8 @@ def frozen(episode: Episode) -> bool:
     return not (episode.frames[1:] != episode.frames[:-1]).any()
 
 
-def _film(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """(frames, fps, the screen's width and height); letterboxed one at a time, since a film may not fit in memory."""
+def _video(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, float, tuple[int, int]]:
+    """(frames, fps, the screen's width and height); letterboxed one at a time, since a video may not fit in memory."""
     import av
 
     try:
@@ -91,11 +91,11 @@ def _film(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, float, tuple[i
 
 
 def _kept(event: Event, screen: tuple[int, int], seconds: float, faults: Counter[str]) -> bool:
-    """Is the event in the film? Places that cannot be are counted when the log is read."""
+    """Is the event in the video? Places that cannot be are counted when the log is read."""
     del screen
     if 0 <= event.time < seconds:
         return True
-    faults["events outside the film"] += 1
+    faults["events outside the video"] += 1
     return False
 
 
@@ -107,7 +107,7 @@ def _scaled(event: Event, screen: tuple[int, int], size: tuple[int, int]) -> Eve
 # A rig's
 
 
-def _rig(film: Path, grabs: Path, fps: float, faults: Counter[str]) -> tuple[int, list[Event]]:
+def _rig(video: Path, grabs: Path, fps: float, faults: Counter[str]) -> tuple[int, list[Event]]:
     """(frames, events). A grab has the pointer as it is at its end: what was injected before that is of its frame."""
     rows = list(_lines(grabs))
     ends = [row["t_end"] for row in rows]
@@ -118,9 +118,9 @@ def _rig(film: Path, grabs: Path, fps: float, faults: Counter[str]) -> tuple[int
         faults[f"{missed} frames were missed by the recorder"] += 1
     rate = (len(ends) - 1) / ((ends[-1] - ends[0]) / 1e9) if len(ends) > 1 else fps
     if abs(rate / fps - 1) > 0.02:
-        faults[f"film plays at {fps:g} frames/s, it was recorded at {rate:.2f}"] += 1
+        faults[f"video plays at {fps:g} frames/s, it was recorded at {rate:.2f}"] += 1
     events, begins = [], [row["t"] for row in rows]
-    for row in _lines(film.with_suffix(".events.jsonl")):
+    for row in _lines(video.with_suffix(".events.jsonl")):
         if begins and bisect_right(begins, row["t"]) != bisect_right(ends, row["t"]):
             faults["events while a frame was grabbed"] += 1
         frame, now = bisect_right(ends, row["t"]), row["t"]
@@ -171,7 +171,7 @@ def written(event: Event, time: int) -> list[dict[str, Any]]:
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a file, one a line. Raises ValueError with the line that is none."""
     if not path.exists():
-        raise ValueError(f"{path.name}: is missing; a recording has it beside its film")
+        raise ValueError(f"{path.name}: is missing; a recording has it beside its video")
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             yield dict(json.loads(line))
@@ -214,7 +214,7 @@ def _engine_rows(path: Path, fps: float, faults: Counter[str]) -> tuple[int, lis
 
 
 def _rate(rows: list[dict[str, str]], fps: float, faults: Counter[str]) -> None:
-    """Counts a film that plays at another rate than its rows were made at."""
+    """Counts a video that plays at another rate than its rows were made at."""
     try:
         times = [float(row["Timestamp"]) for row in rows]
     except (KeyError, ValueError):
@@ -222,7 +222,7 @@ def _rate(rows: list[dict[str, str]], fps: float, faults: Counter[str]) -> None:
     if len(times) > 1 and times[-1] > times[0]:
         rate = (len(times) - 1) / (times[-1] - times[0])
         if abs(rate / fps - 1) > 0.02:
-            faults[f"film plays at {fps:g} frames/s, it was recorded at {rate:.2f}"] += 1
+            faults[f"video plays at {fps:g} frames/s, it was recorded at {rate:.2f}"] += 1
 
 
 def _keys(path: Path, row: int, text: str) -> list[tuple[str, str]]:
@@ -236,7 +236,7 @@ def _keys(path: Path, row: int, text: str) -> list[tuple[str, str]]:
 
 
 def _engine_actions(path: Path, seconds: float, faults: Counter[str]) -> list[Event]:
-    """Events of a list of actions. Times that are no seconds of the film count from the first action."""
+    """Events of a list of actions. Times that are no seconds of the video count from the first action."""
     try:
         rows = [dict(row) for row in json.loads(path.read_text())]
     except (ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Films of a real desktop with what was done in it: NAME.mp4 without loss, NAME.frames.jsonl, NAME.events.jsonl.
+"""Videos of a real desktop with what was done in it: NAME.mp4 without loss, NAME.frames.jsonl, NAME.events.jsonl.
 
 Two ways. `free`: pictures at absolute deadlines by a thread of its own, whatever else happens; what was done is put in order by
 the clock. `lock_step`: all of a frame's events, acknowledged, then its picture; no event can be in flight. Every grab and every
@@ -49,7 +49,7 @@ class Recorded:
         self.rows.append({"i": len(self.rows), **row})
 
     def close(self, done: Sequence[dict[str, Any]]) -> None:
-        """All is there: the film last, so that where it is, the rest is too."""
+        """All is there: the video last, so that where it is, the rest is too."""
         self._container.mux(self._stream.encode())
         self._container.close()
         for suffix, rows in ((".frames.jsonl", self.rows), (".events.jsonl", done), (".tree.jsonl", self.trees)):

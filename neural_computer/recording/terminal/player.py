@@ -251,7 +251,7 @@ def size(settings: Mapping[str, Any]) -> tuple[int, int]:
     """(rows, columns) of the terminal in vhs's window: 12x61 where no font size is set.
 
     A cell of JetBrains Mono is .6 of the font's size wide and 1.32 high; ttyd's page keeps 25 pixels of the width and 10
-    of the height for a scroll bar and its edges. The Clean films (1600x900, size 40) have 12x61.
+    of the height for a scroll bar and its edges. The Clean videos (1600x900, size 40) have 12x61.
     """
     if "FontSize" not in settings:
         return ROWS, COLS

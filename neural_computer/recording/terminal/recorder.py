@@ -1,7 +1,7 @@
 """Lock-step recording: a program in a real pseudo-terminal gets a key, its screen settles, a snapshot is taken.
 
 The screen has settled when something was written since the key, a program in the terminal's foreground waits for the
-terminal in read, select or poll, all input has been read, and nothing more is on the way. So a film has one frame a key,
+terminal in read, select or poll, all input has been read, and nothing more is on the way. So a video has one frame a key,
 whatever the speed of the machine.
 """
 

@@ -46,7 +46,7 @@ class Sum:
 
 
 def sums(operands: int) -> list[Sum]:
-    """Every pair of operands from 1 to `operands`. Raises ValueError where they would not fit the screen or the film."""
+    """Every pair of operands from 1 to `operands`. Raises ValueError where they would not fit the screen or the video."""
     if not 2 <= operands <= 99:
         raise ValueError(f"operands={operands}: must be between 2 and 99; larger ones do not fit {FRAMES} frames")
     return [Sum(a, b) for a in range(1, operands + 1) for b in range(1, operands + 1)]
@@ -115,7 +115,7 @@ def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:
 
 
 def episode(problem: Sum, screens: Cells, atlas: Atlas, version: str) -> Episode:
-    """One session as a film of FRAMES frames, a key a frame, the last screen held to the end.
+    """One session as a video of FRAMES frames, a key a frame, the last screen held to the end.
 
     A key's event stands half a frame before the frame that first shows its effect.
     """

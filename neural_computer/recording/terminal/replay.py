@@ -51,7 +51,7 @@ class Replay:
         screens = Cells(*(field[shown[kept]] for field in self.screens))
         return Replay(screens, np.repeat(np.arange(len(kept)), np.diff([*kept, len(shown)])), self.fps)
 
-    def film(self, atlas: Atlas, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "t h w 3"]:
+    def video(self, atlas: Atlas, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "t h w 3"]:
         """Its frames, letterboxed where a `size` (height, width) is given."""
         drawn = atlas.draw(self.screens)
         return (drawn if size is None else media.letterbox(drawn, *size))[self.index]

@@ -179,7 +179,7 @@ class _Parser(Reader):
     def output(self, token: Token) -> None:
         path = self.text("Output takes a path")
         if not Path(path).suffix and not path.endswith("/"):
-            self.fail(token, f"Output {path}: a folder ends in /, a film in its kind (.gif, .mp4, .webm)")
+            self.fail(token, f"Output {path}: a folder ends in /, a video in its kind (.gif, .mp4, .webm)")
         self.outputs.append(path)
 
     def screenshot(self, token: Token) -> None:

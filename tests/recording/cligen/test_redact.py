@@ -201,8 +201,8 @@ def test_no_planted_secret_can_be_read_off_the_picture():
             part = SECRETS[start : start + 6]
             lines = "\r\n".join(context.format(secret) for context, secret in part)
             recording = played([f"\x1b[?25l{lines}"], cols=120)
-            for name, film in (("before", recording), ("after", redact.sanitize(recording)[0])):
-                frame = Image.fromarray(255 - Atlas().draw(film.screens)[-1])
+            for name, video in (("before", recording), ("after", redact.sanitize(recording)[0])):
+                frame = Image.fromarray(255 - Atlas().draw(video.screens)[-1])
                 ocr.SetImage(frame.resize((frame.width * 3, frame.height * 3), Image.Resampling.BICUBIC))
                 text = "".join(ocr.GetUTF8Text().split())
                 read[name] += sum(fuzz.partial_ratio("".join(s.split()), text) > 75 for _, s in part)

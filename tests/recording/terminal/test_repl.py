@@ -12,14 +12,14 @@ from neural_computer.screens.terminal import Atlas
 
 def test_a_session_is_one_frame_a_key_and_its_answer_is_pythons():
     problem = Sum(12, 7)
-    film = repl.episode(problem, repl.play(problem), Atlas(), "3")
-    lines = [[line.rstrip() for line in screen.split("\n")] for screen in film.cells]
+    video = repl.episode(problem, repl.play(problem), Atlas(), "3")
+    lines = [[line.rstrip() for line in screen.split("\n")] for screen in video.cells]
     typed = [">>>", ">>> 1", ">>> 12", ">>> 12+", ">>> 12+7"]
     assert [line[0] for line in lines[:5]] == typed and lines[5:] == [[">>> 12+7", "19", ">>>"]] * 4
-    assert film.captions == {"plain": "python 12+7", "answered": "python 12+7 The answer is 19"}
-    assert [event.key for event in film.events] == ["1", "2", "+", "7", "Return"]
-    assert film.frames.shape == (9, 48, 128, 3) and film.frames.dtype == np.uint8
-    assert GlyphReader()(film.frames) == list(film.cells)
+    assert video.captions == {"plain": "python 12+7", "answered": "python 12+7 The answer is 19"}
+    assert [event.key for event in video.events] == ["1", "2", "+", "7", "Return"]
+    assert video.frames.shape == (9, 48, 128, 3) and video.frames.dtype == np.uint8
+    assert GlyphReader()(video.frames) == list(video.cells)
 
 
 def test_every_pair_is_recorded_once_and_is_in_one_split():

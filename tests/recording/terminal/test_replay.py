@@ -112,11 +112,11 @@ def test_a_recordings_theme_is_its_own_unless_another_is_asked_for():
     assert replay(recording((0, "o", "a"))).screens.bg[0, 0, 0].tolist() == list(DEFAULT.bg)
 
 
-def test_films_are_drawn_and_letterboxed():
+def test_videos_are_drawn_and_letterboxed():
     made = replay(recording((0, "o", "a"), (0.2, "o", "b")))
-    assert made.film(Atlas()).shape == (4, 32, 80, 3)
-    film = made.film(Atlas(), (48, 160))
-    assert film.shape == (4, 48, 160, 3) and not np.array_equal(film[0], film[-1])
+    assert made.video(Atlas()).shape == (4, 32, 80, 3)
+    video = made.video(Atlas(), (48, 160))
+    assert video.shape == (4, 48, 160, 3) and not np.array_equal(video[0], video[-1])
 
 
 def test_some_frames_of_a_replay():

@@ -141,7 +141,7 @@ Require jq
         ("Set", "1:4", "the end of the tape is no setting"),
         ("Require 3", "1:9", "Require takes a program's name"),
         ("Output", "1:7", "Output takes a path"),
-        ("Output film", "1:1", "a folder ends in /"),
+        ("Output video", "1:1", "a folder ends in /"),
         ("Output /tmp/x.mp4", "1:8", "Output takes a path"),
         ("Screenshot x.gif", "1:1", "must end in .png"),
         ("Env 1a b", "1:5", "Env takes a name"),

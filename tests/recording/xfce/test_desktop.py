@@ -173,10 +173,10 @@ def test_a_server_that_dies_ends_the_recording_and_nothing_of_it_stays(tmp_path)
     with Rig() as rig:
         (server,) = servers(os.getpid())
         with pytest.raises(RigError, match="X server ended|sandbox ended|Xvfb"):
-            recorder.lock_step(rig, policy(server), tmp_path / "film")
+            recorder.lock_step(rig, policy(server), tmp_path / "video")
         assert not list(tmp_path.iterdir())
         rig.reset()
-        assert recorder.lock_step(rig, [moved(5, 5)] * 3, tmp_path / "film") == 4
+        assert recorder.lock_step(rig, [moved(5, 5)] * 3, tmp_path / "video") == 4
 
 
 @rigged
@@ -251,7 +251,7 @@ def test_a_full_disk_is_told(rig, tmp_path):
     noise = np.random.default_rng(0)
     try:
         with pytest.raises((OSError, RigError), match="No space left"):
-            recorder.lock_step(rig, (moved(*noise.uniform(0, 700, 2)) for _ in range(200)), tmp_path / "film")
+            recorder.lock_step(rig, (moved(*noise.uniform(0, 700, 2)) for _ in range(200)), tmp_path / "video")
         assert not list(tmp_path.iterdir())
     finally:
         subprocess.run(["umount", tmp_path], check=True)
