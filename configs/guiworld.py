@@ -11,7 +11,7 @@ for each way of injecting actions, from Wan2.1's weights:
 
     ... --config=configs/guiworld.py:goal,wan_14b_i2v,internal --config.init=CONVERTED
 
-Only the new modules are trained with --config.optimizer.train='action|heads|external'.
+Only the new modules are trained with --config.optimizer.trainable='action|heads|external'.
 """
 
 from ml_collections import ConfigDict
@@ -42,7 +42,7 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
     config.evaluation.update(split=f"{split}_test", metrics=JUDGED + (",click_state" if split == "clicks" else ""))
     config.injection.mode = mode
     # An arrow of 19 pixels at 768; the synthetic desktop's is of 10.88 at 128.
-    config.actions.update(cursor=cursor, arrow=19.0 * 0.625 if height == 480 else 0.085 * height)
+    config.actions.update(cursor=cursor, cursor_height=19.0 * 0.625 if height == 480 else 0.085 * height)
     config.objective.cursor = 1.0
     if any(config.network.positions):
         frames, _, _ = config.network.positions
@@ -70,9 +70,9 @@ def desk(config: ConfigDict) -> None:
     config.data.batch_size = 16
     config.codec.update(channels=192, whiten=0.3)
     config.network.layers = 2
-    config.sampling.skip = True
+    config.network.predict_residual = True
     config.actions.update(schema="raw", window=2, texts=10, text_length=6)
     config.objective.cursor = 0.1
-    config.optimizer.update(warmup=30, decay_steps=400)
+    config.optimizer.update(warmup_steps=30, decay_steps=400)
     config.schedule.update(steps=400, checkpoint_every=200, eval_every=200)
-    config.evaluation.update(videos=200, videos_on_the_way=40)
+    config.evaluation.update(videos=200, eval_videos_during_training=40)

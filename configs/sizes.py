@@ -15,10 +15,10 @@ def micro(config: ConfigDict) -> None:
     config.codec.update(kind="linear", channels=32, fit_videos=256)
     config.network.update(width=128, ffn=512, heads=2, layers=4, positions=(3, 3, 8), dtype="float32", remat="none")
     config.network.update(attention="xla", time_width=256)
-    config.sampling.update(target="x", condition="repeat", clean_first=True, solver="euler", steps=8, shift=3.0)
+    config.network.update(prediction_type="x0", condition_layout="repeat", clean_first_frame=True)
+    config.sampling.update(solver="euler", num_steps=8, shift=3.0)
     config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
-    config.optimizer.update(rate=2e-3, warmup=50, b2=0.98)
-    config.average.update(ema=0.99)
+    config.optimizer.update(learning_rate=2e-3, warmup_steps=50, b2=0.98, ema_decay=0.99)
 
 
 def tiny(config: ConfigDict) -> None:
@@ -28,7 +28,7 @@ def tiny(config: ConfigDict) -> None:
     config.text.update(width=16)
     config.codec.update(channels=4, fit_videos=4)
     config.network.update(width=16, ffn=32, heads=2, layers=2, positions=(2, 1, 2), time_width=16)
-    config.sampling.update(steps=2)
+    config.sampling.update(num_steps=2)
 
 
 def wan_1_3b_i2v(config: ConfigDict) -> None:
@@ -47,19 +47,18 @@ def _wan(config: ConfigDict) -> None:
     """What Wan2.1's sizes share; guidance 5 and shift 3 are the release's for image-to-video at 480p.
 
     Guidance leads away from no text at all, which dropout trains. The release's negative prompt, for videos of people and
-    places, is in its wan/configs/shared_config.py: text.negative takes it.
+    places, is in its wan/configs/shared_config.py: text.negative_prompt takes it.
     """
     config.data.update(frames=81, height=480, width=832, batch_size=8)
     config.text.update(kind="umt5", width=4096, length=512, heads=64)
     config.image.kind = "clip"
     config.codec.update(kind="wan", channels=16, chunk=1)
     config.network.update(time_width=256, positions=(0, 0, 0), dtype="bfloat16", remat="full", attention="blockwise")
-    config.sampling.update(
-        target="v", condition="wan", clean_first=False, solver="unipc", steps=40, shift=3.0, guidance=5.0
-    )
+    config.network.update(prediction_type="v", condition_layout="wan", clean_first_frame=False)
+    config.sampling.update(solver="unipc", num_steps=40, shift=3.0, guidance=5.0)
     config.objective.update(dropout_text=0.1, dropout_image=0.1, dropout_cond=0.1)
-    config.optimizer.update(rate=5e-5, warmup=0, b2=0.999, weight_decay=0.01, clip=1.0)
-    config.average.update(ema=0.999)
+    config.optimizer.update(learning_rate=5e-5, warmup_steps=0, b2=0.999, weight_decay=0.01, grad_clip_norm=1.0)
+    config.optimizer.ema_decay = 0.999
 
 
 SIZES = {"micro": micro, "tiny": tiny, "wan_1_3b_i2v": wan_1_3b_i2v, "wan_14b_i2v": wan_14b_i2v}

@@ -51,15 +51,15 @@ def tiny(config: ConfigDict) -> None:
     config.codec.update(channels=16, fit_videos=256)
     config.vae.update(width=8, multipliers=(1, 2, 4, 8), blocks=1, temporal=(False, True, True), dtype="float32")
     config.reconstruction.network = "alexnet"
-    config.optimizer.update(rate=2e-3, warmup=20, decay_steps=3000, b2=0.98)
-    config.average.ema = 0.99
+    config.optimizer.update(learning_rate=2e-3, warmup_steps=20, decay_steps=3000, b2=0.98)
+    config.optimizer.ema_decay = 0.99
     config.schedule.update(steps=2700, checkpoint_every=300, log_every=10, eval_every=300)
 
 
 def wan(config: ConfigDict) -> None:
     """5 frames of 480x832, the published sizes, from --init=CONVERTED (or --config.init): not run here, for want of the weights.
 
-    The decoder alone is trained, so that the latents stay those that Wan2.1's DiT knows; --config.optimizer.train='' trains
+    The decoder alone is trained, so that the latents stay those that Wan2.1's DiT knows; --config.optimizer.trainable='' trains
     all, and the DiT must then learn the new latents. By the traced gradient a video takes 66 TFLOP and 21 GiB, all included
     (train='': 88 and 32); XLA may take a quarter more. One video a device on eight.
     """
@@ -67,7 +67,7 @@ def wan(config: ConfigDict) -> None:
     config.codec.update(channels=16, fit_videos=256)
     config.vae.update(width=96, multipliers=(1, 2, 4, 4), blocks=2, temporal=(False, True, True), dtype="bfloat16")
     config.reconstruction.network = "vgg16"
-    config.optimizer.update(rate=1e-5, train="decoder")
+    config.optimizer.update(learning_rate=1e-5, trainable="decoder")
     config.schedule.update(steps=10_000, checkpoint_every=1000)
 
 

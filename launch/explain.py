@@ -117,7 +117,7 @@ class Asked(NamedTuple):
 
     def lora(self, rank: int) -> "Asked":
         """The same with a LoRA of that rank trained alone; 0 trains everything without one."""
-        return self.changed(network__lora=rank, optimizer__train="lora" if rank else "")
+        return self.changed(network__lora=rank, optimizer__trainable="lora" if rank else "")
 
 
 class Answer(NamedTuple):
@@ -232,7 +232,7 @@ def alternatives(asked: Asked) -> Iterator[list[tuple[str, Asked]]]:
         yield [(f"--batch_size={ways}", asked.changed(data__batch_size=ways))]
     if not asked.encoded and config.codec.kind == "wan":
         yield [("--encoded", asked._replace(encoded=True))]
-    if not config.optimizer.train:
+    if not config.optimizer.trainable:
         yield [("--lora", asked.lora(Rank.usual))]
     yield [wider(asked, n) for n in (2, 4, 8)]
     context = sizes.get("context", 1)

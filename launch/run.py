@@ -43,7 +43,7 @@ INIT = flags.DEFINE_string("init", None, "A converted folder of published weight
 PROMPT = flags.DEFINE_string("prompt", None, "The caption; by default, with --actions=SPLIT:N, that video's own.")
 ACTIONS = flags.DEFINE_string("actions", None, "What is done: NAME.events.jsonl, or a video of the data, SPLIT:N.")
 NEGATIVE = flags.DEFINE_string(
-    "negative", None, "What guidance leads away from; by default the config's text.negative."
+    "negative", None, "What guidance leads away from; by default the config's text.negative_prompt."
 )
 OUT = flags.DEFINE_string("out", None, "Where the video and its text go.")
 FRAME = flags.DEFINE_string("frame", None, "A picture to begin with; by default a screen from the training videos.")

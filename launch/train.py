@@ -60,10 +60,10 @@ def train(experiment: build.Experiment, workdir: Path):
     elif held_out or isinstance(source, windows.WindowSource):
         # Encoded clips need no encoders; a rollout does.
         frozen = workdirs.encoders(experiment, workdir, mesh)
-    if experiment.init or experiment.trainer.optimizer.train:
+    if experiment.init or experiment.trainer.optimizer.trainable:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
         begin = cache(partial(workdirs.begin, experiment, mesh))
-    if experiment.trainer.optimizer.train:
+    if experiment.trainer.optimizer.trainable:
         frozen |= workdirs.held(experiment.trainer, begin())
 
     def batches(start: int):
@@ -148,7 +148,7 @@ def rolled_out(experiment: build.Experiment) -> list[Window]:
     except ValueError as error:
         raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     videos = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
-    return evaluate.spread(videos, experiment.evaluation.videos_on_the_way)
+    return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
 
 
 def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource | encoded.EncodedSource) -> None:

@@ -209,7 +209,7 @@ class Evaluation:
     `evals.scorer` with commas between, over the frames of `view`; `r3d18` is the file of the weights that fvd_r3d18 needs."""
 
     videos: int
-    videos_on_the_way: int
+    eval_videos_during_training: int
     batch_size: int
     split: str
     metrics: str
@@ -258,7 +258,7 @@ class Experiment:
         return isinstance(self.trainer.computer, Autoencoder)
 
     def away(self, negative: str | None = None) -> Int[np.ndarray, "1 l"] | None:
-        """Token ids of what guidance leads away from, by default config.text.negative; None where there is no guidance.
+        """Token ids of what guidance leads away from, by default config.text.negative_prompt; None where there is no guidance.
 
         "" is nothing at all, not the encoding of an empty text: what dropout trains.
         """
@@ -539,7 +539,7 @@ def check_videos(experiment: Experiment, window: Window) -> None:
 
 ENCODING = (
     *("data.frames", "data.height", "data.width", "data.stride", "codec.kind", "codec.channels", "codec.whiten"),
-    *("text.kind", "text.length", "image.kind", "sampling.condition"),
+    *("text.kind", "text.length", "image.kind", "network.condition_layout"),
 )
 """What clips are encoded by: configs that agree in it can be trained on the same ones."""
 
@@ -551,7 +551,7 @@ def encoding(experiment: Experiment) -> dict[str, Any]:
     if experiment.inputs is not None:
         paths += ["actions.texts", "actions.text_length"]
     found = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
-    return found | ({"actions.arrow": config["actions"]["arrow"]} if experiment.computer.reference else {})
+    return found | ({"actions.cursor_height": config["actions"]["arrow"]} if experiment.computer.reference else {})
 
 
 def check_encoded(experiment: Experiment, info: Info) -> None:
@@ -562,7 +562,7 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             f"they were made from, {info.videos}"
         )
     needed, anew = encoding(experiment), "encode the videos anew (python -m launch.prepare_data --recipe=encode)"
-    if "actions.arrow" in info.config and "actions.arrow" not in needed:
+    if "actions.cursor_height" in info.config and "actions.cursor_height" not in needed:
         raise ConfigError(
             f"config.actions.cursor={experiment.config.actions.cursor!r}: the clips in {experiment.data.directory} were "
             f"encoded with 'reference'; set it to that, or {anew}"

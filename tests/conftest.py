@@ -128,7 +128,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--config.network.width=16",
         "--config.network.ffn=32",
         "--config.text.width=16",
-        "--config.sampling.steps=2",
+        "--config.sampling.num_steps=2",
     )
     return workdir
 

@@ -49,7 +49,7 @@ def test_run_is_a_scan_of_steps_and_leaves_params_alone():
 
 @pytest.mark.parametrize("clean", [True, False])
 def test_clean_first_frame_is_the_frame_given(clean):
-    computer = experiment(sampling__clean_first=clean).computer
+    computer = experiment(network__clean_first_frame=clean).computer
     parameters = params(experiment())
     state = booted(computer, parameters)
     after = jax.jit(computer.step)(parameters, state, state.frame, None, jax.random.key(0))
@@ -67,7 +67,7 @@ def test_a_sample_rolls_out_the_same_in_any_batch():
 
 
 def test_wan_condition_is_the_frame_then_grey_with_its_mask():
-    computer = experiment(sampling__condition="wan").computer
+    computer = experiment(network__condition_layout="wan").computer
     parameters = params(experiment())
     x = to_signed(jnp.asarray(batch(2).video[:, 0]))
     cond = computer.known(parameters.frozen, x)
@@ -80,7 +80,7 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
 def test_latents_are_normalised_once_in_video_and_condition():
     """With the VAE: both are its posterior's mean, less `mean`, over `std`; and decoding undoes just that."""
     vae = WanVAE(Shape(width=4, channels=4, multipliers=(1, 1, 1, 1), blocks=1))
-    computer = dataclasses.replace(experiment(sampling__condition="wan").computer, codec=vae)
+    computer = dataclasses.replace(experiment(network__condition_layout="wan").computer, codec=vae)
     shapes = jax.eval_shape(lambda: vae.init(jax.random.key(0)))
     rng = np.random.default_rng(0)
     codec = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.3, x.shape), jnp.float32), shapes)

@@ -98,11 +98,14 @@ def test_configs_are_tested():
         ({"injection__mode": "telepathy"}, r"config.injection.mode='telepathy': unknown; one of none"),
         ({"data__frames": 6}, r"config.data.frames=6: must be 4k \+ 1; try 5"),
         ({"data__height": 20}, r"config.data.size=20x32: must be multiples of 8x8"),
-        ({"sampling__target": "eps"}, r"config.sampling.target='eps': unknown; one of v, x"),
+        ({"network__prediction_type": "eps"}, r"config.network.prediction_type='eps': unknown; one of v, x"),
         ({"objective__dropout_text": 1.0}, r"config.objective.dropout_text=1.0: must be in \[0, 1\)"),
-        ({"average__accumulate": 3}, r"config.average.accumulate=3: must divide config.data.batch_size=8"),
+        (
+            {"optimizer__accumulate_steps": 3},
+            r"config.optimizer.accumulate_steps=3: must divide config.data.batch_size=8",
+        ),
         ({"network__dtype": "float8"}, r"config.network.dtype='float8': must be float32 or bfloat16"),
-        ({"optimizer__rate": 0.0}, r"config.optimizer.rate=0.0, .*positive"),
+        ({"optimizer__learning_rate": 0.0}, r"config.optimizer.learning_rate=0.0, .*positive"),
     ],
 )
 def test_impossible_values_name_path_value_rule(changes, message):

@@ -26,7 +26,7 @@ def arguments(videos, workdir, steps: int, every: int = 5, keep: int = 2) -> lis
         f"--config.data.directory={videos}",
         f"--config.schedule.steps={steps}",
         f"--config.schedule.checkpoint_every={every}",
-        f"--config.schedule.keep={keep}",
+        f"--config.schedule.max_to_keep={keep}",
         "--config.schedule.log_every=1",
     ]
 

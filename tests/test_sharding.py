@@ -51,7 +51,7 @@ def test_a_batch_must_divide():
 
 
 def losses(sizes, devices, steps=20, **changes):
-    small = experiment(optimizer__rate=1e-3, **changes)
+    small = experiment(optimizer__learning_rate=1e-3, **changes)
     mesh = sharding.make_mesh(sizes, devices)
     fresh = start(small)
     state = sharding.place(fresh._replace(network=scrambled(fresh.network)), mesh)
@@ -69,8 +69,8 @@ MESHES = [
     ({"data": 8}, {}),
     ({"data": 4, "fsdp": 2}, {}),
     ({"data": 2, "fsdp": 2, "tensor": 2}, {}),
-    ({"data": 2, "fsdp": 2, "context": 2}, {"network__context": "ring"}),
-    ({"data": 2, "context": 2, "tensor": 2}, {"network__context": "gather", "network__causal": True}),
+    ({"data": 2, "fsdp": 2, "context": 2}, {"network__context_parallel": "ring"}),
+    ({"data": 2, "context": 2, "tensor": 2}, {"network__context_parallel": "gather", "network__causal": True}),
 ]
 
 

@@ -66,7 +66,7 @@ def fit(
     `batches(start)` yields this process's share of every batch from step `start` on. Ctrl-C and SIGTERM save, then raise
     Interrupted. Resuming gives the parameters of an uninterrupted run, bit for bit on the same topology.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints", schedule.keep)
+    checkpoints = Checkpoints(workdir / "checkpoints", schedule.max_to_keep)
     stream: Iterator[Batch | Encoded] = iter(())
     try:
         state, seconds = _start(trainer, frozen, batches, checkpoints, mesh, seed, begin)

@@ -111,7 +111,7 @@ def load(workdir: str | Path, mesh: Mesh | None = None) -> Trained:
     experiment, step, average = restored(workdir, mesh)
     trainer, setup = experiment.trainer, load_setup(workdir)
     frozen = encoders(experiment, workdir, mesh)
-    if trainer.optimizer.train:
+    if trainer.optimizer.trainable:
         frozen |= held(trainer, begin(experiment, mesh))
     return Trained(experiment, trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"]))
 
@@ -125,7 +125,7 @@ def restored(workdir: Path, mesh: Mesh | None = None) -> tuple[Experiment, int, 
     experiment = build(ConfigDict(read_json(workdir / CONFIG)))
     abstract = jax.eval_shape(lambda: experiment.trainer.init(experiment.seed))
     at = None if mesh is None else sharding.shardings(abstract, mesh)
-    checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.keep)
+    checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.max_to_keep)
     found = checkpoints.restore(abstract, at, only="ema")
     checkpoints.close()
     if found is None:
@@ -168,7 +168,7 @@ def load_codec(workdir: str | Path) -> tuple[WanVAE, PyTree, int]:
     trainer = experiment.trainer
     if not experiment.trains_codec:
         raise ConfigError(f"{workdir}: its config has no section vae; it trained a computer, not a codec")
-    frozen = held(trainer, begin(experiment)) if trainer.optimizer.train else {}
+    frozen = held(trainer, begin(experiment)) if trainer.optimizer.trainable else {}
     latents = load_arrays(workdir / LATENTS) if (workdir / LATENTS).exists() else {}
     if latents.pop("step", None) != step:
         raise CheckpointError(

@@ -98,7 +98,7 @@ def test_weights_are_merged_sharded_as_whole(converted):
 
 
 def test_a_held_part_gets_no_gradient_and_the_rest_the_same():
-    everything, part = builders.experiment(), builders.experiment(optimizer__train="self_attn|head")
+    everything, part = builders.experiment(), builders.experiment(optimizer__trainable="self_attn|head")
     network, frozen, rows = builders.params(everything).network, builders.frozen(everything), builders.batch()
     trained, held = part.trainer.optimizer.split(network)
     jax.tree.map(np.testing.assert_array_equal, join(trained, held), network)
@@ -118,7 +118,7 @@ def test_an_impossible_part_is_told(train, message):
 @pytest.mark.slow
 def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_path):
     """Trained through the programs, broken off and gone on; the workdir gives base and LoRA together."""
-    made = config(converted, network__lora=2, optimizer__train="lora", optimizer__rate=1e-2)
+    made = config(converted, network__lora=2, optimizer__trainable="lora", optimizer__learning_rate=1e-2)
     path = tmp_path / "config.py"
     path.write_text(
         f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({made.to_dict()!r})\n"

@@ -82,7 +82,7 @@ def folder_of(folder, count: int = 10, clips: int = 4) -> EncodedSource:
 @pytest.mark.parametrize("condition", ["repeat", "wan"])
 def test_batches_are_those_of_the_videos_after_the_encoders(told, tmp_path, condition):
     """Same order, same captions, same arrays, over more than one round of the videos."""
-    small = experiment(sampling__condition=condition)
+    small = experiment(network__condition_layout=condition)
     source = cached(small, told, tmp_path)
     videos = WindowSource(told, "train", 5)
     frozen = {"codec": build.fitted(small, videos)}
@@ -253,12 +253,12 @@ def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path)
         ({"data__stride": 2}, "config.data.stride=2: .* were encoded with 1; set it to that"),
         ({"codec__channels": 8}, "config.codec.channels=8: .* were encoded with 4"),
         ({"text__length": 50}, "config.text.length=50: .* were encoded with 40"),
-        ({"sampling__condition": "wan"}, "config.sampling.condition='wan': .* were encoded with 'repeat'"),
+        ({"network__condition_layout": "wan"}, "config.network.condition_layout='wan': .* were encoded with 'repeat'"),
     ],
 )
 def test_clips_of_another_config_are_told(change, told):
     small = experiment()
     info = Info("videos", {}, {}, build.encoding(small), {}, "float32", 4)
-    build.check_encoded(experiment(optimizer__rate=1.0, data__batch_size=16), info)
+    build.check_encoded(experiment(optimizer__learning_rate=1.0, data__batch_size=16), info)
     with pytest.raises(build.ConfigError, match=told):
         build.check_encoded(experiment(**change), info)

@@ -41,7 +41,7 @@ def convert(found, place):
 def codec(videos, tmp_path_factory):
     """(workdir, converted folder) of two updates from nothing."""
     place = tmp_path_factory.mktemp("codec")
-    trained_for(2, videos, place / "run", schedule__eval_every=1, evaluation__videos_on_the_way=2)
+    trained_for(2, videos, place / "run", schedule__eval_every=1, evaluation__eval_videos_during_training=2)
     return place / "run", convert(trained_source.source(place / "run"), place / "converted")
 
 
@@ -81,7 +81,7 @@ def test_a_computer_is_trained_on_its_latents(codec):
 
 
 def test_with_a_held_encoder_the_latents_mean_the_same(codec, videos, tmp_path):
-    trained_for(1, videos, tmp_path, init=str(codec[1]), optimizer__train="decoder", optimizer__warmup=0)
+    trained_for(1, videos, tmp_path, init=str(codec[1]), optimizer__trainable="decoder", optimizer__warmup_steps=0)
     _, before = load_pretrained(codec[1], "vae")
     _, after, _ = workdir.load_codec(tmp_path)
     for name in ("encoder", "mean", "std"):

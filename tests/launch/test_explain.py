@@ -26,13 +26,13 @@ WAN = {
     "network.width": 256,
     "network.ffn": 1024,
     "network.positions": (0, 0, 0),
-    "sampling.target": "v",
-    "sampling.condition": "wan",
-    "sampling.clean_first": False,
+    "network.prediction_type": "v",
+    "network.condition_layout": "wan",
+    "network.clean_first_frame": False,
 }
 """Micro in the shape of Wan: 96 tokens, four blocks of two heads."""
 TOKENS, ROWS = 96, 8
-LORA = {"network.lora": 1, "optimizer.train": "lora"}
+LORA = {"network.lora": 1, "optimizer.trainable": "lora"}
 
 
 def experiment(changes: dict, preset: str = "micro") -> build.Experiment:
@@ -141,7 +141,7 @@ def test_scores_are_held_where_attention_holds_them():
 
 
 def test_a_lora_needs_neither_gradients_nor_moments_of_what_it_holds():
-    whole, lora = explained().memory, explained(network__lora=1, optimizer__train="lora").memory
+    whole, lora = explained().memory, explained(network__lora=1, optimizer__trainable="lora").memory
     assert lora["held parameters"] > 0.99 * whole["trained parameters"] and whole["held parameters"] == 0
     for name in ("trained parameters", "moving average", "moments", "gradients"):
         assert lora[name] < 0.05 * whole[name]
@@ -178,7 +178,7 @@ def test_a_lora_pays_for_no_gradient_of_the_weights_it_holds():
     shape, text = small.computer.network.dit.shape, small.tokenizer.length
     forward = flops.forward(shape, loop.tokens(small.computer), text)
     attention = 2 * shape.layers * (2 * TOKENS**2 + 2 * TOKENS * text) * shape.width
-    lora = explained(network__lora=1, optimizer__train="lora").network
+    lora = explained(network__lora=1, optimizer__trainable="lora").network
     assert lora == pytest.approx(ROWS * (2 * forward + attention), rel=0.05)
 
 

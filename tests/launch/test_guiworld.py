@@ -31,15 +31,15 @@ def used(tmp_path_factory):
         "--config.network.width=16",
         "--config.network.ffn=32",
         "--config.codec.channels=64",
-        "--config.actions.arrow=5.44",
+        "--config.actions.cursor_height=5.44",
         "--config.data.batch_size=4",
         "--config.schedule.steps=4",
         "--config.schedule.eval_every=2",
         "--config.schedule.log_every=1",
         "--config.evaluation.videos=4",
-        "--config.evaluation.videos_on_the_way=2",
+        "--config.evaluation.eval_videos_during_training=2",
         "--config.evaluation.batch_size=2",
-        "--config.sampling.steps=2",
+        "--config.sampling.num_steps=2",
     )
     return workdir
 

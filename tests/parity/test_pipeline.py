@@ -133,7 +133,7 @@ SMALL = {
     "network.layers": 2,
     "network.dtype": "float32",
     "network.attention": "xla",
-    "sampling.steps": 2,
+    "sampling.num_steps": 2,
     "schedule.steps": 3,
 }
 

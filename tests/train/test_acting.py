@@ -56,7 +56,11 @@ def on_one_device(mode):
     [
         ("internal", {"data": 4, "fsdp": 2}, {}),
         ("internal", {"data": 2, "context": 2, "tensor": 2}, {}),
-        ("internal", {"data": 1, "fsdp": 4, "context": 2}, {"network__context": "ring", "network__remat": "full"}),
+        (
+            "internal",
+            {"data": 1, "fsdp": 4, "context": 2},
+            {"network__context_parallel": "ring", "network__remat": "full"},
+        ),
         ("residual", {"data": 2, "fsdp": 2, "context": 2}, {"network__remat": "full"}),
         ("external", {"data": 2, "fsdp": 2, "tensor": 2}, {}),
         ("contextual", {"data": 4, "fsdp": 2}, {}),
@@ -124,7 +128,7 @@ def test_training_from_encoded_clips_is_training_from_videos(clicked, tmp_path, 
 
 @pytest.mark.parametrize("mode", ["external", "contextual", "residual", "internal"])
 def test_only_what_actions_need_can_be_trained(mode):
-    made = desktop(mode, "fourier", **TERMS, optimizer__train=ACTION_PATHS)
+    made = desktop(mode, "fourier", **TERMS, optimizer__trainable=ACTION_PATHS)
     trained, held = made.trainer.optimizer.split(builders.start(desktop(mode, "fourier", **TERMS)).network)
     base = set(flatten_dict(builders.start(desktop("none", "fourier")).network["dit"], sep="/"))
     assert set(flatten_dict(held["dit"], sep="/")) == base, "the base is held, all of it and nothing else"
@@ -142,8 +146,8 @@ def test_published_weights_go_into_a_mode_whose_own_part_is_trained(converted, e
         init=str(converted),
         injection__every=every,
         network__lora=2,
-        optimizer__train=train,
-        optimizer__warmup=0,
+        optimizer__trainable=train,
+        optimizer__warmup_steps=0,
     )
     network = workdir.begin(made)
     given = flatten_dict(pretrained.load_pretrained(converted)[1], sep="/")

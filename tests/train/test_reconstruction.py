@@ -98,7 +98,7 @@ def test_a_samples_loss_is_its_own():
 
 @pytest.mark.slow
 def test_updates_lower_the_loss_on_one_batch():
-    small = experiment(optimizer__rate=5e-3, optimizer__warmup=0)
+    small = experiment(optimizer__learning_rate=5e-3, optimizer__warmup_steps=0)
     state, batch, history = small.trainer.start(network(small)), builders.batch(2), []
     update = jax.jit(lambda state, batch: small.trainer.update(state, {}, batch, 0))
     for _ in range(10):

@@ -14,7 +14,7 @@ def step(small, state, rows, held):
 
 
 def test_accumulated_parts_equal_the_whole_batch():
-    whole, parts = experiment(), experiment(average__accumulate=4)
+    whole, parts = experiment(), experiment(optimizer__accumulate_steps=4)
     held, state = frozen(whole), start(whole)
     state = state._replace(network=params(whole).network)
     (one, a), (two, b) = (step(x, state, batch(8), held) for x in (whole, parts))
@@ -26,7 +26,7 @@ def test_accumulated_parts_equal_the_whole_batch():
 
 
 def test_average_follows_the_ramp():
-    small = experiment(optimizer__warmup=0)
+    small = experiment(optimizer__warmup_steps=0)
     state = start(small)
     after, _ = step(small, state, batch(8), frozen(small))
     expected = jax.tree.map(lambda old, new: 0.1 * old + 0.9 * new, state.ema, after.network)
@@ -61,7 +61,7 @@ def test_the_shift_is_honoured_in_training():
 
 
 def test_updates_lower_the_loss_on_one_batch():
-    small = experiment(optimizer__rate=5e-3, optimizer__warmup=0)
+    small = experiment(optimizer__learning_rate=5e-3, optimizer__warmup_steps=0)
     held, state = frozen(small), start(small)
     history = []
     update = jax.jit(lambda s, b: small.trainer.update(s, held, b, 0))

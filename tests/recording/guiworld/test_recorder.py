@@ -116,9 +116,9 @@ def test_what_was_recorded_is_learned_from(recorded, tmp_path):
         f"--workdir={tmp_path}",
         *("--config.data.height=96", "--config.data.width=128", "--config.network.positions=(3,6,8)"),
         *("--config.network.layers=1", "--config.network.width=32", "--config.network.ffn=64"),
-        *("--config.codec.channels=48", "--config.actions.arrow=2.375", "--config.data.batch_size=8"),
+        *("--config.codec.channels=48", "--config.actions.cursor_height=2.375", "--config.data.batch_size=8"),
         *("--config.schedule.steps=100", "--config.schedule.log_every=5", "--config.schedule.eval_every=100"),
-        *("--config.evaluation.videos=2", "--config.evaluation.videos_on_the_way=2"),
+        *("--config.evaluation.videos=2", "--config.evaluation.eval_videos_during_training=2"),
     )
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss_flow"] for row in rows if "loss_flow" in row]
