@@ -20,7 +20,7 @@ from launch import errors
 from neural_computer import media, report
 from neural_computer.convert import pretrained
 from neural_computer.evals import evaluate, sweep
-from neural_computer.evals.results import Clip, Journal
+from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.sweep import Kind
 from neural_computer.types import PyTree
@@ -79,7 +79,11 @@ def given() -> tuple[Any, PyTree, dict[str, Any]]:
 
 
 def html_report(
-    rows: list[dict[str, Any]], clips: Sequence[tuple[Kind, Clip]], size: tuple[int, int], codec: Any, params: PyTree
+    rows: list[dict[str, Any]],
+    clips: Sequence[tuple[Kind, ClipResult]],
+    size: tuple[int, int],
+    codec: Any,
+    params: PyTree,
 ) -> report.Page:
     """The page."""
     paper = report.Page(f"Text through a codec: {WORKDIR.value or INIT.value}")

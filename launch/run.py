@@ -10,7 +10,7 @@ A desktop is used, too, by a log of events in its pixels (data/events.py) or as 
     python -m launch.run --workdir=DIR --actions=goal_test:3 --out=DIR
 
 Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and state, the machine's state after the last
-frame: with --state=OUT/state another run goes on from there. With --actions also marked.gif, what was done drawn over it,
+frame: with --state=OUT/state another run goes on from there. With --actions also actions.gif, what was done drawn over it,
 and strip.png, frame by frame, below the video's own frames if there is one.
 """
 
@@ -27,14 +27,14 @@ from launch import errors
 from neural_computer import media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
-from neural_computer.computer import to_pixels, video
+from neural_computer.computer import concat_chunks, to_uint8
 from neural_computer.data import encoded, events
 from neural_computer.data.inputs import chunked, stacked
-from neural_computer.data.windows import WindowSource
-from neural_computer.evals.marks import marked
+from neural_computer.data.windows import ClipSource
+from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.text import GlyphReader
 from neural_computer.screens.terminal import Atlas
-from neural_computer.types import Actions, State, Window
+from neural_computer.types import Actions, Clip, State
 from neural_computer.workflows import workdir
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> None:
     run = jax.jit(computer.run, static_argnames="chunks")
     u = done(trained, used) if used is not None else None
     state, chunks = run(trained.params, state, u, jax.random.key(SEED.value), chunks=CHUNKS.value)
-    frames = np.asarray(to_pixels(video(chunks)))[0]
+    frames = np.asarray(to_uint8(concat_chunks(chunks)))[0]
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
     larger = media.upscale(frames, 4 if frames.shape[1] < 240 else 1)
@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
         print(screens[-1])
     else:
         drawn_over(out, frames, used)
-    shown = "rollout.mp4  rollout.gif  rollout.txt" if used is None else "rollout.mp4  marked.gif  strip.png"
+    shown = "rollout.mp4  rollout.gif  rollout.txt" if used is None else "rollout.mp4  actions.gif  strip.png"
     print(f"{out}/{shown}  (step {trained.step} of {WORKDIR.value or INIT.value})")
 
 
@@ -108,7 +108,7 @@ def booted(trained: workdir.Trained, frame: str | None, x0: np.ndarray) -> State
                 f"{frame}: is {x0.shape[0]}x{x0.shape[1]} pixels; this computer's screen is "
                 f"{computer.size[0]}x{computer.size[1]}"
             )
-    away = trained.experiment.away(NEGATIVE.value)
+    away = trained.experiment.negative_prompt_ids(NEGATIVE.value)
     return jax.jit(computer.boot)(trained.params, x0[None], trained.experiment.tokenizer([""]), away)
 
 
@@ -128,7 +128,7 @@ def woken(trained: workdir.Trained, path: str) -> State:
 # What is done
 
 
-def used_as(trained: workdir.Trained, name: str) -> Window:
+def used_as(trained: workdir.Trained, name: str) -> Clip:
     """What is done in a run: a video of the data, SPLIT:N, or a log of events, on a video that stands still.
 
     Raises ValueError for a computer that takes no actions, and where there is no such video or log.
@@ -141,17 +141,17 @@ def used_as(trained: workdir.Trained, name: str) -> Window:
     length = CHUNKS.value * (experiment.data.frames - 1) + 1
     if (path := Path(name)).exists():
         video = np.broadcast_to(trained.first_frame, (length, *trained.first_frame.shape))
-        return Window(path.name, video, trained.fps, events=events.read(path))
+        return Clip(path.name, video, trained.fps, events=events.read(path))
     split, _, number = name.rpartition(":")
     if not split or not number.isdigit():
         raise ValueError(f"--actions={name}: is neither a file nor a video of the data, SPLIT:N; try goal_test:0")
-    source = WindowSource(encoded.videos(experiment.data.directory), split, length)
+    source = ClipSource(encoded.videos(experiment.data.directory), split, length)
     if int(number) >= len(source):
         raise ValueError(f"--actions={name}: split {split} has {len(source)} videos of {length} frames, from 0 on")
     return source[int(number)]
 
 
-def prompted(used: Window | None) -> str:
+def prompted(used: Clip | None) -> str:
     """The prompt: what the flag says, else the video's own caption. Raises ValueError where there is neither."""
     if PROMPT.value is None and used is None:
         raise ValueError("--prompt: is missing; give the caption, or --actions")
@@ -160,20 +160,20 @@ def prompted(used: Window | None) -> str:
     return next(iter(used.captions.values()), "")
 
 
-def done(trained: workdir.Trained, used: Window) -> Actions:
+def done(trained: workdir.Trained, used: Clip) -> Actions:
     """What is done, as the computer takes it: a leading axis of chunks."""
     return chunked(stacked([trained.experiment.inputs(used)]), trained.experiment.data.frames, CHUNKS.value)
 
 
-def drawn_over(out: Path, frames: np.ndarray, used: Window) -> None:
+def drawn_over(out: Path, frames: np.ndarray, used: Clip) -> None:
     """Writes the videos with what was done drawn over them."""
     log = schema_log.read(used.events, frames.shape[2:0:-1])
     mouse = used.cursor if used.cursor is not None else schema.mouse(log, len(frames), used.fps)
     known = replace(used, cursor=mouse)
-    videos = {"generated": marked(frames, known)}
+    videos = {"generated": overlay_actions(frames, known)}
     if not Path(ACTIONS.value).exists():  # a log has no video of its own
-        videos = {"truth": marked(used.frames, known)} | videos
-    media.write_video(out / "marked.gif", videos["generated"], used.fps)
+        videos = {"truth": overlay_actions(used.frames, known)} | videos
+    media.write_video(out / "actions.gif", videos["generated"], used.fps)
     (out / "strip.png").write_bytes(media.png(media.strip(videos, scale=1)))
 
 

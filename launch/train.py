@@ -24,7 +24,7 @@ from neural_computer.data import encoded, pipeline, windows
 from neural_computer.evals import evaluate
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train import loop
-from neural_computer.types import PyTree, TrainState, Window
+from neural_computer.types import Clip, PyTree, TrainState
 from neural_computer.workflows import distributed, lock, metrics
 from neural_computer.workflows import workdir as workdirs
 
@@ -56,15 +56,15 @@ def train(experiment: build.Experiment, workdir: Path):
     setup(experiment, workdir, source)
     frozen, begin = {}, None
     if experiment.trains_codec:
-        frozen = workdirs.judge(experiment)
-    elif held_out or isinstance(source, windows.WindowSource):
+        frozen = workdirs.codec_loss_params(experiment)
+    elif held_out or isinstance(source, windows.ClipSource):
         # Encoded clips need no encoders; a rollout does.
         frozen = workdirs.encoders(experiment, workdir, mesh)
     if experiment.init or experiment.trainer.optimizer.trainable:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
-        begin = cache(partial(workdirs.begin, experiment, mesh))
+        begin = cache(partial(workdirs.init_params, experiment, mesh))
     if experiment.trainer.optimizer.trainable:
-        frozen |= workdirs.held(experiment.trainer, begin())
+        frozen |= workdirs.held_params(experiment.trainer, begin())
 
     def batches(start: int):
         return pipeline.batches(
@@ -97,21 +97,23 @@ def train(experiment: build.Experiment, workdir: Path):
 
 
 def evaluators(
-    experiment: build.Experiment, frozen: PyTree, source: Any, held_out: list[Window]
+    experiment: build.Experiment, frozen: PyTree, source: Any, held_out: list[Clip]
 ) -> dict[str, loop.Evaluator]:
     """What judges held-out videos on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
     trainer, size = experiment.trainer, experiment.evaluation.batch_size
     scorer = metrics.scorer(experiment, sharding.make_mesh(experiment.mesh))
     if not experiment.trains_codec:
         rollout = evaluate.Rollout(
-            experiment.computer, experiment.tokenizer, size, experiment.away(), experiment.inputs
+            experiment.computer, experiment.tokenizer, size, experiment.negative_prompt_ids(), experiment.inputs
         )
         tier = next(iter(experiment.data.captions))
         held = evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier, scorer)
         return {"held_out": held}
     coder, linear = trainer.computer, LinearCodec(experiment.codec.channels)
     coded = evaluate.Coded(coder.codec, size)
-    beside = evaluate.Coded(linear, size).scores(linear.fit(build.fitting(experiment, source)), held_out, scorer)
+    beside = evaluate.Coded(linear, size).scores(
+        linear.fit(build.codec_fit_videos(experiment, source)), held_out, scorer
+    )
 
     def scores(state: TrainState) -> ItemsView[str, float]:
         network = trainer.params(state.ema, frozen).network
@@ -120,19 +122,19 @@ def evaluators(
     return {"held_out": scores, "linear": lambda state: beside.items()}
 
 
-def training(experiment: build.Experiment) -> windows.WindowSource | encoded.EncodedSource:
+def training(experiment: build.Experiment) -> windows.ClipSource | encoded.EncodedSource:
     """The training split, videos or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
     if encoded.holds(data.directory) and not experiment.trains_codec:
         clips = encoded.EncodedSource(data.directory, data.split)
         build.check_encoded(experiment, clips.info)
         return clips
-    videos = windows.WindowSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
+    videos = windows.ClipSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
     build.check_videos(experiment, videos[0])
     return videos
 
 
-def rolled_out(experiment: build.Experiment) -> list[Window]:
+def rolled_out(experiment: build.Experiment) -> list[Clip]:
     """The held-out videos that are rolled out on the way; none where that is not asked for.
 
     Raises ConfigError where it is, but the training data are encoded and the videos they were made from are gone.
@@ -147,11 +149,11 @@ def rolled_out(experiment: build.Experiment) -> list[Window]:
         directory = encoded.videos(data.directory)
     except ValueError as error:
         raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
-    videos = windows.WindowSource(directory, experiment.evaluation.split, data.frames, data.stride)
+    videos = windows.ClipSource(directory, experiment.evaluation.split, data.frames, data.stride)
     return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
 
 
-def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSource | encoded.EncodedSource) -> None:
+def setup(experiment: build.Experiment, workdir: Path, source: windows.ClipSource | encoded.EncodedSource) -> None:
     """Writes, once a workdir, what a run needs later. Raises ConfigError for clips of another codec than the workdir's."""
     path = workdir / workdirs.SETUP
     if not path.exists() and jax.process_index() == 0:
@@ -166,12 +168,12 @@ def setup(experiment: build.Experiment, workdir: Path, source: windows.WindowSou
             )
 
 
-def origin(experiment: build.Experiment, source: windows.WindowSource | encoded.EncodedSource) -> tuple[PyTree, Window]:
+def origin(experiment: build.Experiment, source: windows.ClipSource | encoded.EncodedSource) -> tuple[PyTree, Clip]:
     """The codec fitted to the training videos, nothing if it is not fitted, and one of the videos: its first frame at least."""
-    if isinstance(source, windows.WindowSource):
-        return build.fitted(experiment, source), source[0]
+    if isinstance(source, windows.ClipSource):
+        return build.fit_codec(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)
-    return codec, Window("", codec.pop("first_frame")[None], float(codec.pop("fps")))
+    return codec, Clip("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 
 
 if __name__ == "__main__":

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from neural_computer.computer import NeuralComputer as NeuralComputer
     from neural_computer.convert.pretrained import load_pretrained as load_pretrained
     from neural_computer.data.episodes import EpisodeWriter as EpisodeWriter
-    from neural_computer.data.windows import WindowSource as WindowSource
+    from neural_computer.data.windows import ClipSource as ClipSource
     from neural_computer.recording.environment import Environment as Environment
     from neural_computer.report import Page as Page
     from neural_computer.types import Actions as Actions
     from neural_computer.types import Batch as Batch
+    from neural_computer.types import Clip as Clip
     from neural_computer.types import Encoded as Encoded
     from neural_computer.types import Episode as Episode
     from neural_computer.types import Event as Event
     from neural_computer.types import Params as Params
     from neural_computer.types import State as State
     from neural_computer.types import TrainState as TrainState
-    from neural_computer.types import Window as Window
     from neural_computer.workflows.workdir import load as load
 
 __version__ = "0.1.0"
@@ -43,8 +43,8 @@ _ROOM_OF = {
     "Params": "types",
     "State": "types",
     "TrainState": "types",
-    "Window": "types",
-    "WindowSource": "data.windows",
+    "Clip": "types",
+    "ClipSource": "data.windows",
     "load": "workflows.workdir",
     "load_pretrained": "convert.pretrained",
 }

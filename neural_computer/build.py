@@ -23,21 +23,21 @@ from neural_computer.actions.encode import ActionEncoder, Encoding
 from neural_computer.computer import Network, NeuralComputer
 from neural_computer.convert import pretrained
 from neural_computer.data.encoded import Info
-from neural_computer.data.inputs import Inputs
+from neural_computer.data.inputs import ActionFeaturizer
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
 from neural_computer.evals.scorer import NAMES, VIEWS
 from neural_computer.models import vae, weights
-from neural_computer.models.dit import DiT, Shape
+from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.heads import Heads
 from neural_computer.models.injection import MODES, Contextual, Injection
 from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
-from neural_computer.models.text import ByteText
-from neural_computer.train.loop import Schedule
+from neural_computer.models.text import ByteTextEncoder
+from neural_computer.train.loop import LoopConfig
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
 from neural_computer.train.reconstruction import Autoencoder, Reconstruction
 from neural_computer.train.update import Trainer
-from neural_computer.types import PyTree, Window
+from neural_computer.types import Clip, PyTree
 
 
 class ConfigError(ValueError):
@@ -45,7 +45,7 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class Data:
+class DataConfig:
     """Where the videos are, or the clips that were encoded from them, and what is read of them. `captions` gives caption
     tiers and how often each is drawn, `split` is trained on."""
 
@@ -60,7 +60,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextConfig:
     """The text encoder. `kind` "bytes" is a small one, trained with the network, to which heads and depth belong; "umt5" is
     Wan2.1's, frozen, its sizes those of `init`'s or the published ones. `negative` is the prompt that guidance leads
     away from."""
@@ -79,7 +79,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageConfig:
     """The image encoder: "none", or Wan2.1's "clip"."""
 
     kind: str
@@ -89,7 +89,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Codec:
+class CodecConfig:
     """`kind` "linear": fitted to `fit_videos` videos of the training split, and whitened as far as `whiten` says. "wan": the
     causal VAE, its sizes those of `init`'s or the published ones; `chunk` and `tile` bound its memory (see
     `models.vae.WanVAE`). Where the VAE is itself trained, the mean and variance of its latents are measured on `fit_videos`
@@ -112,8 +112,8 @@ def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class Coder:
-    """The sizes of a VAE that is itself trained (see `models.vae.Shape`); its channels are the codec's."""
+class VAEConfig:
+    """The sizes of a VAE that is itself trained (see `models.vae.WanVAEConfig`); its channels are the codec's."""
 
     width: int
     multipliers: tuple[int, ...]
@@ -123,7 +123,7 @@ class Coder:
 
 
 @dataclass(frozen=True)
-class Size:
+class NetworkConfig:
     """The DiT's sizes; its channels and text width follow from codec and text."""
 
     width: int
@@ -145,7 +145,7 @@ CURSORS = ("xy", "fourier", "reference")
 
 
 @dataclass(frozen=True)
-class Acting:
+class ActionConfig:
     """How actions are encoded (see `actions.encode.Encoding`; `window` in latent frames and `lag` in video frames are
     `actions.align.Alignment`'s), and what tells of the cursor: its place as two numbers ("xy"), in Fourier features
     ("fourier"), or these and pictures of an arrow `arrow` pixels high ("reference"). A window has room for `texts` texts of
@@ -161,18 +161,18 @@ class Acting:
     lag: int
     texts: int
     text_length: int
-    arrow: float
+    cursor_height: float
 
     def __post_init__(self) -> None:
         _one_of("cursor", self.cursor, CURSORS)
-        if self.texts < 1 or self.text_length < 1 or self.arrow <= 0:
+        if self.texts < 1 or self.text_length < 1 or self.cursor_height <= 0:
             raise ValueError(
-                f"texts={self.texts}, text_length={self.text_length}, arrow={self.arrow}: must be positive"
+                f"texts={self.texts}, text_length={self.text_length}, cursor_height={self.cursor_height}: must be positive"
             )
 
 
 @dataclass(frozen=True)
-class InjectionMode:
+class InjectionConfig:
     """Where actions enter (`models.injection.MODES`). `window` and `lag`, in latent frames, are contextual's mask."""
 
     mode: str
@@ -182,13 +182,13 @@ class InjectionMode:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingConfig:
     """`NeuralComputer`'s own fields."""
 
-    target: str
-    condition: str
-    clean_first: bool
-    skip: bool
+    prediction_type: str
+    condition_layout: str
+    clean_first_frame: bool
+    predict_residual: bool
     solver: str
     steps: int
     shift: float
@@ -204,7 +204,7 @@ class Average:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationConfig:
     """How many held-out videos are scored: in the final evaluation, and on the way, then by `metrics` too, names of
     `evals.scorer` with commas between, over the frames of `view`; `r3d18` is the file of the weights that fvd_r3d18 needs."""
 
@@ -232,14 +232,14 @@ class Experiment:
     seed: int
     init: str
     """The converted folder that training starts from; "" for none."""
-    data: Data
-    codec: Codec
+    data: DataConfig
+    codec: CodecConfig
     negative: str
     trainer: Trainer
-    schedule: Schedule
-    evaluation: Evaluation
+    schedule: LoopConfig
+    evaluation: EvaluationConfig
     tokenizer: ByteTokenizer | UMT5Tokenizer
-    inputs: Inputs | None
+    inputs: ActionFeaturizer | None
     """What makes actions of a window's events; None where none enter"""
     mesh: Mapping[str, int]
 
@@ -257,7 +257,7 @@ class Experiment:
     def trains_codec(self) -> bool:
         return isinstance(self.trainer.computer, Autoencoder)
 
-    def away(self, negative: str | None = None) -> Int[np.ndarray, "1 l"] | None:
+    def negative_prompt_ids(self, negative: str | None = None) -> Int[np.ndarray, "1 l"] | None:
         """Token ids of what guidance leads away from, by default config.text.negative_prompt; None where there is no guidance.
 
         "" is nothing at all, not the encoding of an empty text: what dropout trains.
@@ -269,23 +269,23 @@ class Experiment:
 
 
 SECTIONS = {
-    "data": Data,
-    "text": Text,
-    "image": Image,
-    "codec": Codec,
-    "network": Size,
-    "injection": InjectionMode,
-    "actions": Acting,
-    "sampling": Sampling,
+    "data": DataConfig,
+    "text": TextConfig,
+    "image": ImageConfig,
+    "codec": CodecConfig,
+    "network": NetworkConfig,
+    "injection": InjectionConfig,
+    "actions": ActionConfig,
+    "sampling": SamplingConfig,
     "objective": Objective,
     "optimizer": Optimizer,
     "average": Average,
-    "schedule": Schedule,
-    "evaluation": Evaluation,
+    "schedule": LoopConfig,
+    "evaluation": EvaluationConfig,
 }
 CODEC_SECTIONS = {
     **{name: SECTIONS[name] for name in ("data", "codec", "optimizer", "average", "schedule", "evaluation")},
-    "vae": Coder,
+    "vae": VAEConfig,
     "reconstruction": Reconstruction,
 }
 """Of a config that has a section `vae`: it trains a codec."""
@@ -315,16 +315,16 @@ def build(config: ConfigDict) -> Experiment:
     )
 
 
-def _tokenizer(text: Text, init: str) -> ByteTokenizer | UMT5Tokenizer:
+def _tokenizer(text: TextConfig, init: str) -> ByteTokenizer | UMT5Tokenizer:
     if text.kind == "bytes":
         return ByteTokenizer(text.length)
     # Wan2.1 itself cuts longer captions off.
     return UMT5Tokenizer(str(Path(init) / "tokenizer") if init else "google/umt5-xxl", text.length, truncate=True)
 
 
-def _inputs(part: Mapping[str, Any], trainer: Trainer, init: str) -> Inputs | None:
+def _inputs(part: Mapping[str, Any], trainer: Trainer, init: str) -> ActionFeaturizer | None:
     computer, acting = trainer.computer, part["actions"]
-    if computer.network.actions is None and not computer.reference and not part["objective"].cursor:
+    if computer.network.actions is None and not computer.cursor_reference and not part["objective"].cursor:
         return None
     with _at("config.actions"):
         if acting.text_length > part["text"].length:
@@ -332,7 +332,7 @@ def _inputs(part: Mapping[str, Any], trainer: Trainer, init: str) -> Inputs | No
                 f"text_length={acting.text_length}: must not exceed config.text.length={part['text'].length}"
             )
     short = dataclasses.replace(part["text"], length=acting.text_length)
-    return Inputs(_tokenizer(short, init), acting.texts)
+    return ActionFeaturizer(_tokenizer(short, init), acting.texts)
 
 
 def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
@@ -358,14 +358,14 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
                 f"{data.height}x{data.width} videos"
             )
     text = part["text"]
-    along = None if encoders["words"] else ByteText(text.width, text.length, text.heads, text.depth, dtype)
+    along = None if encoders["words"] else ByteTextEncoder(text.width, text.length, text.heads, text.depth, dtype)
     with _at("config.sampling"):
         computer = NeuralComputer(
             Network(dit, along, actions, Heads(acting.width) if part["objective"].compares else None),
             frames=data.frames,
             size=(data.height, data.width),
-            arrow=acting.arrow,
-            reference=acting.cursor == "reference",
+            cursor_height=acting.cursor_height,
+            cursor_reference=acting.cursor == "reference",
             **encoders,
             **vars(part["sampling"]),
         )
@@ -396,7 +396,9 @@ def _codec_trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Traine
     data, codec, sizes = part["data"], part["codec"], part["vae"]
     with _at("config.vae"):
         dtype = _dtype(sizes.dtype)
-        shape = vae.Shape(channels=codec.channels, **{name: x for name, x in vars(sizes).items() if name != "dtype"})
+        shape = vae.WanVAEConfig(
+            channels=codec.channels, **{name: x for name, x in vars(sizes).items() if name != "dtype"}
+        )
         if "vae" in preset and (found := weights.module("vae", preset["vae"]["config"]).shape) != shape:
             raise ValueError(
                 f"width={sizes.width}, ...: config.init holds a VAE of other sizes, {found}; set these to its"
@@ -444,8 +446,8 @@ def _encoders(part: Mapping[str, Any], preset: Mapping[str, Any], dtype: Any) ->
 def _dit(part: Mapping[str, Any], image_width: int, dtype: Any) -> DiT:
     size, injection, channels = part["network"], part["injection"], part["codec"].channels
     with _at("config.network"):
-        fields = {f.name for f in dataclasses.fields(Shape)} & set(vars(size))
-        shape = Shape(
+        fields = {f.name for f in dataclasses.fields(DiTConfig)} & set(vars(size))
+        shape = DiTConfig(
             in_channels=2 * channels + STRIDE[0],
             out_channels=channels,
             text_width=part["text"].width,
@@ -527,7 +529,7 @@ class _at:
             raise ConfigError(f"{self.path}.{error}") from error
 
 
-def check_videos(experiment: Experiment, window: Window) -> None:
+def check_videos(experiment: Experiment, window: Clip) -> None:
     """Raises ConfigError where the videos on disk are not of the config's size."""
     data, found = experiment.data, window.frames.shape
     if found[:3] != (data.frames, data.height, data.width):
@@ -551,7 +553,9 @@ def encoding(experiment: Experiment) -> dict[str, Any]:
     if experiment.inputs is not None:
         paths += ["actions.texts", "actions.text_length"]
     found = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
-    return found | ({"actions.cursor_height": config["actions"]["arrow"]} if experiment.computer.reference else {})
+    return found | (
+        {"actions.cursor_height": config["actions"]["arrow"]} if experiment.computer.cursor_reference else {}
+    )
 
 
 def check_encoded(experiment: Experiment, info: Info) -> None:
@@ -575,13 +579,13 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             )
 
 
-def fitted(experiment: Experiment, videos: Any) -> PyTree:
+def fit_codec(experiment: Experiment, videos: Any) -> PyTree:
     """The linear codec, fitted to config.codec.fit_videos of a source of videos; nothing for a codec with weights of its own."""
     codec = experiment.trainer.computer.codec
-    return codec.fit(fitting(experiment, videos)) if isinstance(codec, LinearCodec) else {}
+    return codec.fit(codec_fit_videos(experiment, videos)) if isinstance(codec, LinearCodec) else {}
 
 
-def fitting(experiment: Experiment, videos: Any) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
+def codec_fit_videos(experiment: Experiment, videos: Any) -> Iterator[UInt8[np.ndarray, "t h w 3"]]:
     """config.codec.fit_videos of a source of videos, evenly spread."""
     for place in np.linspace(0, len(videos) - 1, min(experiment.codec.fit_videos, len(videos))).astype(int):
         yield videos[int(place)].frames

@@ -25,12 +25,12 @@ from neural_computer.models.clip import CLIPVision, preprocess
 from neural_computer.models.dit import DiT
 from neural_computer.models.heads import Heads
 from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
-from neural_computer.models.text import ByteText
+from neural_computer.models.text import ByteTextEncoder
 from neural_computer.models.umt5 import UMT5
 from neural_computer.models.vae import WanVAE
 from neural_computer.types import Actions, Batch, Encoded, Params, PyTree, State
 
-CONDITIONS = ("repeat", "wan")
+CONDITION_LAYOUTS = ("repeat", "wan")
 
 
 class Network(nn.Module):
@@ -38,7 +38,7 @@ class Network(nn.Module):
     and the heads of losses that need some."""
 
     dit: DiT
-    text: ByteText | None = None
+    text: ByteTextEncoder | None = None
     actions: ActionEncoder | None = None
     heads: Heads | None = None
 
@@ -57,14 +57,14 @@ class Network(nn.Module):
         """Features of typed texts, from their ids if they are that still."""
         if self.text is None or not jnp.issubdtype(texts.dtype, jnp.integer):
             return texts
-        return pooled(self.text, texts)
+        return masked_mean_pool(self.text, texts)
 
 
 @dataclass(frozen=True)
 class NeuralComputer:
     """The networks and how they are asked: everything but parameters.
 
-    `frames` video frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.TARGETS`).
+    `frames` video frames of `size` (height, width) make one chunk. `target` is what the network predicts (`flow.PREDICTION_TYPES`).
     `condition` lays out what it knows of the first frame x: "wan", the paper's (Wan2.1 I2V), encodes x followed by grey;
     "repeat" repeats x's latent over time. `clean_first` keeps latent frame 0 clean at time 0 instead of generating it.
     `guidance` other than 1 asks twice, with the prompt and with the state's negative one, and goes that many times the way
@@ -79,33 +79,37 @@ class NeuralComputer:
     codec: LinearCodec | WanVAE
     frames: int
     size: tuple[int, int]
-    target: str = "v"
-    condition: str = "wan"
-    clean_first: bool = False
-    skip: bool = False
+    prediction_type: str = "v"
+    condition_layout: str = "wan"
+    clean_first_frame: bool = False
+    predict_residual: bool = False
     solver: str = "euler"
     steps: int = 40
     shift: float = 3.0
     guidance: float = 1.0
-    words: UMT5 | None = None
-    vision: CLIPVision | None = None
-    arrow: float = 19.0
-    reference: bool = False
+    text_encoder: UMT5 | None = None
+    image_encoder: CLIPVision | None = None
+    cursor_height: float = 19.0
+    cursor_reference: bool = False
 
     def __post_init__(self) -> None:
         latent_size(self.frames, *self.size)
-        if self.target not in flow.TARGETS:
-            raise ValueError(f"target={self.target!r}: unknown; one of {', '.join(flow.TARGETS)}")
-        if self.solver not in flow.SOLVERS:
-            raise ValueError(f"solver={self.solver!r}: unknown; one of {', '.join(flow.SOLVERS)}")
-        if self.condition not in CONDITIONS:
-            raise ValueError(f"condition={self.condition!r}: unknown; one of {', '.join(CONDITIONS)}")
-        if self.skip and self.target != "x":
+        if self.prediction_type not in flow.PREDICTION_TYPES:
             raise ValueError(
-                f"skip=True: adds what is known of the video to the video; set target={self.target!r} to 'x'"
+                f"prediction_type={self.prediction_type!r}: unknown; one of {', '.join(flow.PREDICTION_TYPES)}"
             )
-        if self.steps < 1:
-            raise ValueError(f"steps={self.steps}: sampling needs at least 1 step")
+        if self.solver not in flow.SAMPLERS:
+            raise ValueError(f"solver={self.solver!r}: unknown; one of {', '.join(flow.SAMPLERS)}")
+        if self.condition_layout not in CONDITION_LAYOUTS:
+            raise ValueError(
+                f"condition_layout={self.condition_layout!r}: unknown; one of {', '.join(CONDITION_LAYOUTS)}"
+            )
+        if self.predict_residual and self.prediction_type != "x":
+            raise ValueError(
+                f"predict_residual=True: adds what is known of the video to the video; set prediction_type={self.prediction_type!r} to 'x'"
+            )
+        if self.num_steps < 1:
+            raise ValueError(f"steps={self.num_steps}: sampling needs at least 1 step")
         if self.shift <= 0:
             raise ValueError(f"shift={self.shift}: must be positive; 1 leaves the times as they are")
         shape, latents = self.network.dit.shape, self.codec.channels
@@ -127,12 +131,12 @@ class NeuralComputer:
         image = jnp.zeros((1, 1, shape.image_width)) if shape.image_width else None
         along = self.network.text
         text = jnp.zeros((1, 1, shape.text_width)) if along is None else jnp.zeros((1, along.length), jnp.int32)
-        actions = idle(self.frames, jnp.zeros((1, 1, shape.text_width)))
+        actions = no_actions(self.frames, jnp.zeros((1, 1, shape.text_width)))
         return self.network.init(key, z, jnp.zeros((1, 1)), text, image, actions, compare=True)["params"]
 
     # What the network is told
 
-    def known(
+    def condition_latents(
         self, frozen: PyTree, x: Float[Array, "b h w 3"], actions: Actions | None = None
     ) -> Float[Array, "b f i j c"]:
         """The condition of a chunk that begins with frame x: masks, then condition latents, on the channels.
@@ -140,11 +144,11 @@ class NeuralComputer:
         With `reference`, the frames after the first show it where the mouse is, on grey ("wan", the paper's) or on x
         ("repeat"), and the masks show how much of a place it covers.
         """
-        if self.reference and actions is not None:
+        if self.cursor_reference and actions is not None:
             video, masks = self.references(x, jnp.asarray(actions.mouse))
             return jnp.concatenate([cursor.tags(masks), self.codec.encode(frozen["codec"], video)], axis=-1)
         f, h, w, _ = self.latent_shape
-        if self.condition == "repeat":
+        if self.condition_layout == "repeat":
             latents = jnp.repeat(self.codec.encode(frozen["codec"], x[:, None]), f, axis=1)
         else:
             grey = jnp.zeros((x.shape[0], self.frames - 1, *x.shape[1:]), x.dtype)
@@ -159,47 +163,51 @@ class NeuralComputer:
 
         What x's own arrow hides is not known of the later frames ("repeat"): the mean of what is seen around it.
         """
-        arrow = cursor.template(self.arrow)
+        arrow = cursor.template(self.cursor_height)
         video, masks = cursor.references(x[:, None], mouse, arrow)
-        if self.condition == "repeat":
+        if self.condition_layout == "repeat":
             _, hidden = cursor.stamp(arrow, mouse[:, 0], *self.size)
             seen = (hidden == 0).astype(x.dtype)
-            ground = jnp.where(hidden > 0, around(x, seen, math.ceil(self.arrow)), x)
+            ground = jnp.where(hidden > 0, local_mean(x, seen, math.ceil(self.cursor_height)), x)
             video = video.at[:, 1:].add(ground[:, None] * (1 - masks[:, 1:]))
         return video, masks
 
-    def read(self, frozen: PyTree, text: Shaped[Array | np.ndarray, "b ..."]) -> Array:
+    def encode_text(self, frozen: PyTree, text: Shaped[Array | np.ndarray, "b ..."]) -> Array:
         """Captions as the network takes them: token ids through the frozen text encoder, if there is one."""
         text = jnp.asarray(text)
-        if self.words is None or not jnp.issubdtype(text.dtype, jnp.integer):
+        if self.text_encoder is None or not jnp.issubdtype(text.dtype, jnp.integer):
             return text
-        return jnp.asarray(self.words.apply({"params": frozen["umt5"]}, text))
+        return jnp.asarray(self.text_encoder.apply({"params": frozen["umt5"]}, text))
 
-    def told(self, frozen: PyTree, actions: Actions | None) -> Actions | None:
+    def encode_action_texts(self, frozen: PyTree, actions: Actions | None) -> Actions | None:
         """Actions with the features of their texts, if the text encoder is a frozen one."""
-        if actions is None or self.words is None or not jnp.issubdtype(actions.texts.dtype, jnp.integer):
+        if actions is None or self.text_encoder is None or not jnp.issubdtype(actions.texts.dtype, jnp.integer):
             return actions
-        return actions._replace(texts=pooled(lambda ids: self.read(frozen, ids), jnp.asarray(actions.texts)))
+        return actions._replace(
+            texts=masked_mean_pool(lambda ids: self.encode_text(frozen, ids), jnp.asarray(actions.texts))
+        )
 
-    def look(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b m y"] | None:
+    def encode_image(self, frozen: PyTree, x: Float[Array, "b h w 3"]) -> Float[Array, "b m y"] | None:
         """Frame x through the frozen image encoder, if there is one."""
-        if self.vision is None:
+        if self.image_encoder is None:
             return None
-        return jnp.asarray(self.vision.apply({"params": frozen["clip"]}, preprocess(x, self.vision.image)))
+        return jnp.asarray(
+            self.image_encoder.apply({"params": frozen["clip"]}, preprocess(x, self.image_encoder.image))
+        )
 
     def encode(self, frozen: PyTree, batch: Batch) -> Encoded:
         """A batch through the frozen encoders."""
-        video = to_signed(batch.video)
+        video = normalize_pixels(batch.video)
         return Encoded(
             index=batch.index,
             latents=self.codec.encode(frozen["codec"], video),
-            cond=self.known(frozen, video[:, 0], batch.actions),
-            text=self.read(frozen, batch.text),
-            image=self.look(frozen, video[:, 0]),
-            actions=self.told(frozen, batch.actions),
+            cond=self.condition_latents(frozen, video[:, 0], batch.actions),
+            text=self.encode_text(frozen, batch.text),
+            image=self.encode_image(frozen, video[:, 0]),
+            actions=self.encode_action_texts(frozen, batch.actions),
         )
 
-    def answer(
+    def predict(
         self,
         network: PyTree,
         z: Array,
@@ -215,26 +223,26 @@ class NeuralComputer:
         With `compare`, what its heads say too.
         """
         times = t[:, None]
-        if self.clean_first:
+        if self.clean_first_frame:
             times = jnp.repeat(times, z.shape[1], axis=1).at[:, 0].set(0.0)
         x = jnp.concatenate([z, cond], axis=-1)
         told = self.network.apply({"params": network}, x, times, text, image, actions, compare=compare)
-        if not self.skip:
+        if not self.predict_residual:
             return told
         known = cond[..., STRIDE[0] :]
         return (told[0] + known, told[1]) if isinstance(told, tuple) else told + known
 
-    def guided(
+    def guided_prediction(
         self, network: PyTree, z: Array, t: Float[Array, " b"], cond: Any, state: State, u: Actions | None
     ) -> Array:
         """`answer` to the state's prompt, led away from its negative prompt: both asked in one batch."""
         if self.guidance == 1:
-            return self.answer(network, z, t, cond, state.text, state.image, u)
+            return self.predict(network, z, t, cond, state.text, state.image, u)
         if state.negative is None:
             raise ValueError(f"guidance={self.guidance}: needs a negative prompt; boot with one, an empty one perhaps")
         z, t, cond, image, u = jax.tree.map(lambda x: jnp.concatenate([x, x]), (z, t, cond, state.image, u))
         text = jnp.concatenate([state.text, state.negative])
-        told, away = jnp.split(self.answer(network, z, t, cond, text, image, u), 2)
+        told, away = jnp.split(self.predict(network, z, t, cond, text, image, u), 2)
         return away + self.guidance * (told - away)
 
     # The machine
@@ -247,20 +255,20 @@ class NeuralComputer:
         negative: Shaped[Array | np.ndarray, "b ..."] | None = None,
     ) -> State:
         """The state of a computer that shows x0 and was given a prompt (token ids or features), perhaps a negative one."""
-        x = to_signed(x0)
+        x = normalize_pixels(x0)
         latents = jnp.repeat(self.codec.encode(params.frozen["codec"], x[:, None]), self.latent_shape[0], axis=1)
-        read = self.read(params.frozen, text)
-        away = None if negative is None else self.read(params.frozen, negative)
-        return State(latents, x, read, self.look(params.frozen, x), jnp.zeros((), jnp.int32), away)
+        read = self.encode_text(params.frozen, text)
+        away = None if negative is None else self.encode_text(params.frozen, negative)
+        return State(latents, x, read, self.encode_image(params.frozen, x), jnp.zeros((), jnp.int32), away)
 
     def step(
         self, params: Params, state: State, x: Float[Array, "b h w 3"], u: Actions | None, key: Key[Array, ""]
     ) -> State:
         """F: one chunk that begins with frame x and has the actions u, solved from noise; all of a sample's noise from its
         own row."""
-        cond, u = self.known(params.frozen, x, u), self.told(params.frozen, u)
-        clean = self.codec.encode(params.frozen["codec"], x[:, None]) if self.clean_first else None
-        state = state._replace(frame=x, image=self.look(params.frozen, x))
+        cond, u = self.condition_latents(params.frozen, x, u), self.encode_action_texts(params.frozen, u)
+        clean = self.codec.encode(params.frozen["codec"], x[:, None]) if self.clean_first_frame else None
+        state = state._replace(frame=x, image=self.encode_image(params.frozen, x))
         rows = jnp.arange(x.shape[0])
 
         def hold(z: Array) -> Array:
@@ -268,11 +276,11 @@ class NeuralComputer:
 
         def video(z: Array, time: Array, told: Array) -> Array:
             z = hold(z)
-            out = self.guided(params.network, z, jnp.full(rows.shape, told), cond, state, u)
-            return hold(flow.TARGETS[self.target].video(out, z, jnp.full(rows.shape, time)))
+            out = self.guided_prediction(params.network, z, jnp.full(rows.shape, told), cond, state, u)
+            return hold(flow.PREDICTION_TYPES[self.prediction_type].video(out, z, jnp.full(rows.shape, time)))
 
-        plan = flow.SOLVERS[self.solver](self.steps, self.shift)
-        latents = flow.solve(plan, flow.noise(key, rows, self.latent_shape), video)
+        plan = flow.SAMPLERS[self.solver](self.num_steps, self.shift)
+        latents = flow.sample(plan, flow.noise(key, rows, self.latent_shape), video)
         return state._replace(latents=latents, time=state.time + 1)
 
     def render(self, params: Params, state: State) -> Float[Array, "b t h w 3"]:
@@ -299,7 +307,7 @@ class NeuralComputer:
         return replace(self, steps=steps)
 
 
-def pooled(read: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Array, "b u d"]:
+def masked_mean_pool(read: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Array, "b u d"]:
     """Features of short texts: the mean over what is no padding; zeros for the empty text."""
     b, u, length = ids.shape
     features = read(ids.reshape(b * u, length))
@@ -308,7 +316,7 @@ def pooled(read: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Ar
     return mean.reshape(b, u, -1)
 
 
-def idle(frames: int, texts: Array) -> Actions:
+def no_actions(frames: int, texts: Array) -> Actions:
     """The actions of a video in which nothing is done and the mouse is nowhere."""
     rows = texts.shape[0]
     slots = jnp.zeros((rows, frames, SLOTS), jnp.int32)
@@ -320,7 +328,7 @@ def idle(frames: int, texts: Array) -> Actions:
     )
 
 
-def around(x: Float[Array, "b h w 3"], seen: Float[Array, "b h w 1"], reach: int) -> Float[Array, "b h w 3"]:
+def local_mean(x: Float[Array, "b h w 3"], seen: Float[Array, "b h w 1"], reach: int) -> Float[Array, "b h w 3"]:
     """The mean of what is seen of x, where `seen` is 1 and not 0, within `reach` pixels of every place."""
     total, side = jnp.concatenate([x * seen, seen], axis=-1), 2 * reach + 1
     for window in ((1, side, 1, 1), (1, 1, side, 1)):
@@ -328,19 +336,19 @@ def around(x: Float[Array, "b h w 3"], seen: Float[Array, "b h w 1"], reach: int
     return total[..., :3] / jnp.maximum(total[..., 3:], 1.0)
 
 
-def to_signed(frames: Shaped[Array | np.ndarray, "*s 3"]) -> Float[Array, "*s 3"]:
+def normalize_pixels(frames: Shaped[Array | np.ndarray, "*s 3"]) -> Float[Array, "*s 3"]:
     """Pixels in [-1, 1]. Refuses floats: frames scaled twice ruin image-to-video training without a word."""
     if frames.dtype != jnp.uint8:
         raise ValueError(f"frames: dtype {frames.dtype}; pixels come as uint8 and are scaled here, once")
     return jnp.asarray(frames).astype(jnp.float32) / 127.5 - 1
 
 
-def to_pixels(frames: Float[Array, "*s 3"]) -> UInt8[Array, "*s 3"]:
+def to_uint8(frames: Float[Array, "*s 3"]) -> UInt8[Array, "*s 3"]:
     """Frames in [-1, 1] as uint8."""
     return jnp.round((jnp.clip(frames, -1, 1) + 1) * 127.5).astype(jnp.uint8)
 
 
-def video(frames: Shaped[Array, "n b t h w 3"]) -> Shaped[Array, "b m h w 3"]:
+def concat_chunks(frames: Shaped[Array, "n b t h w 3"]) -> Shaped[Array, "b m h w 3"]:
     """Rolled-out chunks end to end; a later chunk's first frame, the one it was given, is left out."""
     first, rest = frames[0], frames[1:, :, 1:]
     rest = jnp.moveaxis(rest, 0, 1)

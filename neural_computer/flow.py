@@ -20,14 +20,14 @@ def shift_time(t: Float[Array, " *s"], shift: float) -> Float[Array, " *s"]:
     return shift * t / (1 + (shift - 1) * t)
 
 
-def per_sample(values: Shaped[Array, " b"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
+def expand_like(values: Shaped[Array, " b"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
     """`values` with trailing axes, to meet a (b, ...) array."""
     return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))
 
 
 def interpolate(z0: Float[Array, " b *s"], eps: Float[Array, " b *s"], t: Float[Array, " b"]) -> Float[Array, " b *s"]:
     """The path: z_t = (1 - t) z_0 + t eps."""
-    t = per_sample(t, z0)
+    t = expand_like(t, z0)
     return (1 - t) * z0 + t * eps
 
 
@@ -41,7 +41,7 @@ def uniform(key: Key[Array, ""], index: Int[Array, " b"]) -> Float[Array, " b"]:
     return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(index)
 
 
-class Target(NamedTuple):
+class PredictionType(NamedTuple):
     """What the network is asked for, and how the video is read from its answer."""
 
     of: Callable
@@ -50,9 +50,9 @@ class Target(NamedTuple):
     """(answer, z_t, t per sample) -> z0 as the answer has it"""
 
 
-TARGETS = {
-    "v": Target(of=lambda z0, eps: eps - z0, video=lambda out, zt, t: zt - per_sample(t, zt) * out),
-    "x": Target(of=lambda z0, eps: z0, video=lambda out, zt, t: out),
+PREDICTION_TYPES = {
+    "v": PredictionType(of=lambda z0, eps: eps - z0, video=lambda out, zt, t: zt - expand_like(t, zt) * out),
+    "x": PredictionType(of=lambda z0, eps: z0, video=lambda out, zt, t: out),
 }
 """v is the paper's and Wan's. x (the video itself) learns far faster when a patch has as many numbers as the network is
 wide, since the network need not carry the noise through."""
@@ -61,7 +61,7 @@ wide, since the network need not carry the noise through."""
 # Solvers. All times are known beforehand, so a step is linear, with coefficients worked out here in float64.
 
 
-class Plan(NamedTuple):
+class SamplerSchedule(NamedTuple):
     """A solver's steps: times, what the network is told of them, and every step's coefficients."""
 
     times: Float[np.ndarray, " n"]
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
     """next z <- of (z, video now, video one step ago)"""
 
 
-def euler(steps: int, shift: float) -> Plan:
+def euler(steps: int, shift: float) -> SamplerSchedule:
     """Euler steps along the velocity, (z - video) / t, at times evenly spaced from 1 to 0 before the shift."""
     t = _shifted(np.linspace(1, 0, steps + 1), shift)
     now, then = t[:-1], t[1:]
@@ -82,7 +82,7 @@ def euler(steps: int, shift: float) -> Plan:
     return _plan(now, now * TIME_SCALE, np.eye(1, 5).repeat(steps, axis=0), predict)
 
 
-def unipc(steps: int, shift: float) -> Plan:
+def unipc(steps: int, shift: float) -> SamplerSchedule:
     """Wan2.1's sampler: UniPC of order 2 with B(h) = e^h - 1, predicting the video (Zhao et al. 2023, algorithms 5, 6).
 
     Times begin at .999; the network is told whole thousandths, as in the release. The first and last steps are of order 1.
@@ -94,10 +94,10 @@ def unipc(steps: int, shift: float) -> Plan:
     return _plan(t, np.floor(t * TIME_SCALE), np.stack(correct), np.stack(predict))
 
 
-SOLVERS = {"euler": euler, "unipc": unipc}
+SAMPLERS = {"euler": euler, "unipc": unipc}
 
 
-def solve(plan: Plan, z: Float[Array, " b *s"], video: Callable) -> Float[Array, " b *s"]:
+def sample(plan: SamplerSchedule, z: Float[Array, " b *s"], video: Callable) -> Float[Array, " b *s"]:
     """z at time 0 from z at the plan's first time; `video(z, time, told)` is z0 as the network sees it there. One scan."""
 
     def step(carry, row):
@@ -120,8 +120,8 @@ def _shifted(t: np.ndarray, shift: float) -> np.ndarray:
     return shift * t / (1 + (shift - 1) * t)
 
 
-def _plan(*parts: np.ndarray) -> Plan:
-    return Plan(*(part.astype(np.float32) for part in parts))
+def _plan(*parts: np.ndarray) -> SamplerSchedule:
+    return SamplerSchedule(*(part.astype(np.float32) for part in parts))
 
 
 def _lambda(t: float) -> float:

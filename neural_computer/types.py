@@ -56,7 +56,7 @@ class Episode:
 
 
 @dataclass(frozen=True)
-class Window(Episode):
+class Clip(Episode):
     """A stretch of an episode of fixed length; event times count from its first frame."""
 
     start: int = 0

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from neural_computer.actions import cursor
-from neural_computer.computer import to_pixels, to_signed, video
-from neural_computer.models.vae import Shape, WanVAE
+from neural_computer.computer import concat_chunks, normalize_pixels, to_uint8
+from neural_computer.models.vae import WanVAE, WanVAEConfig
 from neural_computer.types import Params, State
 from tests.builders import batch, desktop, experiment, params
 
@@ -35,7 +35,7 @@ def test_run_is_a_scan_of_steps_and_leaves_params_alone():
         parameters, booted(computer, parameters), None, key, chunks=2
     )
     assert frames.shape == (2, 2, 5, 16, 32, 3) and int(state.time) == 2
-    assert video(frames).shape == (2, 9, 16, 32, 3)
+    assert concat_chunks(frames).shape == (2, 9, 16, 32, 3)
     assert digest(parameters) == before
 
     step = jax.jit(computer.step)
@@ -69,8 +69,8 @@ def test_a_sample_rolls_out_the_same_in_any_batch():
 def test_wan_condition_is_the_frame_then_grey_with_its_mask():
     computer = experiment(network__condition_layout="wan").computer
     parameters = params(experiment())
-    x = to_signed(jnp.asarray(batch(2).video[:, 0]))
-    cond = computer.known(parameters.frozen, x)
+    x = normalize_pixels(jnp.asarray(batch(2).video[:, 0]))
+    cond = computer.condition_latents(parameters.frozen, x)
     clip = jnp.concatenate([x[:, None], jnp.zeros((2, 4, 16, 32, 3))], axis=1)
     np.testing.assert_array_equal(cond[:, 0, ..., :4], 1)
     np.testing.assert_array_equal(cond[:, 1:, ..., :4], 0)
@@ -79,14 +79,14 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
 
 def test_latents_are_normalised_once_in_video_and_condition():
     """With the VAE: both are its posterior's mean, less `mean`, over `std`; and decoding undoes just that."""
-    vae = WanVAE(Shape(width=4, channels=4, multipliers=(1, 1, 1, 1), blocks=1))
+    vae = WanVAE(WanVAEConfig(width=4, channels=4, multipliers=(1, 1, 1, 1), blocks=1))
     computer = dataclasses.replace(experiment(network__condition_layout="wan").computer, codec=vae)
     shapes = jax.eval_shape(lambda: vae.init(jax.random.key(0)))
     rng = np.random.default_rng(0)
     codec = jax.tree.map(lambda x: jnp.asarray(rng.normal(0, 0.3, x.shape), jnp.float32), shapes)
     codec |= {"mean": jnp.asarray([1.0, -2.0, 0.5, 0.0]), "std": jnp.asarray([2.0, 0.5, 3.0, 1.0])}
     rows = jax.tree.map(jnp.asarray, batch(2))
-    video = to_signed(rows.video)
+    video = normalize_pixels(rows.video)
     grey = video.at[:, 1:].set(0)
     encoded = jax.jit(computer.encode)({"codec": codec}, rows)
     for found, clip in ((encoded.latents, video), (encoded.cond[..., 4:], grey)):
@@ -105,18 +105,20 @@ def test_guidance_goes_on_from_the_negative_answer_past_the_prompts():
     cond = jax.random.normal(jax.random.key(1), (2, *plain.latent_shape[:3], 8))
     t, text = jnp.full(2, 400.0), jnp.asarray(batch(4).text)
     state = booted(plain, parameters)._replace(text=text[:2], negative=text[2:])
-    told, away = (plain.answer(parameters.network, z, t, cond, words, None) for words in (text[:2], text[2:]))
-    led = dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, state, None)
+    told, away = (plain.predict(parameters.network, z, t, cond, words, None) for words in (text[:2], text[2:]))
+    led = dataclasses.replace(plain, guidance=3.0).guided_prediction(parameters.network, z, t, cond, state, None)
     np.testing.assert_allclose(led, away + 3 * (told - away), atol=1e-4)
     with pytest.raises(ValueError, match="guidance=3.0: needs a negative prompt"):
-        dataclasses.replace(plain, guidance=3.0).guided(parameters.network, z, t, cond, booted(plain, parameters), None)
+        dataclasses.replace(plain, guidance=3.0).guided_prediction(
+            parameters.network, z, t, cond, booted(plain, parameters), None
+        )
 
 
 def test_pixels_are_scaled_once():
     with pytest.raises(ValueError, match="come as uint8"):
-        to_signed(jnp.zeros((2, 2, 3)))
+        normalize_pixels(jnp.zeros((2, 2, 3)))
     pixels = jnp.arange(256, dtype=jnp.uint8)[:, None].repeat(3, 1)
-    np.testing.assert_array_equal(to_pixels(to_signed(pixels)), pixels)
+    np.testing.assert_array_equal(to_uint8(normalize_pixels(pixels)), pixels)
 
 
 CONTINUE = """
@@ -151,7 +153,7 @@ def test_a_saved_state_goes_on_bit_for_bit_in_another_process(tmp_path):
 def test_what_the_first_arrow_hides_is_taken_to_be_as_what_lies_around_it():
     """On plain ground the references have the new arrow alone, and nothing of the old one."""
     computer = desktop().computer
-    arrow = cursor.template(computer.arrow)
+    arrow = cursor.template(computer.cursor_height)
     mouse = jnp.asarray([[[8.0, 5.0], [20.0, 8.0], [jnp.nan, jnp.nan], [8.0, 5.0], [30.0, 5.0]]])
     ground = jnp.full((1, *computer.size, 3), jnp.asarray([0.3, -0.2, 0.5]))
     drawn, masks = cursor.stamp(arrow, mouse, *computer.size)

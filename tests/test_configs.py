@@ -12,8 +12,8 @@ from configs import base
 from configs.sizes import SIZES
 from neural_computer import build
 from neural_computer.build import ConfigError
-from neural_computer.computer import to_pixels, to_signed
-from neural_computer.types import Params, Window
+from neural_computer.computer import normalize_pixels, to_uint8
+from neural_computer.types import Clip, Params
 from tests import builders
 
 CONFIGS = [
@@ -58,7 +58,7 @@ def test_every_config_builds_updates_and_runs(name):
     booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], batch.text[:2])
     u = jax.tree.map(lambda x: x[None, :2], batch.actions)
     _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, u, jax.random.key(0))
-    assert to_pixels(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
+    assert to_uint8(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_every_codec_builds_updates_and_runs(name):
     state, held = trainer.start(network), {"network": trainer.optimizer.split(network)[1]}
     after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
     assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-    coder, video = trainer.computer, jnp.asarray(to_signed(batch.video))
+    coder, video = trainer.computer, jnp.asarray(normalize_pixels(batch.video))
     params = coder.params(trainer.params(after.ema, held).network)
     z = jax.jit(coder.codec.encode)(params, video)
     assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == video.shape
@@ -134,6 +134,6 @@ def test_a_missing_key_and_a_wrong_type_are_told():
 
 
 def test_videos_of_another_size_are_told():
-    video = Window("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
+    video = Clip("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
     with pytest.raises(ConfigError, match="are 24x32: set height and width"):
         build.check_videos(builders.experiment(), video)

@@ -17,14 +17,14 @@ def test_path_runs_from_video_to_noise():
     np.testing.assert_allclose(flow.interpolate(z0, eps, jnp.ones(3)), eps)
 
 
-@pytest.mark.parametrize("target", flow.TARGETS)
-@pytest.mark.parametrize("solver", flow.SOLVERS)
+@pytest.mark.parametrize("target", flow.PREDICTION_TYPES)
+@pytest.mark.parametrize("solver", flow.SAMPLERS)
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_with_the_true_answer_every_solver_arrives_at_the_video(solver, target, steps):
     z0, eps = pair()
-    plan, asked = flow.SOLVERS[solver](steps, 3.0), flow.TARGETS[target]
+    plan, asked = flow.SAMPLERS[solver](steps, 3.0), flow.PREDICTION_TYPES[target]
     start = flow.interpolate(z0, eps, jnp.full(3, plan.times[0]))
-    end = flow.solve(plan, start, lambda z, t, told: asked.video(asked.of(z0, eps), z, jnp.full(3, t)))
+    end = flow.sample(plan, start, lambda z, t, told: asked.video(asked.of(z0, eps), z, jnp.full(3, t)))
     np.testing.assert_allclose(end, z0, atol=1e-5)
 
 
@@ -35,9 +35,9 @@ def test_unipc_is_of_a_higher_order_than_euler():
         def video(z, t, told):
             return z - t * (1 + jnp.cos(3 * t) * z)  # velocity 1 + cos(3 t) z
 
-        return float(jnp.abs(flow.solve(solver(steps, 1.0), jnp.ones(1), video) - exact)[0])
+        return float(jnp.abs(flow.sample(solver(steps, 1.0), jnp.ones(1), video) - exact)[0])
 
-    exact = flow.solve(flow.euler(20000, 1.0), jnp.ones(1), lambda z, t, told: z - t * (1 + jnp.cos(3 * t) * z))
+    exact = flow.sample(flow.euler(20000, 1.0), jnp.ones(1), lambda z, t, told: z - t * (1 + jnp.cos(3 * t) * z))
     assert error(flow.unipc, 32) < error(flow.euler, 32) / 4
 
 

@@ -1,6 +1,6 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
-0  types flow sharding media report screens
+0  types errors files flow sharding media report screens
 1  models actions data simulators        siblings
 2  computer
 3  train evals                           not each other
@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYER = {
-    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens"), 0),
+    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files"), 0),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
     "computer": 2,
     "recording": 2,
@@ -42,7 +42,7 @@ SIBLINGS = {
 """What may be imported beside the layers below: file or folder -> modules."""
 
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "chex"}
-NUMPY_ONLY = ("types", "media", "report", "data", "simulators", "screens", "actions/schema", "actions/cursor")
+NUMPY_ONLY = ("types", "errors", "files", "media", "report", "data", "simulators", "screens", "actions/schema", "actions/cursor")
 """Files and folders that import neither jax nor anything of ours that does."""
 JAX_ROOMS = {"flow", "sharding"}
 

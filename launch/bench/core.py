@@ -13,7 +13,7 @@ from configs import cligen
 from launch.bench.case import Case
 from neural_computer import build
 from neural_computer.data.episodes import EpisodeWriter
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.screens import glyphs, terminal
 from neural_computer.types import Batch, Episode
@@ -50,7 +50,7 @@ def reading() -> Case:
     frame = terminal.draw_text("\n".join(line.ljust(19)[:16] for line in text))
     with EpisodeWriter(folder, window=9) as writer:
         writer.write(Episode("video", np.stack([np.roll(frame, 8 * t, axis=1) for t in range(160)]), fps=5))
-    short, whole = WindowSource(folder, "train", 9), WindowSource(folder, "train", 160)
+    short, whole = ClipSource(folder, "train", 9), ClipSource(folder, "train", 160)
     places = np.random.default_rng(0).integers(0, len(short), 8)
     return Case(
         "read windows of 9 frames",

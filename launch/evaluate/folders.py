@@ -18,7 +18,7 @@ from neural_computer import report, sharding
 from neural_computer.evals import folders as videos
 from neural_computer.evals import ocr, results, text
 from neural_computer.evals.pairs import Fault, Pair
-from neural_computer.evals.results import Clip, Journal
+from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import NEEDS, VIEWS, Scorer
 from neural_computer.workflows import lock, metrics
 
@@ -46,7 +46,7 @@ def run() -> int:
     generated, reference = Path(GENERATED.value), Path(REFERENCE.value)
     pairs, alone = videos.matched(generated, reference)
     with lock.held(out):
-        clips = [*scored(judge, told, pairs, out), *(Clip(fault.clip, None, (fault,)) for fault in alone)]
+        clips = [*scored(judge, told, pairs, out), *(ClipResult(fault.clip, None, (fault,)) for fault in alone)]
         if not any(clip.scores for clip in clips):
             raise ValueError(f"none of {len(clips)} clips could be scored ({clips[0].id}: {clips[0].faults[0].what})")
         found = results.write(out, told, clips, judge.names)
@@ -90,7 +90,7 @@ def settings() -> dict[str, Any]:
     return told | ({"r3d18": videos.stamp([Path(R3D18.value)])} if R3D18.value else {})
 
 
-def scored(judge: Scorer, told: dict[str, Any], pairs: dict[str, tuple[Path, Path]], out: Path) -> Iterator[Clip]:
+def scored(judge: Scorer, told: dict[str, Any], pairs: dict[str, tuple[Path, Path]], out: Path) -> Iterator[ClipResult]:
     """Every pair's scores, from the journal where they are there already."""
     journal = Journal(out / "clips.jsonl")
     known = journal.known()
@@ -105,15 +105,15 @@ def scored(judge: Scorer, told: dict[str, Any], pairs: dict[str, tuple[Path, Pat
             yield known[keys[clip]]
 
 
-def judged(judge: Scorer, clip: str, made: Path, right: Path) -> Clip:
+def judged(judge: Scorer, clip: str, made: Path, right: Path) -> ClipResult:
     """A clip's scores, or why it has none. Raises RuntimeError where a package is missing."""
     try:
         pair = read(clip, made, right)
-        return Clip(clip, judge([pair])[0], pair.faults)
+        return ClipResult(clip, judge([pair])[0], pair.faults)
     except videos.VideoError as error:
-        return Clip(clip, None, (Fault(clip, "unreadable", str(error)),))
+        return ClipResult(clip, None, (Fault(clip, "unreadable", str(error)),))
     except ValueError as error:
-        return Clip(clip, None, (Fault(clip, "unscored", str(error)),))
+        return ClipResult(clip, None, (Fault(clip, "unscored", str(error)),))
     except ModuleNotFoundError as error:
         raise RuntimeError(str(error)) from error
 
@@ -132,7 +132,7 @@ def shown(pair: Pair) -> dict[str, Any]:
     return {"generated": pair.made, "reference": pair.right}
 
 
-def show(out: Path, found: dict[str, results.Figure], clips: list[Clip], names: tuple[str, ...]) -> None:
+def show(out: Path, found: dict[str, results.Figure], clips: list[ClipResult], names: tuple[str, ...]) -> None:
     """The figures and whatever was wrong, on the terminal."""
     print(report.plain(results.table(found)))
     for line in results.warning(found):

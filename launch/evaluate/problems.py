@@ -20,7 +20,7 @@ from neural_computer import report
 from neural_computer.evals import folders as videos
 from neural_computer.evals import ocr, probe, results
 from neural_computer.evals.pairs import Fault
-from neural_computer.evals.results import Clip, Journal
+from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import ARMS, Arithmetic
 from neural_computer.workflows import lock, metrics
@@ -65,14 +65,14 @@ def reader(cache: Path) -> ocr.Reader:
     return replace(metrics.tesseract(cache), scale=2, segmentation=6)
 
 
-def scored(arm: str, folder: Path, asked: dict[str, Arithmetic], read: ocr.Reader, out: Path) -> Iterator[Clip]:
+def scored(arm: str, folder: Path, asked: dict[str, Arithmetic], read: ocr.Reader, out: Path) -> Iterator[ClipResult]:
     """The scores of an arm's videos, from the journal where they are there already."""
     journal = Journal(out / "probe.jsonl")
     known = journal.known()
     for clip, paths in tqdm(videos.videos(folder).items(), desc=arm, unit="video", dynamic_ncols=True):
         name = f"{arm}/{clip}"
         if clip not in asked:
-            yield Clip(name, None, (Fault(name, "missing", f"is no problem of {PROBLEMS.value}"),))
+            yield ClipResult(name, None, (Fault(name, "missing", f"is no problem of {PROBLEMS.value}"),))
             continue
         key = results.key(arm, asked[clip].__dict__, folders.READER.value, videos.stamp(paths))
         if key not in known:
@@ -81,21 +81,21 @@ def scored(arm: str, folder: Path, asked: dict[str, Arithmetic], read: ocr.Reade
         yield known[key]
 
 
-def judged(name: str, paths: list[Path], task: Arithmetic, read: ocr.Reader) -> Clip:
+def judged(name: str, paths: list[Path], task: Arithmetic, read: ocr.Reader) -> ClipResult:
     """A video's scores, or why it has none. Raises RuntimeError where a package is missing."""
     if len(paths) > 1:
         what = f"is there as {' and '.join(path.name for path in paths)}"
-        return Clip(name, None, (Fault(name, "twice", what),))
+        return ClipResult(name, None, (Fault(name, "twice", what),))
     try:
-        return Clip(name, Scores(probe.score(videos.read(paths[0])[0], task, read), {}))
+        return ClipResult(name, Scores(probe.score(videos.read(paths[0])[0], task, read), {}))
     except ValueError as error:
-        return Clip(name, None, (Fault(name, "unreadable", str(error)),))
+        return ClipResult(name, None, (Fault(name, "unreadable", str(error)),))
     except ModuleNotFoundError as error:
         raise RuntimeError(str(error)) from error
 
 
 def html_report(
-    found: dict[str, dict[str, results.Figure]], arms: dict[str, list[Clip]], places: dict[str, Path]
+    found: dict[str, dict[str, results.Figure]], arms: dict[str, list[ClipResult]], places: dict[str, Path]
 ) -> report.Page:
     """The page: the table, how to read it, and the videos that are wrong."""
     paper = report.Page("Arithmetic").table(probe.table(found), "low, high: 95% of the bootstraps over videos.")

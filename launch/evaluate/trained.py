@@ -16,9 +16,9 @@ from absl import flags
 from launch.evaluate import folders
 from neural_computer import build, media, report
 from neural_computer.data import encoded
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 from neural_computer.evals import evaluate, results
-from neural_computer.evals.marks import marked
+from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.scorer import Scorer
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.loop import read_metrics
@@ -77,21 +77,25 @@ def run() -> None:
     show(workdir, metrics)
 
 
-def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evaluate.Window], dict[str, evaluate.Arm]]:
+def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evaluate.Clip], dict[str, evaluate.Arm]]:
     """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
-    source = WindowSource(encoded.videos(data.directory), split, data.frames, data.stride)
+    source = ClipSource(encoded.videos(data.directory), split, data.frames, data.stride)
     build.check_videos(experiment, source[0])
     windows = evaluate.spread(source, wanted.videos)
     rollout = evaluate.Rollout(
-        experiment.computer, experiment.tokenizer, wanted.batch_size, experiment.away(), experiment.inputs
+        experiment.computer,
+        experiment.tokenizer,
+        wanted.batch_size,
+        experiment.negative_prompt_ids(),
+        experiment.inputs,
     )
     tier = next(iter(data.captions))
     return windows, evaluate.evaluate(rollout, evaluate.Judge(), trained.params, windows, tier, seed)
 
 
-def measured(judge: Scorer, videos: evaluate.Videos, windows: list[evaluate.Window]) -> dict[str, results.Figure]:
+def measured(judge: Scorer, videos: evaluate.Videos, windows: list[evaluate.Clip]) -> dict[str, results.Figure]:
     """The further metrics of some videos, with their intervals."""
     return results.figures(evaluate.scored(judge, videos, windows), judge.names)
 
@@ -136,7 +140,7 @@ def show(workdir: Path, metrics: Mapping[str, Any]) -> None:
 def html_report(
     workdir: Path,
     metrics: Mapping[str, Any],
-    windows: list[evaluate.Window],
+    windows: list[evaluate.Clip],
     arms: Mapping[str, evaluate.Arm],
     linear: bool,
 ) -> None:
@@ -169,7 +173,7 @@ def html_report(
     for i in np.linspace(0, len(windows) - 1, min(4, len(windows))).astype(int):
         videos = {"truth": truth[i]} | {name.replace("_", " "): videos[i] for name, videos in made.items()}
         if desktop:
-            videos = {name: marked(video, windows[i]) for name, video in videos.items()}
+            videos = {name: overlay_actions(video, windows[i]) for name, video in videos.items()}
         paper.image(media.strip(videos, scale=1), f"{windows[i].id}: {' / '.join(windows[i].captions.values())}")
     first = next(iter(made))
     paper.gif(media.upscale(made[first][0], 4), windows[0].fps, f"{windows[0].id}, {first.replace('_', ' ')}")

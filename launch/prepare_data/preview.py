@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_computer.data.windows import WindowSource, locate, splits
-from neural_computer.evals.marks import marked
+from neural_computer.data.windows import ClipSource, locate, splits
+from neural_computer.evals.marks import overlay_actions
 from neural_computer.report import Page
-from neural_computer.types import Event, Window
+from neural_computer.types import Clip, Event
 
 
 def page_of(output: Path, clips: int) -> Page:
@@ -19,16 +19,16 @@ def page_of(output: Path, clips: int) -> Page:
     page = Page(f"{settings['recipe']}: {report['kept']} clips")
     page.table([{"": name, "count": value} for name, value in report.items() if isinstance(value, int | float)])
     for split, _, _ in splits(locate(output)):
-        source = WindowSource(output, split, length, stride=length)
+        source = ClipSource(output, split, length, stride=length)
         page.heading(split)
         for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).astype(int)):
             show(page, source[int(index)])
     return page
 
 
-def show(page: Page, window: Window) -> None:
+def show(page: Page, window: Clip) -> None:
     """A clip: its video, then what is known of it."""
-    page.gif(window.frames if window.cursor is None else marked(window.frames, window), window.fps, window.id)
+    page.gif(window.frames if window.cursor is None else overlay_actions(window.frames, window), window.fps, window.id)
     rows = [{"": f"caption, {tier}", "text": text} for tier, text in window.captions.items()]
     if window.events:
         rows.append({"": f"{len(window.events)} events", "text": told(window.events)})

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 
 from neural_computer import sharding
 from neural_computer.models import weights
-from neural_computer.models.dit import Shape
+from neural_computer.models.dit import DiTConfig
 from neural_computer.models.weights.dit import regroup
 from neural_computer.train.checkpoint import CheckpointError, read_json
 from neural_computer.train.update import Trainer
@@ -117,7 +117,7 @@ def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None
     return unflatten_dict({path: flat.get(path, new.get(path)) for path in wanted}, sep="/")
 
 
-def _widened(kernel: jax.Array, shape: Shape) -> jax.Array:
+def _widened(kernel: jax.Array, shape: DiTConfig) -> jax.Array:
     """The patch embedding's rows, (p q c) each, with zeros for channels that it has not seen."""
     patch, width = prod(shape.patch), kernel.shape[-1]
     lacking = shape.in_channels - len(kernel) // patch

@@ -45,7 +45,7 @@ DTYPES = {
 
 
 @dataclass(frozen=True)
-class Clip:
+class EncodedClip:
     """A window after the frozen encoders, as it is stored."""
 
     id: str
@@ -95,7 +95,7 @@ class Clip:
         return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Clip":
+    def from_bytes(cls, data: bytes) -> "EncodedClip":
         """The clip of a record. Raises KeyError or ValueError for bytes that are none."""
         from safetensors import deserialize
 
@@ -193,7 +193,7 @@ def videos(directory: str | Path) -> Path:
 
 
 class EncodedSource:
-    """The clips of a split: `len()` and `[i]`, as Grain wants. Clip i is window i of the videos' `WindowSource`."""
+    """The clips of a split: `len()` and `[i]`, as Grain wants. EncodedClip i is window i of the videos' `ClipSource`."""
 
     def __init__(self, directory: str | Path, split: str):
         """Raises ValueError, with the way out, where there is no such split or not all of it."""
@@ -212,13 +212,13 @@ class EncodedSource:
     def __len__(self) -> int:
         return self.info.splits[self.split]
 
-    def __getitem__(self, index: int) -> Clip:
-        """Clip `index`. Raises ValueError naming the file and record that cannot be read."""
+    def __getitem__(self, index: int) -> EncodedClip:
+        """EncodedClip `index`. Raises ValueError naming the file and record that cannot be read."""
         file, number = divmod(range(len(self))[index], self.info.clips)
         try:
             if file not in self._readers:
                 self._readers[file] = _open(self.files[file])
-            return Clip.from_bytes(self._readers[file].read([number])[0])
+            return EncodedClip.from_bytes(self._readers[file].read([number])[0])
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(
@@ -234,7 +234,7 @@ class EncodedSource:
         return f"EncodedSource({str(self.directory)!r}, {self.split!r})"
 
 
-def write(path: Path, clips: Iterable[Clip]) -> None:
+def write(path: Path, clips: Iterable[EncodedClip]) -> None:
     """Writes a file of clips. It gets its name when it is whole: what a kill leaves is never read."""
     from array_record.python.array_record_module import ArrayRecordWriter
 

@@ -17,7 +17,7 @@ SHARD_BYTES = 256 * 2**20
 
 
 class EpisodeWriter:
-    """Writes one split of a dataset of episodes: array_record shards that `WindowSource` and tfds read.
+    """Writes one split of a dataset of episodes: array_record shards that `ClipSource` and tfds read.
 
     `window` is the longest window that can be read from videos of more than about 160 frames, `stride` the grid its starts
     lie on. The split appears, whole, when the writer is closed; one of the same name is replaced. A writer that is

@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read
-from neural_computer.types import Actions, Event, Window
+from neural_computer.types import Actions, Clip, Event
 
 
 @runtime_checkable
@@ -22,14 +22,14 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ActionFeaturizer:
     """The actions of a video, from its log of events. At most `texts` different texts are typed in a video, frame by frame."""
 
     tokenizer: Tokenizer
     """Of the typed texts: what is typed in one frame is short."""
     texts: int
 
-    def __call__(self, window: Window) -> Actions:
+    def __call__(self, window: Clip) -> Actions:
         """A window's actions, without a batch axis.
 
         Raises ValueError, naming the window and config.actions, where the texts do not fit.

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neural_computer.data.encoded import Clip
-from neural_computer.data.inputs import Inputs, Tokenizer, stacked
-from neural_computer.types import Actions, Batch, Encoded, Window
+from neural_computer.data.encoded import EncodedClip
+from neural_computer.data.inputs import ActionFeaturizer, Tokenizer, stacked
+from neural_computer.types import Actions, Batch, Clip, Encoded
 
 
 class Sample(NamedTuple):
@@ -21,33 +21,33 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Draw:
+class ToSample:
     """A window's video and one of its captions, drawn by tier, or none where there are no tiers, and its actions if there
     are `inputs`; a clip's latents and features in the same way."""
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
-    inputs: Inputs | None = None
+    inputs: ActionFeaturizer | None = None
 
     def __post_init__(self) -> None:
         if self.captions and (min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0):
             raise ValueError(f"captions={dict(self.captions)}: give tiers with shares that are not negative")
 
-    def __call__(self, window: Window | Clip, rng: np.random.Generator) -> Sample | Encoded:
-        if not self.captions and isinstance(window, Window):
+    def __call__(self, window: Clip | EncodedClip, rng: np.random.Generator) -> Sample | Encoded:
+        if not self.captions and isinstance(window, Clip):
             return self._sample(window, "")
         shares = np.asarray(list(self.captions.values()))
         tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
         told = caption(window, tier)
-        if isinstance(window, Clip):
+        if isinstance(window, EncodedClip):
             return window.encoded(told, self.tokenizer.length)
         return self._sample(window, told)
 
-    def _sample(self, window: Window, told: str) -> Sample:
+    def _sample(self, window: Clip, told: str) -> Sample:
         return Sample(window.frames, self.tokenizer([told])[0], self.inputs(window) if self.inputs else None)
 
 
-def caption(window: Window | Clip, tier: str) -> Any:
+def caption(window: Clip | EncodedClip, tier: str) -> Any:
     """A window's caption of a tier, text or encoded. Raises ValueError, naming the tiers there are, if it has none."""
     if tier not in window.captions:
         raise ValueError(
@@ -67,7 +67,7 @@ def batches(
     start: int = 0,
     process_index: int = 0,
     process_count: int = 1,
-    inputs: Inputs | None = None,
+    inputs: ActionFeaturizer | None = None,
 ) -> Iterator[Batch | Encoded]:
     """This process's share of the batches from number `start` on, for ever: of videos, or of clips from an `EncodedSource`.
 
@@ -78,7 +78,9 @@ def batches(
 
     if batch_size % process_count:
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
-    order = grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(Draw(tokenizer, captions, inputs))
+    order = (
+        grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(ToSample(tokenizer, captions, inputs))
+    )
     numbered = order.map_with_index(lambda position, sample: (position, sample))
     # Nothing is dropped of an endless order; only, Grain rounds the number of batches of one up, beyond any index.
     own = numbered[process_index::process_count].batch(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from neural_computer import media
-from neural_computer.types import Episode, Event, Window
+from neural_computer.types import Clip, Episode, Event
 
 RECORD_FRAMES = 160
 """A record holds about this many frames at most: what a reader must fetch for one window."""
@@ -185,7 +185,7 @@ class Record:
         self.owned = self._table["owned"].int64_list.value[0]
         self.frames = len(self._table["frames"].bytes_list.value)
 
-    def window(self, start: int, length: int) -> Window:
+    def window(self, start: int, length: int) -> Clip:
         """`length` frames from frame `start` of the episode."""
         first = start - self.start
         span = slice(first, first + length)
@@ -196,7 +196,7 @@ class Record:
         unknown: Any = float("nan")
         stored = json.loads(self._text("events"))
         events = [Event(*(unknown if x is None else x for x in event)) for event in stored]
-        return Window(
+        return Clip(
             id=self._text("id").decode(),
             frames=_decoded(self._table["frames"].bytes_list.value, first, length),
             fps=fps,

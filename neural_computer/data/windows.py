@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from neural_computer.data.records import Record
-from neural_computer.types import Window
+from neural_computer.types import Clip
 
 INFO = "dataset_info.json"
 
 
-class WindowSource:
+class ClipSource:
     """Windows of `length` frames that begin at every `stride`-th frame of an episode: `len()` and `[i]`, as Grain wants.
 
     `directory` is written by `EpisodeWriter` or a tfds builder (then the folder above name/version will do). Which
@@ -34,8 +34,8 @@ class WindowSource:
     def __len__(self) -> int:
         return len(self._start)
 
-    def __getitem__(self, index: int) -> Window:
-        """Window `index`. Raises ValueError naming the file and record that cannot be read."""
+    def __getitem__(self, index: int) -> Clip:
+        """Clip `index`. Raises ValueError naming the file and record that cannot be read."""
         file, number = int(self._file[index]), int(self._number[index])
         return self._record(file, number).window(int(self._start[index]), self.length)
 
@@ -44,7 +44,7 @@ class WindowSource:
 
     def __repr__(self) -> str:
         # Grain compares sources by their text when it restores an iterator.
-        return f"WindowSource({str(self.directory)!r}, {self.split!r}, {self.length}, {self.stride})"
+        return f"ClipSource({str(self.directory)!r}, {self.split!r}, {self.length}, {self.stride})"
 
     def _record(self, file: int, number: int) -> Record:
         path = self.files[file]

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from neural_computer.computer import NeuralComputer, to_pixels, to_signed, video
-from neural_computer.data.inputs import Inputs, stacked
+from neural_computer.computer import NeuralComputer, concat_chunks, normalize_pixels, to_uint8
+from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
-from neural_computer.types import Params, PyTree, TrainState, Window
+from neural_computer.types import Clip, Params, PyTree, TrainState
 
 Tokenizer = Callable[[Sequence[str]], np.ndarray]
 Videos = np.ndarray
@@ -42,10 +42,10 @@ class Rollout:
     batch_size: int = 32
     away: np.ndarray | None = None
     """Token ids (1, l) of the prompt that guidance leads away from; None where there is no guidance"""
-    inputs: Inputs | None = None
+    inputs: ActionFeaturizer | None = None
     """What makes actions of a window's events, for a computer that is told of some"""
 
-    def __call__(self, params: Params, windows: Sequence[Window], captions: Sequence[str], seed: int = 0) -> Videos:
+    def __call__(self, params: Params, windows: Sequence[Clip], captions: Sequence[str], seed: int = 0) -> Videos:
         """One video a window, from its first frame, a caption and what was done in it."""
         first = np.stack([window.frames[0] for window in windows])
         ids = self.tokenizer(captions)
@@ -67,11 +67,11 @@ class Rollout:
         def run(params, x0, text, actions, away, key):
             u = jax.tree.map(lambda x: x[None], actions)
             _, frames = computer.run(params, computer.boot(params, x0, text, away), u, key)
-            return to_pixels(video(frames))
+            return to_uint8(concat_chunks(frames))
 
         return jax.jit(run)
 
-    def ceiling(self, params: Params, windows: Sequence[Window]) -> Videos:
+    def ceiling(self, params: Params, windows: Sequence[Clip]) -> Videos:
         """The true videos, encoded and decoded: no rollout can be better than its codec."""
         return Coded(self.computer.codec, self.batch_size)(params.frozen["codec"], windows)
 
@@ -83,13 +83,13 @@ class Coded:
     codec: Any
     batch_size: int = 32
 
-    def __call__(self, params: PyTree, windows: Sequence[Window]) -> Videos:
+    def __call__(self, params: PyTree, windows: Sequence[Clip]) -> Videos:
         """One video a window, encoded and decoded."""
         starts = range(0, len(windows), self.batch_size)
         parts = [truth(windows[start : start + self.batch_size]) for start in starts]
         return np.concatenate([np.asarray(self._run(params, part)) for part in parts])
 
-    def scores(self, params: PyTree, windows: Sequence[Window], scorer: Scorer | None = None) -> dict[str, float]:
+    def scores(self, params: PyTree, windows: Sequence[Clip], scorer: Scorer | None = None) -> dict[str, float]:
         """Every score's mean over videos, and the further metrics."""
         videos = self(params, windows)
         means = Arm(videos, Judge()(videos, windows)).means()
@@ -98,15 +98,17 @@ class Coded:
     @cached_property
     def _run(self) -> Callable:
         codec = self.codec
-        return jax.jit(lambda params, video: to_pixels(codec.decode(params, codec.encode(params, to_signed(video)))))
+        return jax.jit(
+            lambda params, video: to_uint8(codec.decode(params, codec.encode(params, normalize_pixels(video))))
+        )
 
 
-def truth(windows: Sequence[Window]) -> Videos:
+def truth(windows: Sequence[Clip]) -> Videos:
     """The videos as they were recorded."""
     return np.stack([window.frames for window in windows])
 
 
-def copies(windows: Sequence[Window]) -> Videos:
+def copies(windows: Sequence[Clip]) -> Videos:
     """The first frame for ever: what costs nothing."""
     return np.stack([window.frames[:1].repeat(len(window.frames), axis=0) for window in windows])
 
@@ -118,7 +120,7 @@ class Judge:
     reader: text.GlyphReader = field(default_factory=text.GlyphReader)
     batch_size: int = 32
 
-    def __call__(self, videos: Videos, windows: Sequence[Window]) -> list[dict[str, float]]:
+    def __call__(self, videos: Videos, windows: Sequence[Clip]) -> list[dict[str, float]]:
         seen = self._pixels(videos, truth(windows))
         return [{**p, **self._text(f, w)} for p, f, w in zip(seen, videos, windows, strict=True)]
 
@@ -130,7 +132,7 @@ class Judge:
             out += [{n: float(v[i]) for n, v in values.items()} for i in range(len(pair[0]))]
         return out
 
-    def _text(self, made: np.ndarray, window: Window) -> dict[str, float]:
+    def _text(self, made: np.ndarray, window: Clip) -> dict[str, float]:
         if window.cells is None:
             return {}
         read = self._read(made, window)
@@ -143,7 +145,7 @@ class Judge:
         task = Arithmetic.of(window)
         return scores | (task.score(read[-1]) if task else {})
 
-    def _read(self, made: np.ndarray, window: Window) -> list[str]:
+    def _read(self, made: np.ndarray, window: Clip) -> list[str]:
         """What stands on a video's screens, wherever in its frames the terminal is."""
         if "original_size" not in window.meta.get("data_info", {}):
             return self.reader(made)
@@ -154,7 +156,7 @@ class Judge:
 _psnr, _ssim = jax.jit(pixels.psnr), jax.jit(pixels.ssim)
 
 
-def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
+def prompts(windows: Sequence[Clip], tier: str) -> dict[str, list[str]]:
     """Captions by arm: the three of the reprompting table where every video is arithmetic, else the tier's own."""
     tasks = [Arithmetic.of(window) for window in windows]
     asked = [task.prompts() for task in tasks if task]
@@ -164,7 +166,7 @@ def prompts(windows: Sequence[Window], tier: str) -> dict[str, list[str]]:
 
 
 def evaluate(
-    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Window], tier: str = "plain", seed: int = 0
+    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Clip], tier: str = "plain", seed: int = 0
 ) -> dict[str, Arm]:
     """Every arm's videos and scores, then those of the copied first frame and of the codec alone."""
     videos = {arm: rollout(params, windows, captions, seed) for arm, captions in prompts(windows, tier).items()}
@@ -189,7 +191,7 @@ def headline(arms: Mapping[str, Arm]) -> dict[str, float]:
     }
 
 
-def spread(source: Any, count: int) -> list[Window]:
+def spread(source: Any, count: int) -> list[Clip]:
     """`count` windows, evenly spread over a source."""
     places = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
     return [source[int(place)] for place in places]
@@ -201,7 +203,7 @@ class HeldOut:
 
     rollout: Rollout
     params: Callable[[TrainState], Params]
-    windows: Sequence[Window]
+    windows: Sequence[Clip]
     tier: str = "plain"
     scorer: Scorer | None = None
     """Further metrics, of the first arm: where the videos are arithmetic, the one with the answer"""
@@ -219,13 +221,13 @@ class HeldOut:
             yield from measured(self.scorer, first.videos, self.windows).items()
 
 
-def measured(scorer: Scorer, videos: Videos, windows: Sequence[Window]) -> dict[str, float]:
+def measured(scorer: Scorer, videos: Videos, windows: Sequence[Clip]) -> dict[str, float]:
     """{metrics/NAME: value} of videos beside their windows."""
     found = results.figures(scored(scorer, videos, windows), scorer.names)
     return {f"metrics/{name}": figure.value for name, figure in found.items()}
 
 
-def scored(scorer: Scorer, videos: Videos, windows: Sequence[Window]) -> list[results.Clip]:
+def scored(scorer: Scorer, videos: Videos, windows: Sequence[Clip]) -> list[results.ClipResult]:
     """Every video's scores, all videos at once: a mesh's devices share them."""
     pairs = [Pair.of(window, video) for window, video in zip(windows, videos, strict=True)]
-    return [results.Clip(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]
+    return [results.ClipResult(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]

@@ -10,13 +10,13 @@ from neural_computer import media
 from neural_computer.actions.schema import BUTTONS, CLICK, SCROLL, TEXT, log
 from neural_computer.actions.schema import frames as schema
 from neural_computer.media import Video
-from neural_computer.types import Window
+from neural_computer.types import Clip
 
 LINE = 18
 """Pixels from one line of words to the next"""
 
 
-def marked(video: Video, window: Window) -> UInt8[np.ndarray, "t hh ww 3"]:
+def overlay_actions(video: Video, window: Clip) -> UInt8[np.ndarray, "t hh ww 3"]:
     """A desktop's video, larger, with a ring at the pointer that fills while a button is down, the box that was hit, and
     below it, a line each, what was done last, on what, and what that changed.
 

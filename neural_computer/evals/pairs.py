@@ -11,7 +11,7 @@ from neural_computer.actions.cursor import Template
 from neural_computer.evals import pixels
 from neural_computer.evals.screens import Place
 from neural_computer.media import Video
-from neural_computer.types import Event, Window
+from neural_computer.types import Clip, Event
 
 
 class Fault(NamedTuple):
@@ -42,7 +42,7 @@ class Pair:
     faults: tuple[Fault, ...] = ()
 
     @classmethod
-    def of(cls, window: Window, made: Video) -> "Pair":
+    def of(cls, window: Clip, made: Video) -> "Pair":
         """A window of a dataset and what was made of it."""
         info, click = window.meta.get("data_info", {}), window.meta.get("click")
         return cls(window.id, made, window.frames, window.fps, window.events, window.cursor, window.cells, info, click)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from neural_computer.evals import text
 from neural_computer.evals.ocr import Reader
-from neural_computer.evals.results import Clip, Figure, interval
+from neural_computer.evals.results import ClipResult, Figure, interval
 from neural_computer.evals.tasks import ARMS, Arithmetic, ends_with, typed
 
 SCORES = ("answer", "shown", "typed", "obeyed")
@@ -60,7 +60,7 @@ def score(video: UInt8[np.ndarray, "t h w 3"], task: Arithmetic, read: Reader) -
     }
 
 
-def figures(arms: Mapping[str, Sequence[Clip]]) -> dict[str, dict[str, Figure]]:
+def figures(arms: Mapping[str, Sequence[ClipResult]]) -> dict[str, dict[str, Figure]]:
     """Every score over the clips of every arm, with its interval."""
     found: dict[str, dict[str, Figure]] = {}
     for arm, clips in arms.items():

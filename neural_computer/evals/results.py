@@ -24,7 +24,7 @@ COLUMNS, WIDTH = 6, 260
 """Frames of a clip in the page, and about how wide each is in pixels"""
 
 
-class Clip(NamedTuple):
+class ClipResult(NamedTuple):
     """A clip's scores and what was wrong with it; `scores` is None for one that could not be scored."""
 
     id: str
@@ -47,7 +47,7 @@ class Journal:
 
     path: Path
 
-    def known(self) -> dict[str, Clip]:
+    def known(self) -> dict[str, ClipResult]:
         """{key: clip} of all whole lines."""
         found = {}
         for line in self.path.read_text().splitlines() if self.path.exists() else []:
@@ -57,10 +57,10 @@ class Journal:
                 continue  # cut off by a kill
             features = {name: np.asarray(rows, np.float32) for name, rows in row["features"].items()}
             scores = None if row["values"] is None else Scores(row["values"], features)
-            found[row["key"]] = Clip(row["id"], scores, tuple(Fault(*fault) for fault in row["faults"]))
+            found[row["key"]] = ClipResult(row["id"], scores, tuple(Fault(*fault) for fault in row["faults"]))
         return found
 
-    def add(self, key: str, clip: Clip) -> None:
+    def add(self, key: str, clip: ClipResult) -> None:
         """Writes a clip down."""
         values, features = (None, {}) if clip.scores is None else clip.scores
         rows = {name: np.asarray(x, np.float32).tolist() for name, x in features.items()}
@@ -87,7 +87,7 @@ def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def figures(clips: Iterable[Clip], names: Sequence[str]) -> dict[str, Figure]:
+def figures(clips: Iterable[ClipResult], names: Sequence[str]) -> dict[str, Figure]:
     """Every metric over the clips that have it; none for a metric that no clip has, or, of sets, fewer than two."""
     scored, found = [clip.scores for clip in clips if clip.scores is not None], {}
     for name in names:
@@ -114,7 +114,7 @@ def warning(found: Mapping[str, Figure]) -> list[str]:
     ]
 
 
-def code(clips: Iterable[Clip]) -> int:
+def code(clips: Iterable[ClipResult]) -> int:
     """The exit code: 0, every clip was scored as it is; 2, some were adapted; 3, some were left out; 1 is an error's."""
     kinds = {fault.kind for clip in clips for fault in clip.faults}
     return 3 if kinds - set(ADAPTED) else 2 if kinds else 0
@@ -123,7 +123,7 @@ def code(clips: Iterable[Clip]) -> int:
 # What is written
 
 
-def ranked(clips: Iterable[Clip], names: Sequence[str]) -> list[Clip]:
+def ranked(clips: Iterable[ClipResult], names: Sequence[str]) -> list[ClipResult]:
     """The scored clips, worst first by the first metric that clips have, then by name."""
     scored = [clip for clip in clips if clip.scores is not None]
     for name in names:
@@ -135,7 +135,9 @@ def ranked(clips: Iterable[Clip], names: Sequence[str]) -> list[Clip]:
     return sorted(scored, key=lambda clip: clip.id)
 
 
-def write(out: Path, settings: Mapping[str, Any], clips: Sequence[Clip], names: Sequence[str]) -> dict[str, Figure]:
+def write(
+    out: Path, settings: Mapping[str, Any], clips: Sequence[ClipResult], names: Sequence[str]
+) -> dict[str, Figure]:
     """Writes metrics.json and clips.csv; the same videos and settings give the same bytes."""
     found = figures(clips, names)
     told = {
@@ -157,7 +159,7 @@ def write(out: Path, settings: Mapping[str, Any], clips: Sequence[Clip], names: 
     return found
 
 
-def left_out(clips: Iterable[Clip]) -> int:
+def left_out(clips: Iterable[ClipResult]) -> int:
     return sum(clip.scores is None for clip in clips)
 
 
@@ -177,7 +179,7 @@ def table(found: Mapping[str, Figure]) -> list[dict[str, Any]]:
 def html_report(
     title: str,
     found: Mapping[str, Figure],
-    clips: Sequence[Clip],
+    clips: Sequence[ClipResult],
     names: Sequence[str],
     videos: Callable[[str], dict[str, np.ndarray]],
 ) -> report.Page:

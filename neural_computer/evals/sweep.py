@@ -11,10 +11,10 @@ import numpy as np
 
 from neural_computer.evals.evaluate import Videos
 from neural_computer.evals.pairs import Pair
-from neural_computer.evals.results import Clip, Journal, key
+from neural_computer.evals.results import ClipResult, Journal, key
 from neural_computer.evals.scorer import Scorer, Scores
 from neural_computer.screens.terminal import Atlas, blank
-from neural_computer.types import Window
+from neural_computer.types import Clip
 
 METRICS = ("psnr", "ssim", "psnr_text", "ssim_text", "cell_acc", "new_char_acc", "char_acc_buffer", "exact_line_buffer")
 WHOLE, LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_./", 9
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
         return round(self.pixels * 16 / 13), round(self.pixels * 8 / 13)
 
 
-def video(kind: Kind, size: tuple[int, int], frames: int, number: int) -> Window:
+def video(kind: Kind, size: tuple[int, int], frames: int, number: int) -> Clip:
     """A video of `size` (height, width) whose lines of random words come one after the other; the last frame has them all."""
     rng, (height, width) = np.random.default_rng([kind.pixels, round(1000 * kind.density), number]), size
     tall, wide = kind.cell
@@ -50,7 +50,7 @@ def video(kind: Kind, size: tuple[int, int], frames: int, number: int) -> Window
     whole = (rows * tall, columns * wide)
     info = {"original_size": whole, "scaled_size": whole, "padding": (0, 0)}
     name = f"{kind.pixels} px, {kind.density:g} full, {number}"
-    return Window(name, drawn, fps=15.0, cells=screens, meta={"data_info": info})
+    return Clip(name, drawn, fps=15.0, cells=screens, meta={"data_info": info})
 
 
 def _line(rng: np.random.Generator, length: int) -> str:
@@ -64,7 +64,7 @@ def _line(rng: np.random.Generator, length: int) -> str:
 
 
 def swept(
-    coded: Callable[[Sequence[Window]], Videos],
+    coded: Callable[[Sequence[Clip]], Videos],
     scorer: Scorer,
     kinds: Sequence[Kind],
     size: tuple[int, int],
@@ -72,7 +72,7 @@ def swept(
     videos: int,
     journal: Journal,
     settings: Mapping[str, Any],
-) -> Iterator[tuple[Kind, Clip]]:
+) -> Iterator[tuple[Kind, ClipResult]]:
     """Every video's scores, from the journal where they are there already; `coded` encodes and decodes videos."""
     known = journal.known()
     for kind in kinds:
@@ -83,12 +83,12 @@ def swept(
                 pair = Pair.of(window, coded([window])[0])
                 true = dataclasses.replace(scorer, names=("char_acc_buffer",))([Pair.of(window, window.frames)])[0]
                 values = scorer([pair])[0].values | {TRUE: true.values["char_acc_buffer"]}
-                known[name] = Clip(window.id, Scores(values, {}))
+                known[name] = ClipResult(window.id, Scores(values, {}))
                 journal.add(name, known[name])
             yield kind, known[name]
 
 
-def table(found: Sequence[tuple[Kind, Clip]]) -> list[dict[str, Any]]:
+def table(found: Sequence[tuple[Kind, ClipResult]]) -> list[dict[str, Any]]:
     """A row a kind: every score's mean over its videos."""
     rows = []
     for kind in dict.fromkeys(kind for kind, _ in found):

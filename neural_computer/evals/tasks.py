@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from neural_computer.screens.prompts import PROMPT, caption
-from neural_computer.types import Event, Window
+from neural_computer.types import Clip, Event
 
 OFF_BY = 7
 """How far a wrong answer is from the right one."""
@@ -26,7 +26,7 @@ class Arithmetic:
     asked: str = ""
 
     @classmethod
-    def of(cls, window: Window) -> "Arithmetic | None":
+    def of(cls, window: Clip) -> "Arithmetic | None":
         """The window's task, or None if it has another or none."""
         if window.meta.get("task") != "arithmetic":
             return None

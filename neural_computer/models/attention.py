@@ -190,7 +190,7 @@ def _start(query, key, start):
 # Over a mesh
 
 
-def split_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
+def shard_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
     """`x` with its batch and patches split over the mesh, if there is one of more than one device.
 
     Left to itself the partitioner may follow the parameters that fsdp splits, and gather the batch on every device.

@@ -17,7 +17,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
 from neural_computer.models import attention, layers
-from neural_computer.models.attention import attend, merge_heads, split_heads, split_tokens
+from neural_computer.models.attention import attend, merge_heads, shard_tokens, split_heads
 from neural_computer.models.injection import Contextual, Injection
 
 REMAT = {
@@ -29,7 +29,7 @@ REMAT = {
 
 
 @dataclass(frozen=True)
-class Shape:
+class DiTConfig:
     """The sizes of a DiT. `in_channels` counts noisy latents, mask and condition latents together.
 
     Raises ValueError, naming the field, for sizes that cannot be built.
@@ -68,8 +68,8 @@ class Shape:
         return self.width // self.heads
 
 
-class How(NamedTuple):
-    """How a DiT is computed; see `attention.attend`."""
+class ComputeConfig(NamedTuple):
+    """ComputeConfig a DiT is computed; see `attention.attend`."""
 
     dtype: layers.Dtype = jnp.float32
     attention: str = "xla"
@@ -91,9 +91,9 @@ class SelfAttention(nn.Module):
     With a cache of one block, (b, F, p, k, e), writes the own frames into it at `start` and attends to it up to there.
     """
 
-    shape: Shape
+    shape: DiTConfig
     injection: Injection
-    how: How
+    how: ComputeConfig
 
     @nn.compact
     def __call__(
@@ -128,8 +128,8 @@ def _write(held: Float[Array, "b m p k e"], new: Float[Array, "b f p k e"], star
 class CrossAttention(nn.Module):
     """Attention to the text and, in a second softmax with keys and values of its own, to the image; the two summed."""
 
-    shape: Shape
-    how: How
+    shape: DiTConfig
+    how: ComputeConfig
 
     @nn.compact
     def __call__(
@@ -149,7 +149,7 @@ class CrossAttention(nn.Module):
         return _linear(self, "o")(merge_heads(y))
 
 
-class Told(NamedTuple):
+class BlockInputs(NamedTuple):
     """What every block is told alike."""
 
     modulation: Any
@@ -169,13 +169,13 @@ class Told(NamedTuple):
 class Block(nn.Module):
     """Self-attention, cross-attention, the action door, FFN; the first and last gated and modulated by time (adaLN-6)."""
 
-    shape: Shape
+    shape: DiTConfig
     injection: Injection
-    how: How
+    how: ComputeConfig
 
     @nn.compact
     def __call__(
-        self, h: Float[Array, "b f p d"], told: Told, cache: Cache | None, acts: bool
+        self, h: Float[Array, "b f p d"], told: BlockInputs, cache: Cache | None, acts: bool
     ) -> tuple[Float[Array, "b f p d"], Cache | None]:
         width = self.shape.width
         m = self.param("modulation", nn.initializers.normal(width**-0.5), (1, 6, width)) + told.modulation
@@ -193,18 +193,18 @@ class Block(nn.Module):
             h = self.injection.in_block(h, told.u, self.shape.heads, self.how.dtype)
         x = layers.layer_norm("norm2")(h) * (1 + scale2) + shift2
         x = layers.Mlp(self.shape.ffn, width, self.how.dtype, lora=self.how.lora, name="ffn")(x)
-        return split_tokens(h + gate2 * x.astype(jnp.float32)), cache
+        return shard_tokens(h + gate2 * x.astype(jnp.float32)), cache
 
 
 class Group(nn.Module):
     """`injection.every` blocks, the last of which opens the action doors: the body of the scan over depth."""
 
-    shape: Shape
+    shape: DiTConfig
     injection: Injection
-    how: How
+    how: ComputeConfig
 
     @nn.compact
-    def __call__(self, h, told: Told, cache: Cache | None):
+    def __call__(self, h, told: BlockInputs, cache: Cache | None):
         every, caches = self.injection.every, []
         for i in range(every):
             own = jax.tree.map(lambda x, i=i: x[i], cache)
@@ -217,13 +217,13 @@ class Group(nn.Module):
 class DiT(nn.Module):
     """Wan2.1's diffusion transformer."""
 
-    shape: Shape
+    shape: DiTConfig
     injection: Injection = Injection()
     dtype: layers.Dtype = jnp.float32
     attention: str = "xla"
     remat: str = "none"
     context: str = "gather"
-    """How tokens that a mesh splits meet in self-attention: `attention.CONTEXTS`."""
+    """ComputeConfig tokens that a mesh splits meet in self-attention: `attention.CONTEXTS`."""
     causal: bool = False
     """Whether a latent frame sees itself and earlier ones only; Wan2.1 lets every frame see all."""
     lora: int = 0
@@ -245,8 +245,8 @@ class DiT(nn.Module):
         attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
 
     @property
-    def _how(self) -> How:
-        return How(self.dtype, self.attention, self.context, self.causal, self.lora)
+    def _how(self) -> ComputeConfig:
+        return ComputeConfig(self.dtype, self.attention, self.context, self.causal, self.lora)
 
     def empty_cache(self, rows: int, frames: int, patches: int) -> Cache:
         """Room for the keys and values of `frames` latent frames of `patches` tokens, in `dtype`."""
@@ -281,12 +281,12 @@ class DiT(nn.Module):
             raise ValueError(f"cache: {type(self.injection).__name__} keeps nothing in it; run whole chunks instead")
         grid = self._grid(z)
         z = self.injection.on_latents(z, u, shape.patch)
-        h = split_tokens(self._patchify(z) + self._positions(grid, start))
+        h = shard_tokens(self._patchify(z) + self._positions(grid, start))
         e = self._time(t)
         modulation = layers.linear(6 * d, jnp.float32, "time_proj")(nn.silu(e)).reshape(*t.shape, 6, d)
         small = nn.initializers.normal(0.02)
         text = layers.Mlp(d, d, self.dtype, small, name="text_embed")(text)
-        told = Told(modulation, text, self._image(image), self._rope(grid, cache, start), u, start)
+        told = BlockInputs(modulation, text, self._image(image), self._rope(grid, cache, start), u, start)
 
         h = self.injection.on_sequence(h, u)
         group = Group

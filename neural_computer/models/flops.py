@@ -2,10 +2,10 @@
 
 from math import prod
 
-from neural_computer.models.dit import Shape
+from neural_computer.models.dit import DiTConfig
 
 
-def forward(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0) -> float:
+def forward(shape: DiTConfig, grid: tuple[int, int, int], text: int, image: int = 0) -> float:
     """Operations (two a multiply-add) of one forward pass of one sample.
 
     `grid` is the video in tokens (f, h, w); `text` and `image` count context rows. Norms and activations are left out.
@@ -20,6 +20,6 @@ def forward(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0)
     return 2.0 * (shape.layers * (self_attention + cross_attention + ffn) + ends + embeddings)
 
 
-def train_step(shape: Shape, grid: tuple[int, int, int], text: int, image: int = 0, remat: bool = False) -> float:
+def train_step(shape: DiTConfig, grid: tuple[int, int, int], text: int, image: int = 0, remat: bool = False) -> float:
     """Operations of a training step a sample: the backward pass costs two forwards, rematerialisation one more."""
     return (4 if remat else 3) * forward(shape, grid, text, image)

@@ -8,7 +8,7 @@ from neural_computer.models import layers
 from neural_computer.models.attention import attend, merge_heads, split_heads
 
 
-class ByteText(nn.Module):
+class ByteTextEncoder(nn.Module):
     """Byte ids to features: embedding, learned position, pre-norm transformer layers. Id 0 is padding, attended to."""
 
     width: int

@@ -37,7 +37,7 @@ LATENT_STD = (
 
 
 @dataclass(frozen=True)
-class Shape:
+class WanVAEConfig:
     """The sizes of a VAE; the defaults are the published ones. Raises ValueError, naming the field, for impossible ones."""
 
     width: int = 96
@@ -229,7 +229,7 @@ class Up(nn.Module):
 class Encoder(nn.Module):
     """Videos to mean and log variance of the latents' posterior, side by side on the channels."""
 
-    shape: Shape
+    shape: WanVAEConfig
     dtype: Dtype
 
     @nn.compact
@@ -249,7 +249,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents to videos, not clipped. Levels are numbered as the encoder's: 0 is the video's resolution."""
 
-    shape: Shape
+    shape: WanVAEConfig
     dtype: Dtype
 
     @nn.compact
@@ -280,7 +280,7 @@ class WanVAE:
     the convolutions need of their neighbours, and the result is the whole video's.
     """
 
-    shape: Shape = Shape()
+    shape: WanVAEConfig = WanVAEConfig()
     dtype: Dtype = jnp.float32
     chunk: int = 0
     tile: int = 0

@@ -81,7 +81,7 @@ def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any]) -> PyTree:
 
     linear = isinstance(computer.codec, LinearCodec)
     frozen = {"codec": made("vae", lambda key: computer.codec.init() if linear else computer.codec.init(key))}
-    for name, module in (("umt5", computer.words), ("clip", computer.vision)):
+    for name, module in (("umt5", computer.text_encoder), ("clip", computer.image_encoder)):
         if module is not None:
             frozen[name] = made(name, partial(weights.NETWORKS[name].init, module))
     held = made("dit", lambda key: trainer.optimizer.split(trainer.network(0))[1])

@@ -29,7 +29,7 @@ Evaluator = Callable[[TrainState], Iterable[tuple[str, float]]]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LoopConfig:
     """How long to train and what happens on the way, in steps; 0 turns `eval_every` off."""
 
     steps: int
@@ -52,7 +52,7 @@ def fit(
     trainer: Trainer,
     frozen: PyTree,
     batches: Callable[[int], Iterator[Batch | Encoded]],
-    schedule: Schedule,
+    schedule: LoopConfig,
     *,
     workdir: Path,
     mesh: Mesh,
@@ -174,7 +174,7 @@ def tokens(computer: NeuralComputer) -> tuple[int, int, int]:
 def operations(trainer: Trainer, text: int) -> float:
     """Floating-point operations of a training step a video, by formula; `text` counts context rows."""
     computer, dit = trainer.computer, trainer.computer.network.dit
-    image = 0 if computer.vision is None else computer.vision.rows
+    image = 0 if computer.image_encoder is None else computer.image_encoder.rows
     return flops.train_step(dit.shape, tokens(computer), text, image, remat=dit.remat != "none")
 
 

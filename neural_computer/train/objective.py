@@ -68,18 +68,18 @@ class Objective:
         t = flow.shift_time(flow.uniform(keys["time"], index), self.shift)
         eps = flow.noise(keys["noise"], index, z0.shape[1:])
         zt = flow.interpolate(z0, eps, t)
-        if computer.clean_first:
+        if computer.clean_first_frame:
             zt = zt.at[:, 0].set(z0[:, 0])
-        text = drop(encoded.text, self.dropout_text, keys["text"], index)
-        image = drop(encoded.image, self.dropout_image, keys["image"], index)
-        cond = drop(encoded.cond, self.dropout_cond, keys["cond"], index)
-        told = computer.answer(network, zt, t * flow.TIME_SCALE, cond, text, image, encoded.actions, self.compares)
+        text = condition_dropout(encoded.text, self.dropout_text, keys["text"], index)
+        image = condition_dropout(encoded.image, self.dropout_image, keys["image"], index)
+        cond = condition_dropout(encoded.cond, self.dropout_cond, keys["cond"], index)
+        told = computer.predict(network, zt, t * flow.TIME_SCALE, cond, text, image, encoded.actions, self.compares)
         out, seen = told if self.compares else (told, None)
-        error = jnp.square(out.astype(jnp.float32) - flow.TARGETS[computer.target].of(z0, eps))
-        generated = slice(1 if computer.clean_first else 0, None)
+        error = jnp.square(out.astype(jnp.float32) - flow.PREDICTION_TYPES[computer.prediction_type].of(z0, eps))
+        generated = slice(1 if computer.clean_first_frame else 0, None)
         terms = {"flow": (1.0, error[:, generated].mean())}
         if self.cursor:
-            terms["cursor"] = (self.cursor, at_cursor(computer, error, encoded.actions, generated))
+            terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
         if seen is not None:
             terms |= self._compared(computer.network.actions, encoded.actions, *seen)
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
@@ -92,12 +92,12 @@ class Objective:
         acted = active(actions, encoder.how.align)
         missed = jnp.square(foretold - jax.lax.stop_gradient(features)).mean(axis=-1)
         return {
-            "contrastive": (self.contrastive, contrast(video, told, acted, self.temperature)),
+            "contrastive": (self.contrastive, info_nce(video, told, acted, self.temperature)),
             "future": (self.future, average(missed, acted[..., 0])),
         }
 
 
-def at_cursor(
+def cursor_loss(
     computer: NeuralComputer, error: Float[Array, "b f i j c"], actions: Actions | None, frames: slice
 ) -> Float[Array, ""]:
     """The mean error of some latent frames where the pointer is, by how much of a place it covers. Raises ValueError."""
@@ -105,7 +105,7 @@ def at_cursor(
         raise ValueError(
             "objective.cursor: needs to know where the mouse is; train on videos with actions, or set it to 0"
         )
-    _, masks = cursor.stamp(cursor.template(computer.arrow), jnp.asarray(actions.mouse), *computer.size)
+    _, masks = cursor.stamp(cursor.template(computer.cursor_height), jnp.asarray(actions.mouse), *computer.size)
     share = cursor.tags(masks).mean(axis=-1)[:, frames]
     return average(error.mean(axis=-1)[:, frames], share)
 
@@ -118,7 +118,7 @@ def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
     return (align.windows(both) > 0).any(axis=2)
 
 
-def contrast(
+def info_nce(
     video: Float[Array, "b f d"], told: Float[Array, "b f n d"], valid: Bool[Array, "b f n"], temperature: float
 ) -> Float[Array, ""]:
     """Symmetric InfoNCE of unit vectors, a latent frame of the video with its own action (n = 0) and mouse (n = 1).
@@ -144,9 +144,9 @@ def average(x: Float[Array, "*s"], weight: Any) -> Float[Array, ""]:
     return (x * weight).sum() / jnp.maximum(weight.sum(), 1e-6)
 
 
-def drop(x: Array | None, rate: float, key: Key[Array, ""], index: Int[Array, " b"]) -> Array | None:
+def condition_dropout(x: Array | None, rate: float, key: Key[Array, ""], index: Int[Array, " b"]) -> Array | None:
     """`x` (b, ...) with whole samples zeroed at `rate` (for token ids, zero is padding)."""
     if x is None or rate == 0:
         return x
     keep = flow.uniform(key, index) >= rate
-    return jnp.where(flow.per_sample(keep, x), x, jnp.zeros_like(x))
+    return jnp.where(flow.expand_like(keep, x), x, jnp.zeros_like(x))

@@ -60,11 +60,11 @@ class Optimizer:
         """The gradient transformation."""
         return optax.chain(
             optax.clip_by_global_norm(self.clip),
-            optax.adamw(self.schedule(), self.b1, self.b2, weight_decay=self.weight_decay, mask=matrices),
+            optax.adamw(self.schedule(), self.b1, self.b2, weight_decay=self.weight_decay, mask=decay_mask),
         )
 
 
-def matrices(params):
+def decay_mask(params):
     """True for kernels: norms, biases, tables and modulations do not decay."""
     return jax.tree_util.tree_map_with_path(lambda keys, _: getattr(keys[-1], "key", "") == "kernel", params)
 

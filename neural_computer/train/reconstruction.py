@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from neural_computer import flow
-from neural_computer.computer import to_signed
+from neural_computer.computer import normalize_pixels
 from neural_computer.models import weights
 from neural_computer.models.lpips import LPIPS
 from neural_computer.models.vae import WanVAE
@@ -42,7 +42,7 @@ class Autoencoder:
 
     def encode(self, frozen: PyTree, batch: Batch) -> Videos:
         """A batch as the objective takes it."""
-        return Videos(batch.index, to_signed(batch.video), frozen.get("lpips"))
+        return Videos(batch.index, normalize_pixels(batch.video), frozen.get("lpips"))
 
     def params(self, network: PyTree) -> PyTree:
         """The codec's parameters while its latents are not measured: they stay as they are."""
@@ -51,7 +51,7 @@ class Autoencoder:
 
     def statistics(self, codec: PyTree, videos: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, np.ndarray]:
         """{mean, std} of the latents' channels over some videos: what makes an encoder's and a decoder's parameters a codec's."""
-        means = jax.jit(lambda codec, video: self.codec.posterior(codec, to_signed(video)[None])[0])
+        means = jax.jit(lambda codec, video: self.codec.posterior(codec, normalize_pixels(video)[None])[0])
         count, total, squares = 0, np.zeros(self.codec.channels), np.zeros(self.codec.channels)
         for video in videos:
             z = np.asarray(means(codec, video), np.float64).reshape(-1, self.codec.channels)

@@ -20,7 +20,7 @@ from neural_computer.convert import pretrained
 from neural_computer.data import encoded, windows
 from neural_computer.data.inputs import stacked
 from neural_computer.evals.evaluate import spread
-from neural_computer.types import Batch, PyTree, Window
+from neural_computer.types import Batch, Clip, PyTree
 from neural_computer.workflows import workdir as workdirs
 
 
@@ -29,7 +29,7 @@ class Plan:
     """What is to be encoded, checked."""
 
     experiment: build.Experiment
-    sources: Mapping[str, windows.WindowSource]
+    sources: Mapping[str, windows.ClipSource]
     """By split."""
     info: encoded.Info
 
@@ -40,7 +40,7 @@ def plan(
     """What it takes to encode videos for an experiment, `clips` a file. Raises ValueError where they do not fit."""
     videos, data, config = windows.locate(videos), experiment.data, experiment.config
     splits = splits or [name for name, *_ in windows.splits(videos)]
-    sources = {split: windows.WindowSource(videos, split, data.frames, data.stride) for split in splits}
+    sources = {split: windows.ClipSource(videos, split, data.frames, data.stride) for split in splits}
     for source in sources.values():
         build.check_videos(experiment, source[0])
     known = pretrained.networks(config.init) if config.init else {}
@@ -77,14 +77,14 @@ def tell(wanted: Plan, output: Path) -> None:
 def cost(wanted: Plan) -> dict[str, int]:
     """Bytes of a clip by part, before compression; the captions' are the mean of some windows."""
     computer, size = wanted.experiment.computer, 2 if wanted.info.dtype == "bfloat16" else 4
-    latents, vision = size * prod(computer.latent_shape), computer.vision
+    latents, vision = size * prod(computer.latent_shape), computer.image_encoder
     videos = [video for source in wanted.sources.values() for video in spread(source, 8)]
     ids = wanted.experiment.tokenizer([text for video in videos for text in video.captions.values()])
-    token = 4 if computer.words is None else size * computer.words.width
+    token = 4 if computer.text_encoder is None else size * computer.text_encoder.width
     return {
         "latents": latents,
         "condition": latents
-        // (computer.latent_shape[0] if computer.condition == "repeat" and not computer.reference else 1),
+        // (computer.latent_shape[0] if computer.condition_layout == "repeat" and not computer.cursor_reference else 1),
         "captions": int(np.count_nonzero(ids)) * token // len(videos),
         "image": 0 if vision is None else size * vision.rows * vision.width,
     }
@@ -108,8 +108,8 @@ def begin(wanted: Plan, output: Path) -> None:
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data
-    videos = windows.WindowSource(wanted.info.videos, data.split, data.frames, data.stride)
-    workdirs.save_setup(experiment, output, build.fitted(experiment, videos), videos[0])
+    videos = windows.ClipSource(wanted.info.videos, data.split, data.frames, data.stride)
+    workdirs.save_setup(experiment, output, build.fit_codec(experiment, videos), videos[0])
     wanted.info.save(output)
 
 
@@ -127,13 +127,13 @@ class Encoder:
 
         def video(frozen, batch):
             made = computer.encode(frozen, batch)
-            typed = None if computer.words is None or made.actions is None else made.actions.texts
+            typed = None if computer.text_encoder is None or made.actions is None else made.actions.texts
             return jax.tree.map(lambda x: x.astype(dtype), (made.latents, made.cond, made.image, typed))
 
         self._video = jax.jit(video)
-        self._read = jax.jit(lambda frozen, ids: computer.read(frozen, ids).astype(dtype))
+        self._read = jax.jit(lambda frozen, ids: computer.encode_text(frozen, ids).astype(dtype))
 
-    def __call__(self, videos: Sequence[Window]) -> list[encoded.Clip]:
+    def __call__(self, videos: Sequence[Clip]) -> list[encoded.EncodedClip]:
         """A clip a window, of at most `rows` windows."""
         # Captions are read apart, each once; features pass the computer as they are, so none go with the videos.
         texts, none = self._captions(videos), np.zeros((self.rows, 1), np.float32)
@@ -143,30 +143,30 @@ class Encoder:
         latents, cond, image, typed = self._run(
             self._video, Batch(np.arange(self.rows, dtype=np.int32), video, none, acts)
         )
-        same = self.computer.condition == "repeat" and not self.computer.reference
+        same = self.computer.condition_layout == "repeat" and not self.computer.cursor_reference
         known = encoded.mask(*latents.shape[1:4])
-        if not self.computer.reference and (cond[..., : encoded.MASK] != known).any():
+        if not self.computer.cursor_reference and (cond[..., : encoded.MASK] != known).any():
             raise ValueError("the condition's mask is not that of a known first frame")
         return [
-            encoded.Clip(
+            encoded.EncodedClip(
                 video.id,
                 video.start,
                 latents[row],
                 cond[row, : 1 if same else None, ..., encoded.MASK :],
                 {tier: texts[text] for tier, text in video.captions.items()},
                 None if image is None else image[row],
-                cond[row, ..., : encoded.MASK] if self.computer.reference else None,
+                cond[row, ..., : encoded.MASK] if self.computer.cursor_reference else None,
                 acts if acts is None or typed is None else acts._replace(texts=typed[row]),
             )
             for row, (video, acts) in enumerate(zip(videos, done, strict=True))
         ]
 
-    def _captions(self, videos: Sequence[Window]) -> dict[str, np.ndarray]:
+    def _captions(self, videos: Sequence[Clip]) -> dict[str, np.ndarray]:
         """Every caption as ids or features without padding; what the videos before had too is not read again."""
         texts = list(dict.fromkeys(text for video in videos for text in video.captions.values()))
         new = [text for text in texts if text not in self._known]
         ids = self.tokenizer(new)
-        made = list(ids) if self.computer.words is None else self._features(ids)
+        made = list(ids) if self.computer.text_encoder is None else self._features(ids)
         lengths = [np.flatnonzero(row).max(initial=-1) + 1 for row in ids]
         self._known |= {text: row[:length] for text, row, length in zip(new, made, lengths, strict=True)}
         self._known = {text: self._known[text] for text in texts}
@@ -204,7 +204,7 @@ def write(wanted: Plan, encoder: Encoder, output: Path) -> None:
     done = total - sum(stop - start for _, _, start, stop in left)
     with tqdm(total=total, initial=done, desc="encode", unit="clip", dynamic_ncols=True) as bar:
 
-        def clips(source: windows.WindowSource, start: int, stop: int) -> Iterator[encoded.Clip]:
+        def clips(source: windows.ClipSource, start: int, stop: int) -> Iterator[encoded.EncodedClip]:
             for videos in _batches(source, start, stop, encoder.rows):
                 for clip in encoder(videos):
                     yield clip
@@ -217,7 +217,7 @@ def write(wanted: Plan, encoder: Encoder, output: Path) -> None:
             raise KeyboardInterrupt(f"stopped; the same command goes on with what is not in {output} yet") from None
 
 
-def _batches(source: windows.WindowSource, start: int, stop: int, rows: int) -> Iterator[list[Window]]:
+def _batches(source: windows.ClipSource, start: int, stop: int, rows: int) -> Iterator[list[Clip]]:
     """Windows `start` to `stop`, `rows` at a time, read ahead while others are encoded."""
     ahead = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
     return iter(grain.MapDataset.source(source)[start:stop].batch(rows, batch_fn=list).to_iter_dataset(ahead))

@@ -76,7 +76,7 @@ def _shape(kind: str, piece: np.ndarray, shape: Any) -> tuple[int, ...]:
     return (piece.shape[-1], shape.in_channels, *shape.patch) if kind == "patch" else piece.shape
 
 
-def codec_tensors(shape: vae_net.Shape, params: PyTree) -> dict[str, np.ndarray]:
+def codec_tensors(shape: vae_net.WanVAEConfig, params: PyTree) -> dict[str, np.ndarray]:
     """A VAE's parameters as diffusers holds them."""
     flat = flatten_dict(params, sep="/")
     out: dict[str, np.ndarray] = {}

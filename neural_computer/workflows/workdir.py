@@ -10,14 +10,14 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from neural_computer import sharding
-from neural_computer.build import ConfigError, Experiment, build, fitting
+from neural_computer.build import ConfigError, Experiment, build, codec_fit_videos
 from neural_computer.computer import NeuralComputer
 from neural_computer.convert import pretrained
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, read_json, save_arrays
 from neural_computer.train.update import Trainer
-from neural_computer.types import Params, PyTree, Window
+from neural_computer.types import Clip, Params, PyTree
 
 CONFIG = "config.json"
 SETUP = "setup.npz"
@@ -41,7 +41,7 @@ class Trained:
         return self.experiment.computer
 
 
-def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, window: Window) -> None:
+def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, window: Clip) -> None:
     """Writes what a run needs beside a checkpoint: the config, a codec that was fitted here, a window's first frame and rate."""
     save_arrays(workdir / SETUP, codec | {"first_frame": window.frames[0], "fps": np.asarray(window.fps)})
     (workdir / CONFIG).write_text(experiment.config.to_json(indent=2) + "\n")
@@ -65,7 +65,7 @@ def encoders(experiment: Experiment, workdir: Path | None, mesh: Mesh | None = N
         raise ConfigError("config.codec.kind='wan': needs its weights; give config.init a converted folder")
     else:
         _, frozen["codec"] = pretrained.load_pretrained(experiment.init, "vae", mesh=mesh)
-    for name, module in (("umt5", computer.words), ("clip", computer.vision)):
+    for name, module in (("umt5", computer.text_encoder), ("clip", computer.image_encoder)):
         if module is not None:
             if not experiment.init:
                 raise ConfigError(f"config.init: is empty; {name} needs its weights from a converted folder")
@@ -85,7 +85,7 @@ def _fitted(codec: LinearCodec, workdir: Path) -> PyTree:
     return {name: arrays[name] for name in blank}
 
 
-def begin(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
+def init_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
     """The network's parameters before training: fresh ones, or those of config.init with fresh ones for what it lacks."""
     trainer = experiment.trainer
     if experiment.init and experiment.trains_codec:
@@ -96,7 +96,7 @@ def begin(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
     return pretrained.fresh(trainer, experiment.seed, mesh)
 
 
-def held(trainer: Trainer, network: PyTree) -> PyTree:
+def held_params(trainer: Trainer, network: PyTree) -> PyTree:
     """The held part of a network as part of the frozen parameters; nothing where all is trained."""
     _, rest = trainer.optimizer.split(network)
     return {"network": rest} if rest else {}
@@ -112,7 +112,7 @@ def load(workdir: str | Path, mesh: Mesh | None = None) -> Trained:
     trainer, setup = experiment.trainer, load_setup(workdir)
     frozen = encoders(experiment, workdir, mesh)
     if trainer.optimizer.trainable:
-        frozen |= held(trainer, begin(experiment, mesh))
+        frozen |= held_params(trainer, init_params(experiment, mesh))
     return Trained(experiment, trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"]))
 
 
@@ -136,7 +136,7 @@ def restored(workdir: Path, mesh: Mesh | None = None) -> tuple[Experiment, int, 
 # A codec that is itself trained
 
 
-def judge(experiment: Experiment) -> PyTree:
+def codec_loss_params(experiment: Experiment) -> PyTree:
     """What is frozen while a codec is trained: LPIPS' parameters, if it judges."""
     lpips = experiment.trainer.computer.judge
     return {"lpips": lpips.load()} if lpips else {}
@@ -152,7 +152,7 @@ def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTr
         _, given = pretrained.load_pretrained(experiment.init, "vae")
         found = {name: np.asarray(given[name]) for name in ("mean", "std")}
     else:
-        found = experiment.trainer.computer.statistics(network["codec"], fitting(experiment, videos))
+        found = experiment.trainer.computer.statistics(network["codec"], codec_fit_videos(experiment, videos))
     save_arrays(workdir / LATENTS, found | {"step": np.asarray(step)})
 
 
@@ -168,7 +168,7 @@ def load_codec(workdir: str | Path) -> tuple[WanVAE, PyTree, int]:
     trainer = experiment.trainer
     if not experiment.trains_codec:
         raise ConfigError(f"{workdir}: its config has no section vae; it trained a computer, not a codec")
-    frozen = held(trainer, begin(experiment)) if trainer.optimizer.trainable else {}
+    frozen = held_params(trainer, init_params(experiment)) if trainer.optimizer.trainable else {}
     latents = load_arrays(workdir / LATENTS) if (workdir / LATENTS).exists() else {}
     if latents.pop("step", None) != step:
         raise CheckpointError(
@@ -183,4 +183,6 @@ def untrained(config: ConfigDict, first_frame: np.ndarray, fps: float, mesh: Mes
     experiment = build(config)
     if not experiment.init:
         raise ConfigError("config.init: is empty; give a converted folder, or train first")
-    return Trained(experiment, Params(begin(experiment, mesh), encoders(experiment, None, mesh)), 0, first_frame, fps)
+    return Trained(
+        experiment, Params(init_params(experiment, mesh), encoders(experiment, None, mesh)), 0, first_frame, fps
+    )

@@ -8,8 +8,8 @@ import pytest
 from neural_computer.actions import schema
 from neural_computer.actions.align import Alignment
 from neural_computer.actions.encode import ActionEncoder, Encoding
-from neural_computer.computer import idle
-from neural_computer.data.inputs import Inputs, chunked, stacked
+from neural_computer.computer import no_actions
+from neural_computer.data.inputs import ActionFeaturizer, chunked, stacked
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.types import Event
 
@@ -19,7 +19,7 @@ TYPED = (Event(0.31, "press", key="a"), Event(0.32, "release", key="a"))
 
 
 def actions(events, texts=4):
-    return stacked([Inputs(ByteTokenizer(8), texts).of("video", events, None, FRAMES, FPS, SIZE)])
+    return stacked([ActionFeaturizer(ByteTokenizer(8), texts).of("video", events, None, FRAMES, FPS, SIZE)])
 
 
 def encoder(**how) -> ActionEncoder:
@@ -61,7 +61,7 @@ def test_two_actions_of_a_frame_are_two_and_which_they_are_matters():
 
 @pytest.mark.parametrize("mouse", ["xy", "fourier"])
 def test_a_mouse_that_is_nowhere_is_nothing(mouse):
-    made, acts = encoder(mouse=mouse), idle(FRAMES, jnp.zeros((1, 1, 8)))
+    made, acts = encoder(mouse=mouse), no_actions(FRAMES, jnp.zeros((1, 1, 8)))
     params = made.init(jax.random.key(0), acts, acts.texts)
     np.testing.assert_array_equal(made.apply(params, acts, acts.texts)[:, :, 1], 0)
 

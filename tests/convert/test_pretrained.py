@@ -82,13 +82,13 @@ def test_text_to_video_weights_begin_as_image_to_video(converted, image_width, e
 def test_sizes_that_differ_are_told(converted):
     small = build.build(config(converted, network__ffn=64))
     with pytest.raises(ValueError, match=r"ffn/in/.* is \(2, .*96\), the config.s network needs \(2, .*64\)"):
-        workdir.begin(small)
+        workdir.init_params(small)
 
 
 def test_weights_are_merged_sharded_as_whole(converted):
     small = build.build(config(converted))
-    whole = workdir.begin(small)
-    spread = workdir.begin(small, sharding.make_mesh({"fsdp": 4, "tensor": 2}))
+    whole = workdir.init_params(small)
+    spread = workdir.init_params(small, sharding.make_mesh({"fsdp": 4, "tensor": 2}))
     kernel = spread["dit"]["blocks"]["block_0"]["ffn"]["in"]["kernel"]
     assert len({str(shard.index) for shard in kernel.addressable_shards}) == 8
     jax.tree.map(np.testing.assert_array_equal, whole, spread)

@@ -12,10 +12,10 @@ import pytest
 
 from neural_computer import build, sharding
 from neural_computer.data import encoded, pipeline
-from neural_computer.data.encoded import Clip, EncodedSource, Info
+from neural_computer.data.encoded import EncodedClip, EncodedSource, Info
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.tokens import ByteTokenizer
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
 from neural_computer.types import Episode
@@ -26,7 +26,7 @@ TIERS = {"plain": 0.3, "answered": 0.7}
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def encode_action_texts(tmp_path_factory):
     """Videos with captions of two tiers: eighteen windows to train on, three held out."""
     folder, rng = tmp_path_factory.mktemp("told"), np.random.default_rng(0)
     for split, count in (("train", 6), ("test", 1)):
@@ -54,7 +54,7 @@ def some(source, count: int = 4, **settings):
     return list(islice(pipeline.batches(source, **options), count))
 
 
-def clip(i: int = 0, dtype=np.float32, **changes) -> Clip:
+def clip(i: int = 0, dtype=np.float32, **changes) -> EncodedClip:
     rng = np.random.default_rng(i)
 
     def floats(*shape: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def clip(i: int = 0, dtype=np.float32, **changes) -> Clip:
         "captions": {"plain": floats(3, 8), "a/b": floats(0, 8)},
         "image": floats(5, 6),
     }
-    return Clip(**fields | changes)
+    return EncodedClip(**fields | changes)
 
 
 def folder_of(folder, count: int = 10, clips: int = 4) -> EncodedSource:
@@ -84,8 +84,8 @@ def test_batches_are_those_of_the_videos_after_the_encoders(told, tmp_path, cond
     """Same order, same captions, same arrays, over more than one round of the videos."""
     small = experiment(network__condition_layout=condition)
     source = cached(small, told, tmp_path)
-    videos = WindowSource(told, "train", 5)
-    frozen = {"codec": build.fitted(small, videos)}
+    videos = ClipSource(told, "train", 5)
+    frozen = {"codec": build.fit_codec(small, videos)}
     encoded_by = jax.jit(small.computer.encode)
     tiers = set()
     for video, read in zip(some(videos, 6), some(source, 6), strict=True):
@@ -113,9 +113,9 @@ def test_any_number_of_processes_sees_the_same_clips(tmp_path):
 def test_training_from_it_is_training_from_videos(told, tmp_path):
     """Float32 changes neither loss nor gradients; bfloat16 changes the loss, here by 3 in 10,000."""
     small = experiment(network__layers=1, objective__dropout_text=0.3, objective__dropout_cond=0.3)
-    source, videos = cached(small, told, tmp_path / "a"), WindowSource(told, "train", 5)
+    source, videos = cached(small, told, tmp_path / "a"), ClipSource(told, "train", 5)
     rough = cached(small, told, tmp_path / "b", "bfloat16")
-    network, frozen = params(small).network, {"codec": build.fitted(small, videos)}
+    network, frozen = params(small).network, {"codec": build.fit_codec(small, videos)}
     gradients = jax.jit(lambda frozen, rows: small.trainer.gradients(network, frozen, rows, 0))
     for video, read, half in zip(some(videos, 2), some(source, 2), some(rough, 2), strict=True):
         (one, right), (two, same), (_, near) = gradients(frozen, video), gradients({}, read), gradients({}, half)
@@ -137,7 +137,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
     (tmp_path / "preset.json").write_text(json.dumps(preset))
     wide = {"init": str(tmp_path), "text__kind": "umt5", "image__kind": "clip"}
     small = dataclasses.replace(experiment(**wide), tokenizer=ByteTokenizer(40))
-    rng, videos = np.random.default_rng(0), WindowSource(told, "train", 5)
+    rng, videos = np.random.default_rng(0), ClipSource(told, "train", 5)
     modules = {"umt5": (UMT5(**sizes["umt5"]), np.zeros((1, 1), np.int32))}
     modules["clip"] = CLIPVision(**sizes["clip"]), np.zeros((1, 28, 28, 3), np.float32)
     frozen = {
@@ -146,7 +146,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
             jax.eval_shape(module.init, jax.random.key(0), like)["params"],
         )
         for name, (module, like) in modules.items()
-    } | {"codec": build.fitted(small, videos)}
+    } | {"codec": build.fit_codec(small, videos)}
     wanted = encode.plan(small, told, ["train"], dtype, 100)
     mesh = sharding.make_mesh()
     wanted.info.save(tmp_path)
@@ -168,7 +168,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
 def test_a_record_is_read_as_it_was_written(dtype):
     for one in (clip(3, dtype), clip(4, dtype, image=None, captions={"x": np.arange(4, dtype=np.int32)})):
-        two = Clip.from_bytes(one.to_bytes())
+        two = EncodedClip.from_bytes(one.to_bytes())
         assert (two.id, two.start) == (one.id, one.start) and (two.image is None) == (one.image is None)
         arrays = [(getattr(x, name) for name in ("latents", "condition", "image")) for x in (one, two)]
         for a, b in [*zip(*arrays, strict=True), *((one.captions[tier], two.captions[tier]) for tier in one.captions)]:
@@ -235,7 +235,7 @@ def test_another_mask_than_that_of_a_first_frame_is_refused(told):
     encoder = encode.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
     encoder._video = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
     with pytest.raises(ValueError, match="mask is not that of a known first frame"):
-        encoder([WindowSource(told, "train", 5)[0]])
+        encoder([ClipSource(told, "train", 5)[0]])
 
 
 def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 from neural_computer.data import records
 from neural_computer.data.episodes import EpisodeWriter
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 from neural_computer.types import Episode, Event
 
 
@@ -25,7 +25,7 @@ def written(folder, *episodes: Episode, split: str = "train", **settings):
     ("frames", "window", "stride"), [(12, 5, 1), (400, 9, 1), (400, 81, 1), (401, 33, 4), (170, 170, 3)]
 )
 def test_every_legal_start_exists_exactly_once(tmp_path, frames, window, stride):
-    source = WindowSource(written(tmp_path, video(frames), window=window, stride=stride), "train", window, stride)
+    source = ClipSource(written(tmp_path, video(frames), window=window, stride=stride), "train", window, stride)
     starts = [source[i].start for i in range(len(source))]
     assert sorted(starts) == list(range(0, frames - window + 1, stride))
     for i in (0, len(source) // 2, len(source) - 1):
@@ -34,14 +34,14 @@ def test_every_legal_start_exists_exactly_once(tmp_path, frames, window, stride)
 
 @pytest.mark.parametrize("length", [1, 5, 9])
 def test_shorter_windows_of_long_videos_are_whole_too(tmp_path, length):
-    source = WindowSource(written(tmp_path, video(400), window=9), "train", length)
+    source = ClipSource(written(tmp_path, video(400), window=9), "train", length)
     assert sorted(source[i].start for i in range(len(source))) == list(range(400 - length + 1))
 
 
 def test_longer_windows_than_were_written_are_refused(tmp_path):
     written(tmp_path, video(400), window=9)
     with pytest.raises(ValueError, match="write it again with EpisodeWriter\\(window=12\\)"):
-        WindowSource(tmp_path, "train", 12)
+        ClipSource(tmp_path, "train", 12)
 
 
 def test_records_are_bounded():
@@ -55,13 +55,13 @@ def test_what_is_written_is_read(tmp_path):
     cursor = np.arange(24, dtype=np.float32).reshape(12, 2)
     cursor[3] = np.nan
     episode = video(captions={"plain": "é"}, cells=cells, events=events, cursor=cursor, meta={"licence": "CC0-1.0"})
-    window = WindowSource(written(tmp_path, episode), "train", 5)[7]
+    window = ClipSource(written(tmp_path, episode), "train", 5)[7]
     assert window.start == 7 and window.cells == cells[7:] and window.captions == {"plain": "é"}
     assert window.meta == {"licence": "CC0-1.0"} and window.fps == 5
     np.testing.assert_array_equal(window.cursor, cursor[7:])
     (event,) = window.events
     assert event.kind == "move" and event.x == 3 and event.time == pytest.approx(1.7 - 7 / 5)
-    first = WindowSource(tmp_path, "train", 5)[0]
+    first = ClipSource(tmp_path, "train", 5)[0]
     assert first.events[0].key == "a" and np.isnan(first.events[0].x)
 
 
@@ -85,7 +85,7 @@ def test_a_builder_of_tfds_is_read_and_no_pair_is_in_two_splits(tmp_path):
     PythonRepl(tmp_path / "recordings", data_dir=str(tmp_path)).download_and_prepare()
     pairs = {}
     for split in ("train", "test"):
-        source = WindowSource(tmp_path, split, 9)
+        source = ClipSource(tmp_path, split, 9)
         pairs[split] = {source[i].meta["expression"] for i in range(len(source))}
     assert not pairs["train"] & pairs["test"] and len(pairs["train"] | pairs["test"]) == 16
 
@@ -96,7 +96,7 @@ def test_a_split_appears_whole_or_not_at_all(tmp_path):
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="holds no dataset"):
-        WindowSource(tmp_path, "train", 5)
+        ClipSource(tmp_path, "train", 5)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +124,11 @@ def test_a_cut_off_file_is_named(tmp_path):
     noise = [Episode(f"{i}", rng.integers(0, 256, (5, 64, 64, 3)).astype(np.uint8), fps=5) for i in range(8)]
     written(tmp_path, *noise)
     (file,) = tmp_path.glob("*.array_record*")
-    WindowSource(tmp_path, "train", 5)
+    ClipSource(tmp_path, "train", 5)
     data = file.read_bytes()
     file.write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match=f"{file.name}.*(damaged|cut off)"):
-        source = WindowSource(tmp_path, "train", 5)
+        source = ClipSource(tmp_path, "train", 5)
         for i in range(len(source)):
             source[i]
 
@@ -136,7 +136,7 @@ def test_a_cut_off_file_is_named(tmp_path):
 def test_a_damaged_record_is_named(tmp_path):
     rng = np.random.default_rng(0)
     noise = [Episode(f"{i}", rng.integers(0, 256, (5, 64, 64, 3)).astype(np.uint8), fps=5) for i in range(8)]
-    source = WindowSource(written(tmp_path, *noise), "train", 5)
+    source = ClipSource(written(tmp_path, *noise), "train", 5)
     data = bytearray(source.files[0].read_bytes())
     middle = len(data) // 2
     data[middle : middle + 64] = bytes(64)
@@ -149,4 +149,4 @@ def test_a_damaged_record_is_named(tmp_path):
 def test_an_unknown_split_is_told_from_those_there_are(tmp_path):
     written(tmp_path, video())
     with pytest.raises(ValueError, match="no split 'test'; it has train"):
-        WindowSource(tmp_path, "test", 5)
+        ClipSource(tmp_path, "test", 5)

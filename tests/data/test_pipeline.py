@@ -5,18 +5,18 @@ import pytest
 
 from neural_computer.data import pipeline
 from neural_computer.data.tokens import ByteTokenizer
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 
 TOKENIZER = ByteTokenizer(40)
 
 
 def some(videos, count=4, size=8, **settings):
     options = {"tokenizer": TOKENIZER, "captions": {"plain": 1.0}, "batch_size": size, "seed": 3} | settings
-    return list(islice(pipeline.batches(WindowSource(videos, "train", 5), **options), count))
+    return list(islice(pipeline.batches(ClipSource(videos, "train", 5), **options), count))
 
 
 def test_an_epoch_is_every_window_once(videos):
-    count = len(WindowSource(videos, "train", 5))
+    count = len(ClipSource(videos, "train", 5))
     batches = some(videos, count=count, size=2)
     seen = [row.tobytes() for batch in batches[: count // 2] for row in batch.video]
     assert len(set(seen)) == len(seen)
@@ -42,7 +42,7 @@ def test_any_number_of_processes_sees_the_same_batches(videos, processes):
 
 
 def test_captions_are_drawn_by_their_shares(videos):
-    class Two(WindowSource):
+    class Two(ClipSource):
         def __getitem__(self, i):
             window = super().__getitem__(i)
             window.captions["answered"] = "!"

@@ -5,7 +5,7 @@ import pytest
 from neural_computer.evals import evaluate, pixels, text
 from neural_computer.evals.tasks import Arithmetic
 from neural_computer.screens.terminal import draw_text
-from neural_computer.types import Window
+from neural_computer.types import Clip
 from tests.builders import experiment, params
 
 READER = text.GlyphReader()
@@ -68,12 +68,12 @@ def test_the_task_tells_right_from_obeyed():
     assert task.score(">>> 12+8\n26\n>>> ") == {"typed_line_exact": 0, "output_exact": 0, "wrong_obeyed": 1}
 
 
-def session(expression: str, answer: str) -> Window:
+def session(expression: str, answer: str) -> Clip:
     screens = [
         "\n".join(row.ljust(16) for row in rows) for rows in ([">>>", "", ""], [">>> " + expression, answer, ">>>"])
     ]
     screens = [screens[0]] * 2 + [screens[1]] * 3
-    return Window(
+    return Clip(
         id=expression,
         frames=np.stack([draw_text(screen) for screen in screens]),
         fps=5,

@@ -8,12 +8,12 @@ import pytest
 
 from neural_computer.evals import frechet, results
 from neural_computer.evals.pairs import Fault
-from neural_computer.evals.results import Clip, Journal
+from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scores
 
 
-def clip(name: str, *faults: Fault, features: np.ndarray | None = None, **values: float) -> Clip:
-    return Clip(name, Scores(values, {} if features is None else {"fvd": features}), faults)
+def clip(name: str, *faults: Fault, features: np.ndarray | None = None, **values: float) -> ClipResult:
+    return ClipResult(name, Scores(values, {} if features is None else {"fvd": features}), faults)
 
 
 def test_a_line_that_a_kill_cut_off_is_scored_again_and_no_other(tmp_path):
@@ -21,7 +21,7 @@ def test_a_line_that_a_kill_cut_off_is_scored_again_and_no_other(tmp_path):
     rows = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
     first = clip("a", Fault("a", "length", "short"), features=rows, psnr=1 / 3)
     journal.add("k1", first)
-    journal.add("k2", Clip("b", None, (Fault("b", "unreadable", "x"),)))
+    journal.add("k2", ClipResult("b", None, (Fault("b", "unreadable", "x"),)))
     whole = journal.path.read_bytes()
     for cut in range(len(whole) - 2, whole.index(b"\n"), -7):
         journal.path.write_bytes(whole[:cut])
@@ -53,7 +53,7 @@ def test_the_interval_holds_the_mean_and_narrows():
 def test_figures_are_of_the_clips_that_have_them():
     rows = np.random.default_rng(0).normal(size=(5, 2, 4)).astype(np.float32)
     clips = [clip(str(i), psnr=float(i), features=rows[i]) for i in range(5)]
-    clips += [Clip("gone", None), clip("x", ssim=0.5)]
+    clips += [ClipResult("gone", None), clip("x", ssim=0.5)]
     found = results.figures(clips, ("psnr", "ssim", "fvd", "lpips"))
     assert found["psnr"].value == 2 and found["psnr"].clips == 5 and found["ssim"].clips == 1 and "lpips" not in found
     assert found["fvd"].value == frechet.distance(frechet.gaussian(rows[:, 0]), frechet.gaussian(rows[:, 1]))
@@ -70,14 +70,19 @@ def test_the_exit_code_tells(kinds, code):
 
 
 def test_the_worst_clip_is_first():
-    clips = [clip("a", psnr=30.0, lpips=0.1), clip("b", psnr=20.0, lpips=0.2), clip("c", lpips=0.3), Clip("d", None)]
+    clips = [
+        clip("a", psnr=30.0, lpips=0.1),
+        clip("b", psnr=20.0, lpips=0.2),
+        clip("c", lpips=0.3),
+        ClipResult("d", None),
+    ]
     assert [c.id for c in results.ranked(clips, ("psnr", "lpips"))] == ["b", "a", "c"]
     assert [c.id for c in results.ranked(clips, ("fvd", "lpips"))] == ["c", "b", "a"]
 
 
 def test_tables_tell_what_was_left_out(tmp_path):
     clips = [clip("b", psnr=1 / 3), clip("a", Fault("a", "length", "5 frames"), psnr=2.0)]
-    clips += [Clip("c", None, (Fault("c", "missing", "is not in x"),))]
+    clips += [ClipResult("c", None, (Fault("c", "missing", "is not in x"),))]
     results.write(tmp_path, {"view": "full"}, clips, ("psnr", "ssim"))
     told = json.loads((tmp_path / "metrics.json").read_text())
     assert told["clips"] == {"scored": 2, "left out": 1} and told["metrics"]["psnr"]["clips"] == 2

@@ -10,7 +10,7 @@ from neural_computer.evals import frames, ocr, pixels, scorer, text
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import NAMES, Scorer
 from neural_computer.screens.terminal import draw_text
-from neural_computer.types import Event, Window
+from neural_computer.types import Clip, Event
 
 
 def pair(seed: int = 0, count: int = 12, size: tuple[int, int] = (48, 64), **known) -> Pair:
@@ -157,7 +157,7 @@ def test_a_letterboxed_terminal_is_found_in_its_frames(size):
         "scaled_size": scaled,
         "padding": [(size[0] - scaled[0]) // 2, (size[1] - scaled[1]) // 2],
     }
-    clip = Window("w", media.letterbox(drawn, *size), 5.0, cells=cells, meta={"data_info": info})
+    clip = Clip("w", media.letterbox(drawn, *size), 5.0, cells=cells, meta={"data_info": info})
     (found,) = Scorer(("cell_acc",))([Pair.of(clip, clip.frames)])
     assert found.values["cell_acc"] == 1
     mask = Pair.of(clip, clip.frames).text_mask()

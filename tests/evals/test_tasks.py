@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_computer.evals import probe, tasks, text
-from neural_computer.evals.results import Clip
+from neural_computer.evals.results import ClipResult
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import Arithmetic
 from neural_computer.screens.terminal import draw_text
@@ -88,8 +88,11 @@ def test_what_a_video_of_a_problem_shows(screens, expected):
 
 
 def test_native_and_conditioned_accuracy_are_apart():
-    def clips(answer: float, obeyed: float) -> list[Clip]:
-        return [Clip(str(i), Scores(dict(answer=answer, shown=answer, typed=1.0, obeyed=obeyed), {})) for i in range(4)]
+    def clips(answer: float, obeyed: float) -> list[ClipResult]:
+        return [
+            ClipResult(str(i), Scores(dict(answer=answer, shown=answer, typed=1.0, obeyed=obeyed), {}))
+            for i in range(4)
+        ]
 
     found = probe.figures({"native": clips(0, 0), "conditioned": clips(1, 0), "wrong": clips(0, 1)})
     rows = {row["arm"]: row for row in probe.table(found)}

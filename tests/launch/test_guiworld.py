@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from launch.prepare_data import guiworld as recipe
-from neural_computer import WindowSource, media
+from neural_computer import ClipSource, media
 from tests.conftest import program
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def used(tmp_path_factory):
 
 def test_clips_come_in_pairs_that_differ_in_a_click_alone(used):
     for split in ("clicks", "clicks_test"):
-        source, pairs = WindowSource(used / "data", split, 9), defaultdict(dict)
+        source, pairs = ClipSource(used / "data", split, 9), defaultdict(dict)
         for clip in (source[i] for i in range(len(source))):
             pairs[clip.meta["source"]["recording"]][clip.meta["click"]["done"]] = clip
         assert 2 * len(pairs) == len(source)
@@ -62,7 +62,7 @@ def test_clips_shorter_than_an_action_find_a_place_between_two(tmp_path):
     ask = ["--recipe=guiworld", "--split=random_fast", "--clips=20", "--frames=9", "--size=64", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask)
     assert json.loads((tmp_path / "summary.json").read_text())["kept"] >= 20
-    frames = WindowSource(tmp_path, "random_fast", 9)[0].frames
+    frames = ClipSource(tmp_path, "random_fast", 9)[0].frames
     assert frames.shape == (9, 64, 64, 3) and (frames[1:] != frames[:-1]).any()
 
 
@@ -89,10 +89,10 @@ def test_the_judge_tells_what_the_mouse_did(used):
 
 def test_a_run_is_used_as_a_video_of_the_data_was(used, tmp_path):
     done = program("launch.run", f"--workdir={used}", "--actions=clicks_test:0", f"--out={tmp_path}")
-    assert "strip.png" in done.stdout and (tmp_path / "marked.gif").stat().st_size
+    assert "strip.png" in done.stdout and (tmp_path / "actions.gif").stat().st_size
     video, fps = media.read_video(tmp_path / "rollout.mp4")
     assert video.shape == (9, 256, 256, 3) and fps == 15
-    source = WindowSource(used / "data", "clicks_test", 9)
+    source = ClipSource(used / "data", "clicks_test", 9)
     first = video[0, ::4, ::4].astype(int) - source[0].frames[0]
     assert np.square(first).mean() < 40**2, "it begins with that video's first frame, as its codec has it"
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from neural_computer import WindowSource, media
+from neural_computer import ClipSource, media
 from neural_computer.workflows import lock
 from tests.conftest import ROOT, program, wait_until
 
@@ -123,7 +123,7 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     assert summary["kept"] == 4 and set(summary["refused"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
     assert "has 2 frames at 5.0 fps" in summary["refused"]["short.mp4"] and "refused  mute685.mp4" in told
-    sources = [WindowSource(tmp_path / "data", split, 9) for split in ("train", "test")]
+    sources = [ClipSource(tmp_path / "data", split, 9) for split in ("train", "test")]
     ids = [{source[i].id for i in range(len(source))} for source in sources]
     assert ids[0] | ids[1] == {f"good{i}" for i in range(4)} and not ids[0] & ids[1] and ids[1]
     windows = [source[i] for source in sources for i in range(len(source))]

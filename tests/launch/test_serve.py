@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from neural_computer import WindowSource
+from neural_computer import ClipSource
 from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
 from tests.conftest import program
@@ -40,7 +40,7 @@ def test_what_was_collected_is_training_data(tmp_path):
     ask = ["--recipe=guiworld", "--source=import", f"--input={log}", "--size=64x64", "--frames=9"]
     program("launch.prepare_data", *ask, f"--output={tmp_path}/data")
     assert json.loads((tmp_path / "data" / "summary.json").read_text())["kept"] == 2
-    window = WindowSource(tmp_path / "data", "random_slow", 9)[0]
+    window = ClipSource(tmp_path / "data", "random_slow", 9)[0]
     assert window.frames.shape == (9, 64, 64, 3) and np.isfinite(window.cursor).all()
 
 

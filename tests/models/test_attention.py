@@ -9,7 +9,7 @@ import pytest
 
 from neural_computer import sharding
 from neural_computer.models import attention, ring_attention
-from neural_computer.models.attention import attend, split_tokens
+from neural_computer.models.attention import attend, shard_tokens
 
 THREE = {"data": 2, "context": 2, "tensor": 2}
 METHODS = [("gather", "xla"), ("ring", "xla"), ("all_to_all", "xla"), ("all_to_all", "blockwise")]
@@ -243,9 +243,9 @@ def test_what_travels(method, used, unused):
     """Split tokens stay split up to the kernel and from it: nothing but the method's own exchange."""
 
     def layer(h, start):
-        h = split_tokens(h)
+        h = shard_tokens(h)
         q = h.reshape(*h.shape[:-1], 4, 8)
-        return split_tokens(attend(q, q, q, causal=True, start=start, context=method).reshape(h.shape))
+        return shard_tokens(attend(q, q, q, causal=True, start=start, context=method).reshape(h.shape))
 
     ours = mesh({"context": 4})
     at = jax.NamedSharding(ours, jax.P(("data", "fsdp"), None, "context"))
@@ -277,9 +277,9 @@ def test_under_scan_and_rematerialisation():
 
 def test_tokens_are_split_where_the_mesh_does():
     h = jnp.ones((2, 2, 4, 4))
-    assert split_tokens(h) is h
+    assert shard_tokens(h) is h
     with jax.set_mesh(mesh(THREE)):
-        shard = jax.jit(split_tokens)(h).addressable_shards[0].data
+        shard = jax.jit(shard_tokens)(h).addressable_shards[0].data
     assert shard.shape == (1, 2, 2, 4)
 
 

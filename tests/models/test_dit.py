@@ -8,11 +8,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from neural_computer import flow
 from neural_computer.models import flops, layers
-from neural_computer.models.dit import REMAT, DiT, Shape
+from neural_computer.models.dit import REMAT, DiT, DiTConfig
 from neural_computer.models.injection import Injection
 from tests.builders import scrambled
 
-SHAPE = Shape(width=32, ffn=64, heads=2, layers=4, in_channels=6, out_channels=3, text_width=8, time_width=16)
+SHAPE = DiTConfig(width=32, ffn=64, heads=2, layers=4, in_channels=6, out_channels=3, text_width=8, time_width=16)
 
 
 def inputs(f=3, h=4, w=6):
@@ -138,7 +138,7 @@ def test_every_must_divide_depth():
 )
 def test_operations_of_wan_at_480p(width, ffn, heads, depth, image, operations):
     """81 frames of 480x832: 32,760 tokens; the published networks' counts."""
-    shape = Shape(width, ffn, heads, depth, 36 if image else 16, 16, 4096, image_width=image)
+    shape = DiTConfig(width, ffn, heads, depth, 36 if image else 16, 16, 4096, image_width=image)
     counted = flops.forward(shape, (21, 30, 52), text=512, image=257 if image else 0)
     assert counted == pytest.approx(operations, rel=0.005)
 
@@ -194,8 +194,8 @@ def test_two_cached_chunks_are_solved_as_one_double_chunk():
         chunk = jnp.concatenate([x, cond[:, 2:]], axis=-1)
         return x - time * answer(CAUSAL, params, chunk, told * rows, text, None, None, cache, 2)[0]
 
-    double = flow.solve(plan, noise, whole)
-    np.testing.assert_allclose(flow.solve(plan, noise, kept), double, atol=1e-4 * float(jnp.abs(double).max()))
+    double = flow.sample(plan, noise, whole)
+    np.testing.assert_allclose(flow.sample(plan, noise, kept), double, atol=1e-4 * float(jnp.abs(double).max()))
 
 
 def test_no_frame_sees_a_later_one():

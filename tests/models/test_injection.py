@@ -8,7 +8,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from neural_computer import sharding
-from neural_computer.models.dit import DiT, Shape
+from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.injection import MODES, Contextual, Injection
 from tests.builders import scrambled
 
@@ -17,7 +17,7 @@ FRAMES, LAYERS = 4, 4
 
 
 def dit(mode="none", every=1, causal=False, **fields) -> DiT:
-    shape = Shape(24, 32, heads=2, layers=LAYERS, in_channels=6, out_channels=3, text_width=6, patch=(1, 2, 2))
+    shape = DiTConfig(24, 32, heads=2, layers=LAYERS, in_channels=6, out_channels=3, text_width=6, patch=(1, 2, 2))
     return DiT(shape, MODES[mode](every, **fields), causal=causal)
 
 

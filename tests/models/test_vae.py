@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from neural_computer.models.vae import LATENT_STD, RmsNorm, Shape, WanVAE, statistics, tiled
+from neural_computer.models.vae import LATENT_STD, RmsNorm, WanVAE, WanVAEConfig, statistics, tiled
 from neural_computer.sharding import make_mesh
 
-SHAPE = Shape(width=4, channels=3, multipliers=(1, 2, 2, 2), blocks=1)
+SHAPE = WanVAEConfig(width=4, channels=3, multipliers=(1, 2, 2, 2), blocks=1)
 VAE = WanVAE(SHAPE)
 
 

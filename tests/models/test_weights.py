@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neural_computer.models import weights
-from neural_computer.models.dit import DiT, Shape
+from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.injection import Injection
 from neural_computer.models.weights import dit
 from neural_computer.models.weights.rules import KINDS
@@ -176,7 +176,7 @@ def test_regrouped_blocks_fit_the_grouped_network(every):
     found = dict(checkpoints.tensors(config))
     _, table = weights.detect({key: x.shape for key, x in found.items()})
     grouped = leaves(dit.regroup(weights.params_from(table, "diffusers", found.__getitem__), every))
-    module = DiT(Shape(**config | {"patch": (1, 2, 2)}), Injection(every))
+    module = DiT(DiTConfig(**config | {"patch": (1, 2, 2)}), Injection(every))
     wanted = jax.eval_shape(lambda: weights.NETWORKS["dit"].init(module, jax.random.key(0)))
     assert {path: x.shape for path, x in grouped.items()} == {path: x.shape for path, x in leaves(wanted).items()}
     for i in range(6):

@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 
 from configs import cligen  # noqa: E402
 from neural_computer import flow  # noqa: E402
-from neural_computer.computer import to_signed  # noqa: E402
+from neural_computer.computer import normalize_pixels  # noqa: E402
 from neural_computer.models.clip import preprocess  # noqa: E402
 from neural_computer.workflows import workdir  # noqa: E402
 from tests.conftest import program  # noqa: E402
@@ -65,13 +65,13 @@ def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
         step = jax.jit(lambda s: computer.step(trained.params, s, s.frame, None, key))(state)
         ours = jax.jit(computer.render)(trained.params, step)
         noise = flow.noise(key, jnp.arange(1), computer.latent_shape)
-        pixels = preprocess(to_signed(frame()[None]), 28)
+        pixels = preprocess(normalize_pixels(frame()[None]), 28)
     seen = theirs.image_encoder(
         pixel_values=torch.tensor(np.moveaxis(np.asarray(pixels), -1, 1)), output_hidden_states=True
     )
     monkeypatch.setattr(theirs, "encode_image", lambda image, device: seen.hidden_states[-2])
     made = theirs(
-        image=torch.tensor(np.moveaxis(np.asarray(to_signed(frame()[None])), -1, 1)) / 2 + 0.5,
+        image=torch.tensor(np.moveaxis(np.asarray(normalize_pixels(frame()[None])), -1, 1)) / 2 + 0.5,
         prompt=PROMPT,
         negative_prompt=NEGATIVE,
         height=HEIGHT,

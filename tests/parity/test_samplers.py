@@ -39,7 +39,7 @@ def test_ten_steps(solver, shift):
         scheduler.set_timesteps(sigmas=list(np.linspace(1, 0, STEPS + 1)[:-1]))
 
     def video(z, time, told):
-        return flow.TARGETS["v"].video(velocity(z, told), z, jnp.full(2, time))
+        return flow.PREDICTION_TYPES["v"].video(velocity(z, told), z, jnp.full(2, time))
 
-    ours = flow.solve(flow.SOLVERS[solver](STEPS, shift), jnp.asarray(noise), video)
+    ours = flow.sample(flow.SAMPLERS[solver](STEPS, shift), jnp.asarray(noise), video)
     assert distance(ours, theirs(scheduler, noise)) <= 1e-5

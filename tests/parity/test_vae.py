@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 from neural_computer.models import weights  # noqa: E402
-from neural_computer.models.vae import Shape, statistics  # noqa: E402
+from neural_computer.models.vae import WanVAEConfig, statistics  # noqa: E402
 from neural_computer.models.weights import vae as names  # noqa: E402
 from tests.parity.oracle import distance, loaded, randomised, tensors  # noqa: E402
 
@@ -29,7 +29,7 @@ def pair(request):
     theirs = diffusers.AutoencoderKLWan(base_dim=width, z_dim=channels, num_res_blocks=blocks, **own)
     theirs = randomised(theirs, scale=0.05)
     fmt, ours, variables = loaded(tensors(theirs))
-    assert (fmt, ours.shape) == ("diffusers", Shape(width, channels, blocks=blocks))
+    assert (fmt, ours.shape) == ("diffusers", WanVAEConfig(width, channels, blocks=blocks))
     params = variables["params"] | statistics(channels)
     if channels != 16:
         params |= {"mean": np.float32(mean), "std": np.float32(std)}
@@ -112,14 +112,14 @@ def test_every_published_name():
     """diffusers converts the release's names of all our rules to diffusers' names, and its VAE has these and no other."""
     from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
 
-    rules = list(names.rules(Shape()))
+    rules = list(names.rules(WanVAEConfig()))
     converted = convert_wan_vae_to_diffusers({rule.original: rule.path for rule in rules})
     assert converted == {rule.diffusers: rule.path for rule in rules}
     shapes = published()
     for fmt in weights.FORMATS:
         file = {getattr(rule, fmt): shapes[rule.diffusers] for rule in rules}
         found, table = names.recognise(file)
-        assert (found, table.config) == (fmt, dataclasses.asdict(Shape()))
+        assert (found, table.config) == (fmt, dataclasses.asdict(WanVAEConfig()))
         weights.check(table, fmt, file).demand()
     assert set(shapes) == {rule.diffusers for rule in rules}
 

@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 from neural_computer import build, sharding
 from neural_computer.convert import pretrained
 from neural_computer.data.episodes import EpisodeWriter
-from neural_computer.data.windows import WindowSource
+from neural_computer.data.windows import ClipSource
 from neural_computer.types import Episode, Event
 from neural_computer.workflows import workdir
 from tests import builders
@@ -113,9 +113,9 @@ def clicked(tmp_path_factory):
 def test_training_from_encoded_clips_is_training_from_videos(clicked, tmp_path, cursor):
     """The cache keeps what was done and the masks of the cursor references; the loss cannot tell."""
     made = desktop("internal", cursor, **TERMS)
-    videos = WindowSource(clicked, "random_slow", 5)
+    videos = ClipSource(clicked, "random_slow", 5)
     source = cached(made, clicked, tmp_path, split="random_slow")
-    frozen, network = {"codec": build.fitted(made, videos)}, builders.params(made).network
+    frozen, network = {"codec": build.fit_codec(made, videos)}, builders.params(made).network
     settings = {"tokenizer": made.tokenizer, "captions": {"plain": 1.0}, "batch_size": ROWS}
     gradients = jax.jit(lambda frozen, rows: made.trainer.gradients(network, frozen, rows, 0))
     (video,), (read,) = some(videos, 1, **settings, inputs=made.inputs), some(source, 1, **settings)
@@ -149,7 +149,7 @@ def test_published_weights_go_into_a_mode_whose_own_part_is_trained(converted, e
         optimizer__trainable=train,
         optimizer__warmup_steps=0,
     )
-    network = workdir.begin(made)
+    network = workdir.init_params(made)
     given = flatten_dict(pretrained.load_pretrained(converted)[1], sep="/")
     ours = flatten_dict(network["dit"], sep="/")
     assert any("action_attn" in name for name in ours)
@@ -157,7 +157,7 @@ def test_published_weights_go_into_a_mode_whose_own_part_is_trained(converted, e
         if name.startswith("head/"):
             np.testing.assert_array_equal(ours[name], leaf)
     state = made.trainer.start(network)
-    held = builders.frozen(made) | workdir.held(made.trainer, network)
+    held = builders.frozen(made) | workdir.held_params(made.trainer, network)
     new, metrics = jax.jit(lambda s, b: made.trainer.update(s, held, b, 0))(state, batch(made))
     assert np.isfinite(metrics["loss"]) and metrics["gradient_norm"] > 0
     moved = flatten_dict(jax.tree.map(lambda a, b: abs(a - b).max(), state.network, new.network), sep="/")

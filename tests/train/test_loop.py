@@ -15,7 +15,7 @@ def trained(small, workdir, steps: int) -> None:
     def batches(start):
         return (batch(8, start=8 * i, seed=i) for i in itertools.count(start))
 
-    schedule = loop.Schedule(steps, checkpoint_every=3, log_every=1)
+    schedule = loop.LoopConfig(steps, checkpoint_every=3, log_every=1)
     mesh = sharding.make_mesh(devices=jax.devices()[:1])
     loop.fit(small.trainer, frozen(small), batches, schedule, workdir=workdir, mesh=mesh, seed=0)
 

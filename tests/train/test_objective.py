@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_computer.actions.align import Alignment
-from neural_computer.train.objective import Objective, active, at_cursor, average, contrast
+from neural_computer.train.objective import Objective, active, average, cursor_loss, info_nce
 from neural_computer.types import Batch
 from tests import builders
 
@@ -35,14 +35,14 @@ def test_contrast_is_infonce_both_ways_among_the_frames_that_have_actions(share)
     expected = np.mean(
         [by_hand(video.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
     )
-    found = contrast(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
+    found = info_nce(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_frames_without_an_action_have_no_part_in_it():
     video, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
     valid[0, 1] = valid[1, 2] = True
-    to_video, to_told = jax.grad(contrast, argnums=(0, 1))(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
+    to_video, to_told = jax.grad(info_nce, argnums=(0, 1))(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
     idle = ~valid.any(-1)
     assert abs(to_video[idle]).max() == 0 and abs(to_told[idle]).max() == 0
     assert abs(to_video[~idle]).min() > 0
@@ -52,8 +52,8 @@ def test_what_belongs_together_costs_nothing_and_what_does_not_costs_much():
     video = np.eye(6, 8, dtype=np.float32).reshape(2, 3, 8)
     valid = np.ones((2, 3, 2), bool)
     same = np.stack([video, video], axis=2)
-    assert contrast(*map(jnp.asarray, (video, same, valid)), TEMPERATURE) < 1e-3
-    assert contrast(*map(jnp.asarray, (video, same[::-1], valid)), TEMPERATURE) > 5
+    assert info_nce(*map(jnp.asarray, (video, same, valid)), TEMPERATURE) < 1e-3
+    assert info_nce(*map(jnp.asarray, (video, same[::-1], valid)), TEMPERATURE) > 5
 
 
 def acting(**changes):
@@ -75,7 +75,7 @@ def test_an_action_is_active_where_its_window_and_its_lag_put_it():
 def test_the_cursor_term_sees_only_where_the_pointer_is():
     made, encoded = acting()
     shape = encoded.latents.shape
-    gradient = jax.grad(lambda e: at_cursor(made.computer, e, encoded.actions, slice(1, None)))(jnp.ones(shape))
+    gradient = jax.grad(lambda e: cursor_loss(made.computer, e, encoded.actions, slice(1, None)))(jnp.ones(shape))
     assert abs(gradient[:, 0]).max() == 0, "frame 0 is given"
     x, y = np.asarray(encoded.actions.mouse)[0, -1]
     column, row = int(x) // 8, int(y) // 8
@@ -84,16 +84,16 @@ def test_the_cursor_term_sees_only_where_the_pointer_is():
     far[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = False
     assert abs(gradient[0, 1][far]).max(initial=0) == 0
     np.testing.assert_allclose(
-        at_cursor(made.computer, 3 * jnp.ones(shape), encoded.actions, slice(1, None)), 3, rtol=1e-6
+        cursor_loss(made.computer, 3 * jnp.ones(shape), encoded.actions, slice(1, None)), 3, rtol=1e-6
     )
 
 
 def test_a_pointer_that_is_nowhere_weighs_nothing():
     made, encoded = acting()
     gone = encoded.actions._replace(mouse=jnp.full_like(encoded.actions.mouse, jnp.nan))
-    assert at_cursor(made.computer, jnp.ones(encoded.latents.shape), gone, slice(1, None)) == 0
+    assert cursor_loss(made.computer, jnp.ones(encoded.latents.shape), gone, slice(1, None)) == 0
     with pytest.raises(ValueError, match=r"objective.cursor: .*train on videos with actions, or set it to 0"):
-        at_cursor(made.computer, jnp.ones(encoded.latents.shape), None, slice(1, None))
+        cursor_loss(made.computer, jnp.ones(encoded.latents.shape), None, slice(1, None))
 
 
 def test_terms_are_weighed_by_config_and_reported_apart():

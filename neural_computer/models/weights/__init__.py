@@ -18,7 +18,7 @@ from jax.tree_util import tree_leaves_with_path
 from neural_computer.models import clip as clip_net
 from neural_computer.models import umt5 as umt5_net
 from neural_computer.models import vae as vae_net
-from neural_computer.models.dit import DiT, Shape
+from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.weights import clip, dit, umt5, vae
 from neural_computer.models.weights.rules import KINDS, Rule, Shapes, Table
 from neural_computer.sharding import path_of
@@ -59,10 +59,10 @@ def _vae(module: vae_net.WanVAE, key: jax.Array) -> PyTree:
 
 
 NETWORKS = {
-    "dit": Network(dit.recognise, lambda config, dtype: DiT(Shape(**config), dtype=dtype), _dit),
+    "dit": Network(dit.recognise, lambda config, dtype: DiT(DiTConfig(**config), dtype=dtype), _dit),
     "vae": Network(
         vae.recognise,
-        lambda config, dtype: vae_net.WanVAE(vae_net.Shape(**config), dtype),
+        lambda config, dtype: vae_net.WanVAE(vae_net.WanVAEConfig(**config), dtype),
         _vae,
         lambda module: vae_net.statistics(module.channels),
     ),
@@ -124,7 +124,9 @@ def detect(shapes: Shapes, heads: int | None = None) -> tuple[str, Table]:
         if found := network.recognise(shapes):
             fmt, table = found
             return fmt, _with_heads(table, heads) if table.network == "dit" else table
-    known = {getattr(rule, fmt).format(0) for rule in (*dit.RULES, *vae.rules(vae_net.Shape())) for fmt in FORMATS}
+    known = {
+        getattr(rule, fmt).format(0) for rule in (*dit.RULES, *vae.rules(vae_net.WanVAEConfig())) for fmt in FORMATS
+    }
     lead = f"{len(shapes)} keys of no network known here ({', '.join(NETWORKS)})"
     if part := sorted(known & set(shapes)):
         raise ValueError(f"{lead}, though {part[0]} is one's: is this one file of several?")

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from itertools import count
 from typing import NamedTuple
 
-from neural_computer.models.vae import Shape
+from neural_computer.models.vae import WanVAEConfig
 from neural_computer.models.weights.rules import Rule, Shapes, Table
 
 
@@ -41,7 +41,7 @@ def recognise(shapes: Shapes) -> tuple[str, Table] | None:
     return None
 
 
-def _sizes(shapes: Shapes, names: _Names) -> Shape:
+def _sizes(shapes: Shapes, names: _Names) -> WanVAEConfig:
     width = shapes[f"encoder.{names.conv_in}.weight"][0]
     levels: list[list[int]] = [[]]
     temporal: list[bool] = []
@@ -54,7 +54,7 @@ def _sizes(shapes: Shapes, names: _Names) -> Shape:
             levels.append([])
         else:
             break
-    return Shape(
+    return WanVAEConfig(
         width=width,
         channels=shapes[f"decoder.{names.conv_in}.weight"][1],
         multipliers=tuple(level[-1] // width for level in levels),
@@ -63,7 +63,7 @@ def _sizes(shapes: Shapes, names: _Names) -> Shape:
     )
 
 
-def rules(shape: Shape) -> Iterator[Rule]:
+def rules(shape: WanVAEConfig) -> Iterator[Rule]:
     """A rule for each parameter of the encoder and the decoder."""
     widths, levels = shape.widths, len(shape.multipliers)
 

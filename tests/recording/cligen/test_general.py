@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from neural_computer import WindowSource
+from neural_computer import ClipSource
 from neural_computer.recording.cligen import clip_store
 from neural_computer.recording.cligen.general import General
 from neural_computer.recording.datasets import CligenGeneral
@@ -43,7 +43,7 @@ def casts(tmp_path):
 
 
 def everything(folder, split):
-    source = WindowSource(folder, split, 81)
+    source = ClipSource(folder, split, 81)
     return [source[i] for i in range(len(source))]
 
 

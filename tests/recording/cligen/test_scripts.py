@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from neural_computer import WindowSource
+from neural_computer import ClipSource
 from neural_computer.recording import sandbox
 from neural_computer.recording.cligen import arithmetic, clip_store, scripts
 from neural_computer.recording.cligen.clean import Clean, Script
@@ -112,7 +112,7 @@ def test_the_probe_is_played_by_a_real_python(tmp_path):
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["splits"] == {"train": 12, "test": 8} and not summary["refused"]
     probe = json.loads((tmp_path / "problems.json").read_text())
-    source = WindowSource(tmp_path, "test", 81)
+    source = ClipSource(tmp_path, "test", 81)
     windows = {w.id: w for w in (source[i] for i in range(len(source)))}
     assert set(windows) == {row["id"] for row in probe}
     for row in probe:
@@ -122,7 +122,7 @@ def test_the_probe_is_played_by_a_real_python(tmp_path):
         assert window.captions["answered"] == f"{window.captions['plain']} The answer is {row['answer']}"
         assert window.captions["script"] in (window.captions["plain"], window.captions["answered"])
         assert window.events[0].key == "p" and window.events[6].key == "Return"
-    train = WindowSource(tmp_path, "train", 81)
+    train = ClipSource(tmp_path, "train", 81)
     told = ["The answer is" in w.captions["script"] for w in [*windows.values(), *(train[i] for i in range(12))]]
     assert any(told) and not all(told)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_computer import WindowSource, media
+from neural_computer import ClipSource, media
 from neural_computer.actions.schema import CLICK, SHORTCUT, TEXT
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read as read_log
@@ -189,13 +189,13 @@ def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
     splits = {"random_slow", "random_fast", "goal"}
     assert set(summary["splits"]) == {name for split in splits for name in (split, f"{split}_test")}
     assert sum(summary["splits"].values()) >= 18 and min(summary["splits"].values()) >= 1
-    source = WindowSource(tmp_path / "data", "goal", 81)
+    source = ClipSource(tmp_path / "data", "goal", 81)
     window = source[0]
     assert window.frames.shape == (81, 64, 64, 3) and np.isfinite(window.cursor).all() and window.meta["task"]["family"]
     assert (tmp_path / "data" / "preview.html").read_text().count("data:image/gif") == 6
     again = tmp_path / "again"
     program("launch.prepare_data", *ask[:-2], f"--output={again}")
-    other = WindowSource(again, "goal", 81)
+    other = ClipSource(again, "goal", 81)
     assert [source[i].id for i in range(len(source))] == [other[i].id for i in range(len(other))]
     np.testing.assert_array_equal(source[0].frames, other[0].frames)
 

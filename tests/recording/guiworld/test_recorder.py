@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neural_computer import WindowSource
+from neural_computer import ClipSource
 from neural_computer.recording.guiworld import logs
 from neural_computer.recording.guiworld.statistics import statistics
 from neural_computer.recording.xfce.desktop import Rig
@@ -99,12 +99,10 @@ def test_what_was_recorded_is_data(recorded):
     assert not summary["refused"] and summary["kept"] > 50 and {"goal", "goal_test"} <= set(summary["splits"])
     pace = summary["pace"]["random_fast"]
     assert pace["speed, paper"] == 195.15 and pace["speed"] == pytest.approx(195.15, rel=0.25)
-    window = WindowSource(recorded, "random_slow", 9)[0]
+    window = ClipSource(recorded, "random_slow", 9)[0]
     assert window.frames.shape == (9, 96, 128, 3) and np.isfinite(window.cursor).all()
     assert window.captions == {"plain": "aimless use, slow"}
-    assert (
-        WindowSource(recorded, "goal", 9)[0].captions["plain"].startswith(("compute", "write", "put", "move", "make"))
-    )
+    assert ClipSource(recorded, "goal", 9)[0].captions["plain"].startswith(("compute", "write", "put", "move", "make"))
 
 
 def test_what_was_recorded_is_learned_from(recorded, tmp_path):
