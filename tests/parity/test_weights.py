@@ -19,7 +19,7 @@ from neural_computer import load_pretrained  # noqa: E402
 from neural_computer.convert import export_diffusers, import_weights, sources  # noqa: E402
 from neural_computer.models import dit as dit_net  # noqa: E402
 from neural_computer.models import layers, weights  # noqa: E402
-from tests.parity.oracle import answer, distance, loaded, randomised, tensors  # noqa: E402
+from tests.parity.oracle import distance, loaded, predict, randomised, tensors  # noqa: E402
 
 LATENTS = [(1, 2, 2), (3, 6, 10), (5, 4, 14)]
 CLOSE = 2e-5
@@ -60,8 +60,8 @@ def inputs(model, size=(3, 6, 10), seed=0):
     return draw(*size, model.config.in_channels), np.float32([[999.0], [250.0]]), draw(512, 32), image
 
 
-def their_answer(model, z, t, text, image):
-    """diffusers' answer, channels last; times (b, f) are spread over the tokens of a frame."""
+def their_prediction(model, z, t, text, image):
+    """diffusers' prediction, channels last; times (b, f) are spread over the tokens of a frame."""
     time = t[:, 0] if t.shape[1] == 1 else np.repeat(t, z.shape[2] * z.shape[3] // 4, axis=1)
     with torch.no_grad():
         out = model(
@@ -78,14 +78,14 @@ def their_answer(model, z, t, text, image):
 def test_forward(theirs, size):
     _, module, variables = loaded(tensors(theirs), heads=2)
     args = inputs(theirs, size)
-    assert distance(answer(module, variables, *args), their_answer(theirs, *args)) <= CLOSE
+    assert distance(predict(module, variables, *args), their_prediction(theirs, *args)) <= CLOSE
 
 
 def test_forward_with_a_time_a_frame(theirs):
     _, module, variables = loaded(tensors(theirs), heads=2)
     z, _, text, image = inputs(theirs)
     t = np.float32([[0.0, 500.0, 900.0], [40.0, 40.0, 999.0]])
-    assert distance(answer(module, variables, z, t, text, image), their_answer(theirs, z, t, text, image)) <= CLOSE
+    assert distance(predict(module, variables, z, t, text, image), their_prediction(theirs, z, t, text, image)) <= CLOSE
 
 
 def test_the_query_norm_serves_the_image_too(image_to_video):
@@ -95,14 +95,14 @@ def test_the_query_norm_serves_the_image_too(image_to_video):
         if ".attn2.to_v." in key:
             found[key] = np.zeros_like(found[key])
     turned = found | {key: found[key][::-1] ** 3 for key in found if key.endswith("attn2.norm_q.weight")}
-    args, answers = inputs(image_to_video), []
+    args, predictions = inputs(image_to_video), []
     for state in (found, turned):
         model = network(image=True)
         model.load_state_dict({key: torch.tensor(np.array(x)) for key, x in state.items()})
-        answers.append(their_answer(model, *args))
+        predictions.append(their_prediction(model, *args))
         _, module, variables = loaded(state, heads=2)
-        assert distance(answer(module, variables, *args), answers[-1]) <= CLOSE
-    assert distance(*answers) > 100 * CLOSE
+        assert distance(predict(module, variables, *args), predictions[-1]) <= CLOSE
+    assert distance(*predictions) > 100 * CLOSE
 
 
 def test_the_image_norms_take_the_larger_epsilon(image_to_video, monkeypatch):
@@ -110,11 +110,11 @@ def test_the_image_norms_take_the_larger_epsilon(image_to_video, monkeypatch):
     _, module, variables = loaded(tensors(image_to_video), heads=2)
     z, t, text, image = inputs(image_to_video)
     args = (z, t, text, image * np.float32(1e-3))
-    truth = their_answer(image_to_video, *args)
-    assert distance(answer(module, variables, *args), truth) <= CLOSE
+    truth = their_prediction(image_to_video, *args)
+    assert distance(predict(module, variables, *args), truth) <= CLOSE
     made = layers.layer_norm
     monkeypatch.setattr(dit_net.layers, "layer_norm", lambda name, affine=False, eps=1e-6: made(name, affine))
-    assert distance(answer(module, variables, *args), truth) > 100 * CLOSE
+    assert distance(predict(module, variables, *args), truth) > 100 * CLOSE
 
 
 # The release's names
@@ -141,7 +141,7 @@ def test_original_names_are_the_same_network(theirs, prefix):
     fmt, module, variables = loaded({short: state[key] for short, key in keys.items()}, heads=2)
     assert fmt == "original"
     args = inputs(theirs)
-    assert distance(answer(module, variables, *args), their_answer(theirs, *args)) <= CLOSE
+    assert distance(predict(module, variables, *args), their_prediction(theirs, *args)) <= CLOSE
 
 
 # Whole folders
@@ -201,7 +201,7 @@ def test_what_is_written_back_computes_the_same(pipeline):
     ids, pixels = torch.arange(1, 9)[None], torch.randn(1, 3, 56, 56)
     video, args = torch.randn(1, 3, 5, 16, 16), inputs(modules["transformer"])
     asks = {
-        "transformer": lambda m: torch.tensor(their_answer(m, *args)),
+        "transformer": lambda m: torch.tensor(their_prediction(m, *args)),
         "vae": lambda m: m.decode(m.encode(video).latent_dist.mode()).sample,
         "text_encoder": lambda m: m(ids).last_hidden_state,
         # Wan2.1 reads what leaves the last block but one; the last and its norm are not kept.
