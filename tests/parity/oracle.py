@@ -30,7 +30,7 @@ def loaded(arrays: dict[str, np.ndarray], heads: int | None = None) -> tuple[str
     """(format, module, variables) of the network in these tensors; every one must be used, or be listed as ignored."""
     shapes = {key: value.shape for key, value in arrays.items()}
     fmt, table = weights.detect(shapes, heads)
-    weights.check(table, fmt, shapes).demand()
+    weights.check(table, fmt, shapes).require_complete()
     return (
         fmt,
         weights.module(table.network, table.config),

@@ -60,7 +60,7 @@ def test_buckets_of_distances(heads, buckets, max_distance):
     layer = transformers.models.umt5.modeling_umt5.UMT5Attention(config, has_relative_attention_bias=True, layer_idx=0)
     offset = torch.arange(600)[None] - torch.arange(600)[:, None]
     theirs = layer._relative_position_bucket(offset).numpy()
-    np.testing.assert_array_equal(umt5.buckets_of(600, buckets, max_distance), theirs)
+    np.testing.assert_array_equal(umt5.position_buckets(600, buckets, max_distance), theirs)
 
 
 def original_text(found):

@@ -137,7 +137,7 @@ def in_release(found: dict[str, np.ndarray], heads: int | None = None) -> dict[s
 def test_original_names_are_the_same_network(theirs, prefix):
     state = {prefix + key: x for key, x in in_release(tensors(theirs), heads=2).items()}
     assert f"{prefix}blocks.1.self_attn.norm_q.weight" in state and f"{prefix}head.modulation" in state
-    keys = weights.bare(state)
+    keys = weights.strip_prefixes(state)
     fmt, module, variables = loaded({short: state[key] for short, key in keys.items()}, heads=2)
     assert fmt == "original"
     args = inputs(theirs)
@@ -187,7 +187,7 @@ def pipeline(tmp_path_factory, image_to_video):
 def test_there_and_back_is_bitwise(pipeline):
     folder, modules = pipeline
     used = json.loads((folder / "ours" / "keys.json").read_text())
-    for network, target in export_diffusers.TARGETS.items():
+    for network, target in export_diffusers.FOLDERS.items():
         name = f"{target.folder}/{target.stem}.safetensors"
         before, after = load_file(folder / "theirs" / name), load_file(folder / "back" / name)
         assert used[network]["used"] and not used[network]["missing"]
@@ -215,14 +215,14 @@ def test_what_is_written_back_computes_the_same(pipeline):
 
 def test_finished_networks_are_not_made_again(pipeline):
     folder, _ = pipeline
-    notes = {network: folder / "ours" / network / import_weights.NOTE for network in export_diffusers.TARGETS}
+    notes = {network: folder / "ours" / network / import_weights.NOTE for network in export_diffusers.FOLDERS}
     written = {network: note.stat().st_mtime_ns for network, note in notes.items()}
     (folder / "ours" / "preset.json").unlink()
     shutil.rmtree(notes["vae"].parent)
     convert(folder / "theirs", folder / "ours")
     again = {network: note.stat().st_mtime_ns for network, note in notes.items()}
     assert {network for network in notes if again[network] != written[network]} == {"vae"}
-    assert set(json.loads((folder / "ours" / "preset.json").read_text())) == set(export_diffusers.TARGETS)
+    assert set(json.loads((folder / "ours" / "preset.json").read_text())) == set(export_diffusers.FOLDERS)
 
 
 def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
@@ -230,7 +230,7 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     release = tmp_path / "release"
     (release / "google" / "umt5-xxl").mkdir(parents=True)
     (release / "google" / "umt5-xxl" / "spiece.model").write_text("pieces")
-    for network, target in export_diffusers.TARGETS.items():
+    for network, target in export_diffusers.FOLDERS.items():
         there = load_file(folder / "theirs" / f"{target.folder}/{target.stem}.safetensors")
         state = {key: np.ascontiguousarray(x) for key, x in in_release(there, 2).items()}
         if network == "dit":
@@ -242,12 +242,12 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     convert(release, tmp_path / "ours")
     presets = [json.loads((place / "preset.json").read_text()) for place in (folder / "ours", tmp_path / "ours")]
     assert {preset["format"] for preset in presets[1].values()} == {"original"}
-    for network in export_diffusers.TARGETS:
+    for network in export_diffusers.FOLDERS:
         assert presets[0][network]["config"] == presets[1][network]["config"]
         (_, one), (_, other) = (load_pretrained(place, network) for place in (folder / "ours", tmp_path / "ours"))
         jax.tree.map(np.testing.assert_array_equal, one, other)
     files = [json.loads((place / "keys.json").read_text()) for place in (folder / "ours", tmp_path / "ours")]
-    for network in export_diffusers.TARGETS:
+    for network in export_diffusers.FOLDERS:
         # transformers 5 writes CLIP's keys without the prefix that published files have.
         one, other = ({k.removeprefix("vision_model."): s for k, s in f[network]["diffusers"].items()} for f in files)
         assert one == other
