@@ -22,7 +22,7 @@ from launch.prepare_data.videos import INPUT
 
 # jax comes with the work: recipe repl starts this program once a worker.
 if TYPE_CHECKING:
-    from neural_computer.workflows.encode import Plan
+    from neural_computer.workflows.encode import EncodingPlan
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Recipe encode: the experiment to encode for.", lock_config=True
@@ -36,7 +36,7 @@ ROWS = flags.DEFINE_integer("rows", None, "Recipe encode: clips at a time; by de
 
 
 @cache
-def plan() -> "Plan":
+def plan() -> "EncodingPlan":
     """What the flags ask for. Raises ValueError where something is missing or does not fit."""
     from neural_computer import build
     from neural_computer.workflows import encode
@@ -58,7 +58,7 @@ def make(output: Path) -> dict[str, Any]:
     """Encodes what is not there yet; returns how many clips there are. No window is refused."""
     from neural_computer.workflows import encode
 
-    encode.tell(plan(), output)
+    encode.print_plan(plan(), output)
     encode.begin(plan(), output)
-    encode.write(plan(), encode.loaded(plan(), output, ROWS.value), output)
+    encode.write(plan(), encode.load_encoder(plan(), output, ROWS.value), output)
     return {"kept": sum(plan().info.splits.values()), "refused": {}}
