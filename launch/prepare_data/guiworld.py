@@ -12,6 +12,7 @@ it is random_slow. Of each split one session in twenty is held out in SPLIT_test
 differ in one click alone.
 """
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ def make(output: Path) -> dict[str, Any]:
     kept = sum(split.num_examples for split in splits)
     return {
         "kept": kept,
-        "refused": refused,
+        "rejected": refused,
         "splits": {split.name: split.num_examples for split in splits},
         "faults": dict(faults),
         "pace": {split: paced(split, found) for split, found in paces.items()},
@@ -102,11 +103,9 @@ def paced(split: str, found: list[dict[str, float]]) -> dict[str, float]:
 
 def held_out(jobs: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """The same with one job in twenty, at least one of several, by hash, in SPLIT_test."""
-    from neural_computer.recording.cligen.clip_store import rank
-
     out: dict[str, list[Any]] = {}
     for split, part in jobs.items():
-        order = sorted(part, key=lambda job: rank(str(getattr(job, "name", job))))
+        order = sorted(part, key=lambda job: hashlib.sha256(str(getattr(job, "name", job)).encode()).digest())
         test = order[: max(1, len(part) // 20)] if len(part) > 1 else []
         out |= {split: [job for job in part if job not in test], f"{split}_test": test}
     return out

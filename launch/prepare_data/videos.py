@@ -66,7 +66,7 @@ def make(output: Path) -> dict[str, Any]:
     for split, writer in writers.items():
         if kept[split]:
             writer.close()
-    return {"kept": sum(kept.values()), "refused": refused}
+    return {"kept": sum(kept.values()), "rejected": refused}
 
 
 def episode(path: Path, height: int, width: int) -> Episode:

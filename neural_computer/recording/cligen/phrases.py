@@ -36,7 +36,7 @@ TRAITS = tuple(
         ("only a few words", r"\A(?:.*\n?){0,3}\Z", 1),
     )
 )
-"""(phrase, what shows it, how often at least)"""
+"""(phrase, pattern of it, matches that it takes)"""
 
 COLOURS = ("dark", "blue", "green", "cyan", "red", "magenta", "yellow", "bright")
-"""By which of red, green and blue are strong: bits 4, 2, 1."""
+"""Colour names; the index has bit 4 for strong red, 2 for strong green, 1 for strong blue"""
