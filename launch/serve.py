@@ -33,9 +33,9 @@ TREES = {"minidesk": 1, "rig": 15, "shell": 1}
 def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
     """A new desktop. The seed furnishes the synthetic one; the others start the same every time."""
     if DESKTOP.value == "rig":
-        from neural_computer.recording.xfce.desktop import Rig
+        from neural_computer.recording.xfce.desktop import XfceDesktop
 
-        return Rig()
+        return XfceDesktop()
     if DESKTOP.value == "shell":
         from neural_computer.recording.terminal.shell import Shell
 

@@ -19,8 +19,8 @@ from typing import Any
 from neural_computer import media
 from neural_computer.actions.schema import BUTTONS, CHARACTERS, KEYS
 from neural_computer.recording.environment import Screenshot
-from neural_computer.recording.guiworld.logs import written
-from neural_computer.recording.guiworld.recorder import CHECKED, Recorded
+from neural_computer.recording.guiworld.logs import log_rows
+from neural_computer.recording.guiworld.recorder import CHECK_EVERY, RecordingWriter
 from neural_computer.simulators.desktop import Desktop, round64
 from neural_computer.types import Event
 
@@ -42,7 +42,7 @@ class Collector:
     def __init__(self, open_desktop: OpenDesktop, folder: Path, name: str, tree_every: int = 1):
         self.open_desktop, self.folder, self.name, self.tree_every = open_desktop, folder, name, tree_every
         self._context: AbstractContextManager[Desktop] | None = None
-        self._recording: Recorded | None = None
+        self._writer: RecordingWriter | None = None
         self.screenshot: Screenshot | None = None
         folder.mkdir(parents=True, exist_ok=True)
         for partial in folder.glob(f".{name}-*.partial.*"):
@@ -56,9 +56,11 @@ class Collector:
         with self._abandoned_on_error():
             videos = self.folder.glob(f"{self.name}-*.mp4")
             number = 1 + max((int(video.stem.rsplit("-", 1)[1]) for video in videos), default=0)
-            self._recording = Recorded(self.folder / f"{self.name}-{number:06d}", self.desktop.fps, self.desktop.size)
+            self._writer = RecordingWriter(
+                self.folder / f"{self.name}-{number:06d}", self.desktop.fps, self.desktop.size
+            )
             x, y = self.desktop.pointer
-            self.frame, self._log = 0, written(Event(0.0, "move", x=x, y=y), -1)
+            self.frame, self._log = 0, log_rows(Event(0.0, "move", x=x, y=y), -1)
             return self._record_frame()
 
     def step(self, rows: Sequence[Mapping[str, Any]]) -> Screenshot:
@@ -73,26 +75,26 @@ class Collector:
             self.frame += 1
             begin, gap = (self.frame - 1) / self.desktop.fps, 1 / self.desktop.fps / (len(events) + 1)
             for n, event in enumerate(events, 1):
-                self._log += written(event, round(1e9 * (begin + gap * n)))
-            if self.frame % CHECKED == 0:
+                self._log += log_rows(event, round(1e9 * (begin + gap * n)))
+            if self.frame % CHECK_EVERY == 0:
                 self._check()
             return self._record_frame()
 
     def close(self) -> None:
         """Ends the episode and keeps its files. Raises, and keeps nothing, if the desktop or the disk fails."""
-        if self._recording is None:
+        if self._writer is None:
             return
         with self._abandoned_on_error():
             self._check()
-            self._recording.close(self._log)
+            self._writer.close(self._log)
         self._close_desktop()
 
     def abandon(self) -> None:
         """Ends the episode and removes its files."""
-        recording, self._recording = self._recording, None
+        writer, self._writer = self._writer, None
         try:
-            if recording is not None:
-                recording.abandon()
+            if writer is not None:
+                writer.abandon()
         finally:
             self._close_desktop()
 
@@ -108,7 +110,7 @@ class Collector:
             raise
 
     def _close_desktop(self) -> None:
-        context, self._context, self._recording = self._context, None, None
+        context, self._context, self._writer = self._context, None, None
         if context is not None:
             context.__exit__(None, None, None)
 
@@ -118,14 +120,14 @@ class Collector:
             check()
 
     def _record_frame(self) -> Screenshot:
-        assert self._recording is not None
+        assert self._writer is not None
         self.screenshot, now = self.desktop.observe(), round(1e9 * self.frame / self.desktop.fps)
         x, y = self.desktop.pointer
         row = {"slot": self.frame, "t": now, "t_end": now + 1, "dl": now, "px": round(x), "py": round(y)}
-        self._recording.add(self.screenshot, row)
+        self._writer.add(self.screenshot, row)
         if self.frame % self.tree_every == 0:
             targets = [tuple(target) for target in self.desktop.targets()]
-            self._recording.trees.append({"frame": self.frame, "targets": targets})
+            self._writer.trees.append({"frame": self.frame, "targets": targets})
         return self.screenshot
 
 

@@ -58,10 +58,10 @@ def test_a_policy_gets_the_same_frames_over_http_as_in_process_and_the_recording
     with Environment(url) as desktop:
         frames = [desktop.reset(3), *(desktop.step(events) for events in policy)]
     assert np.array_equal(frames, local.frames)
-    read = logs.read(tmp_path / "minidesk-000001.mp4", (64, 64))
-    assert not read.faults and np.array_equal(read.episode.frames, local.frames)
-    assert np.allclose(read.episode.cursor, local.cursor, atol=1 / 32)
-    recorded = [(e.kind, e.key) for e in read.episode.events][1:]
+    imported = logs.read_recording(tmp_path / "minidesk-000001.mp4", (64, 64))
+    assert not imported.problems and np.array_equal(imported.episode.frames, local.frames)
+    assert np.allclose(imported.episode.cursor, local.cursor, atol=1 / 32)
+    recorded = [(e.kind, e.key) for e in imported.episode.events][1:]
     assert recorded == [(e.kind, e.key) for e in local.events]
     tree = [json.loads(line) for line in (tmp_path / "minidesk-000001.tree.jsonl").read_text().splitlines()]
     assert [row["frame"] for row in tree] == list(range(len(frames))) and tree[0]["targets"]
@@ -254,4 +254,4 @@ def test_a_sandboxed_shell_is_typed_to_and_read(tmp_path):
     tree = [json.loads(line) for line in (tmp_path / "shell-000001.tree.jsonl").read_text().splitlines()]
     lines = [target[2].rstrip() for target in tree[-1]["targets"]]
     assert lines[:2] == ["> echo 42", "42"] and lines[2:4] == ["> sleep 9", "^C"]
-    assert logs.read(tmp_path / "shell-000001.mp4", (96, 320)).episode.events
+    assert logs.read_recording(tmp_path / "shell-000001.mp4", (96, 320)).episode.events

@@ -1,4 +1,4 @@
-"""Agents of either vendor at both desktops, replayed: requests and answers are those of the fixtures, pictures apart."""
+"""Agents of either vendor at both desktops, replayed: requests and responses are those of the fixtures, pictures apart."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from neural_computer.recording.agents import anthropic, openai
-from neural_computer.recording.agents.acting import Acting, Agent, factor
-from neural_computer.recording.agents.transport import Replayed, WireError
-from neural_computer.recording.xfce.desktop import Rig
+from neural_computer.recording.agents.policy import Agent, AgentPolicy, enlargement
+from neural_computer.recording.agents.transport import ReplayTransport, TransportError
+from neural_computer.recording.xfce.desktop import XfceDesktop
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 
@@ -20,40 +20,38 @@ VENDORS = {
 }
 
 
-def agent(vendor: str, ask) -> Agent:
+def agent(vendor: str, transport) -> Agent:
     kind, model = VENDORS[vendor]
-    return kind(TASK, model, ask)
+    return kind(TASK, model, transport)
 
 
-def finished(desktop, vendor: str, where: str):
+def finishes(desktop, vendor: str, where: str):
     """An agent's session; True where the desktop then shows what was wanted."""
-    acting = Acting(desktop, agent(vendor, Replayed(FIXTURES / f"{vendor}_{where}.jsonl")))
-    record(desktop, acting, watch=False)
-    assert acting.done, acting.reason
+    policy = AgentPolicy(desktop, agent(vendor, ReplayTransport(FIXTURES / f"{vendor}_{where}.jsonl")))
+    record(desktop, policy, watch=False)
+    assert policy.success, policy.reason
     return [t.text for t in desktop.targets() if (t.app, t.role) == ("Calc", "field")] == ["12"]
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_replayed_agent_finishes_its_task_on_the_synthetic_desktop(vendor):
-    assert finished(MiniDesktop(furnished(0, 128, most=0)), vendor, "minidesk")
+    assert finishes(MiniDesktop(furnished(0, 128, most=0)), vendor, "minidesk")
 
 
 @pytest.mark.rig
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_replayed_agent_finishes_its_task_on_the_real_desktop(vendor):
-    with Rig() as rig:
-        assert finished(rig, vendor, "rig")
+    with XfceDesktop() as desktop:
+        assert finishes(desktop, vendor, "rig")
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_what_is_asked_otherwise_than_it_was_is_told_with_its_place(vendor):
+def test_another_request_than_the_recorded_one_is_named_by_its_place(vendor):
     desktop = MiniDesktop(furnished(0, 256, most=0))
-    acting = Acting(desktop, agent(vendor, Replayed(FIXTURES / f"{vendor}_minidesk.jsonl")))
-    record(desktop, acting, watch=False)
-    assert not acting.done
-    assert acting.reason.startswith(
-        f"{vendor}_minidesk.jsonl:1: another request was written down: request.tools[0].display_"
-    )
+    policy = AgentPolicy(desktop, agent(vendor, ReplayTransport(FIXTURES / f"{vendor}_minidesk.jsonl")))
+    record(desktop, policy, watch=False)
+    assert not policy.success
+    assert policy.reason.startswith(f"{vendor}_minidesk.jsonl:1: has another request: request.tools[0].display_")
 
 
 def message(*content, stop="tool_use"):
@@ -70,7 +68,7 @@ def call(action, **more):
 
 
 @pytest.mark.parametrize(
-    ("vendor", "answer", "words"),
+    ("vendor", "response", "words"),
     [
         ("anthropic", message(stop="end_turn"), "wants nothing and did nothing"),
         ("anthropic", {"stop_reason": "end_turn"}, "has another form than its vendor's (KeyError('content'))"),
@@ -81,55 +79,55 @@ def call(action, **more):
         ("openai", call({"type": "wait"}, pending_safety_checks=[{"code": "c"}]), "wants a person's consent"),
     ],
 )
-def test_an_answer_that_is_cut_refused_or_wants_consent_ends_the_session(vendor, answer, words):
+def test_a_response_that_is_cut_refused_or_wants_consent_ends_the_session(vendor, response, words):
     desktop = MiniDesktop(furnished(0, 64, most=0))
-    acting = Acting(desktop, agent(vendor, lambda request: answer))
-    assert list(acting) == [] and not acting.done and words in acting.reason
+    policy = AgentPolicy(desktop, agent(vendor, lambda request: response))
+    assert list(policy) == [] and not policy.success and words in policy.reason
 
 
 @pytest.mark.parametrize(
-    ("vendor", "answer"), [("anthropic", message(use(action="screenshot"))), ("openai", call({"type": "screenshot"}))]
+    ("vendor", "response"), [("anthropic", message(use(action="screenshot"))), ("openai", call({"type": "screenshot"}))]
 )
-def test_an_agent_that_never_ends_is_given_up(vendor, answer):
+def test_an_agent_that_never_ends_is_stopped(vendor, response):
     desktop = MiniDesktop(furnished(0, 64, most=0))
-    acting = Acting(desktop, agent(vendor, lambda request: answer), turns=3, pause=2)
-    assert list(acting) == [[]] * 6 and acting.reason == "not done after 3 turns"
-    acting = Acting(desktop, agent(vendor, lambda request: answer), most=5)
-    assert len(list(acting)) == 5 and acting.reason == "not done after 5 frames"
+    policy = AgentPolicy(desktop, agent(vendor, lambda request: response), max_turns=3, pause=2)
+    assert list(policy) == [[]] * 6 and policy.reason == "not done after 3 turns"
+    policy = AgentPolicy(desktop, agent(vendor, lambda request: response), max_frames=5)
+    assert len(list(policy)) == 5 and policy.reason == "not done after 5 frames"
 
 
-def test_several_calls_of_one_answer_are_done_in_order_and_actions_may_come_in_a_list():
-    seen = []
+def test_several_calls_of_one_response_are_done_in_order_and_actions_may_come_in_a_list():
+    requests = []
 
-    def ask(request):
-        seen.append(request)
-        if len(seen) > 1:
+    def respond(request):
+        requests.append(request)
+        if len(requests) > 1:
             return {"id": "resp_2", "status": "completed", "output": []}
         many = call({"type": "move", "x": 5, "y": 5})
         second = {"type": "computer_call", "call_id": "call_2", "actions": [{"type": "move", "x": 9, "y": 9}]}
         return many | {"output": [*many["output"], second]}
 
     desktop = MiniDesktop(furnished(0, 64, most=0))
-    times = factor(desktop.size)
-    made = record(desktop, Acting(desktop, agent("openai", ask), pause=0), watch=False)
-    assert np.allclose(made.cursor[1:], [(5 / times, 5 / times), (9 / times, 9 / times)], atol=1 / 64)
-    assert [item["call_id"] for item in seen[1]["input"]] == ["call_1", "call_2"]
-    assert seen[1]["previous_response_id"] == "resp_1"
+    factor = enlargement(desktop.size)
+    session = record(desktop, AgentPolicy(desktop, agent("openai", respond), pause=0), watch=False)
+    assert np.allclose(session.cursor[1:], [(5 / factor, 5 / factor), (9 / factor, 9 / factor)], atol=1 / 64)
+    assert [item["call_id"] for item in requests[1]["input"]] == ["call_1", "call_2"]
+    assert requests[1]["previous_response_id"] == "resp_1"
 
 
-def test_no_key_no_question(monkeypatch):
+def test_without_a_key_nothing_is_sent(monkeypatch):
     for vendor, (kind, model) in VENDORS.items():
         monkeypatch.delenv(f"{vendor.upper()}_API_KEY", raising=False)
         desktop = MiniDesktop(furnished(0, 64, most=0))
-        acting = Acting(desktop, kind(TASK, model))
-        assert list(acting) == [] and f"{vendor.upper()}_API_KEY is not set" in acting.reason
+        policy = AgentPolicy(desktop, kind(TASK, model))
+        assert list(policy) == [] and f"{vendor.upper()}_API_KEY is not set" in policy.reason
 
 
-def test_a_file_that_ends_or_is_none_is_told(tmp_path):
+def test_a_file_that_ends_or_is_malformed_is_named(tmp_path):
     path = tmp_path / "talk.jsonl"
     path.write_text("[]\n")
-    replayed = Replayed(path)
-    with pytest.raises(WireError, match="talk.jsonl:1: is no exchange"):
-        replayed({})
-    with pytest.raises(WireError, match="talk.jsonl: has no more exchanges"):
-        replayed({})
+    transport = ReplayTransport(path)
+    with pytest.raises(TransportError, match="talk.jsonl:1: is no exchange"):
+        transport({})
+    with pytest.raises(TransportError, match="talk.jsonl: has no more exchanges"):
+        transport({})
