@@ -42,6 +42,7 @@ def step(desk: Desk, events: Iterable[Event] = ()) -> Desk:
 
 
 def ignore(desk: Desk, event: Event) -> Desk:
+    """The desk as it is."""
     return desk
 
 
@@ -68,6 +69,7 @@ def drag(desk: Desk) -> Desk:
 
 
 def press(desk: Desk, event: Event) -> Desk:
+    """Presses a mouse button, a modifier or another key."""
     if event.key in ("left", "right", "middle"):
         return (press_left if event.key == "left" else press_other)(desk, event.key)
     if event.key in MODIFIERS:
@@ -76,12 +78,14 @@ def press(desk: Desk, event: Event) -> Desk:
 
 
 def release(desk: Desk, event: Event) -> Desk:
+    """Releases the left button or a modifier; other keys act when they are pressed."""
     if event.key == "left":
         return release_left(desk)
     return desk._replace(modifiers=tuple(key for key in desk.modifiers if key != event.key))
 
 
 def type_text(desk: Desk, event: Event) -> Desk:
+    """Presses the characters of the event's text."""
     for char in event.text:
         desk = press_key(desk, char)
     return desk
@@ -91,6 +95,7 @@ def type_text(desk: Desk, event: Event) -> Desk:
 
 
 def press_left(desk: Desk, button: str) -> Desk:
+    """Presses the left button: closes the menu, or raises a window and presses the widget under the pointer."""
     layer, where = hit(desk, desk.x, desk.y)
     if desk.menu is not None and layer.id != POPUP and where != (BOTTOM, 0):
         return desk._replace(menu=None)
