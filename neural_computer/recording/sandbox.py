@@ -28,9 +28,15 @@ PERSON, PERSON_ID, HOST = "NeuralComputer", 1976, "NeuralComputer"
 HOME, WORKSPACE = f"/home/{PERSON}", "/workspace"
 """Who one is inside and where: as on the recordings that the paper's data engine ships."""
 
+INSTALL = "bash launch/install_sandbox.sh"
+"""The command that installs bubblewrap, Python and the programs of generated tapes"""
+
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games:/opt/bin"
 ENVIRONMENT = {"USER": PERSON, "LOGNAME": PERSON, "PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 ENVIRONMENT |= {"TERM": "xterm-256color", "TZ": "UTC", "INPUTRC": "/dev/null"}
+
+VISIBLE = ("/usr/", "/bin/", "/sbin/")
+"""Folders of the machine whose programs are there inside"""
 
 FILES = {
     "/etc/passwd": f"{PERSON}:x:{PERSON_ID}:{PERSON_ID}::{HOME}:/bin/bash\n",
@@ -166,7 +172,7 @@ def confined(unsafe: bool = False) -> bool:
 def _try() -> str:
     """Why bubblewrap cannot be used, or nothing."""
     if not _bwrap():
-        return "bwrap is not installed: apt-get install bubblewrap"
+        return f"bwrap is not installed: {INSTALL}"
     if platform.machine() not in MACHINES:
         return f"its filter of system calls is written for {', '.join(MACHINES)}, not {platform.machine()}"
     walls = [_bwrap(), "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc"]
@@ -183,9 +189,14 @@ def _bwrap() -> str:
     return shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin") or ""
 
 
-def has(program: str) -> bool:
-    """Can this program be started inside?"""
-    return program == "python" or shutil.which(program, path=PATH) is not None
+def has(program: str, unsafe: bool = False) -> bool:
+    """Whether this program can be started inside; with `unsafe`, and where no sandbox works, outside.
+
+    Outside there is no /opt/bin/python; inside, a link out of /usr leads nowhere.
+    """
+    outside = unsafe and not confined(unsafe=True)
+    path = shutil.which("/usr/bin/python3" if program == "python" and not outside else program, path=PATH)
+    return path is not None and (outside or os.path.realpath(path).startswith(VISIBLE))
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:

@@ -18,14 +18,10 @@ import pytest
 from neural_computer.recording import sandbox as boxes
 from neural_computer.recording.sandbox import Limits, Sandbox, SandboxError
 from neural_computer.recording.terminal.recorder import RecordingError, Session
+from tests.recording import needs
 
 ROOT = os.getuid() == 0
-WHY = ""
-try:
-    boxes.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+sandboxed = needs.sandboxed("python")
 as_root = pytest.mark.skipif(not ROOT, reason="shown to work outside only by root")
 
 NOTHING = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -444,9 +440,7 @@ def fresh():
 
 def test_without_bubblewrap_it_refuses_in_one_line_that_says_what_to_install(fresh, monkeypatch):
     monkeypatch.setattr(boxes, "_bwrap", lambda: "")
-    with pytest.raises(
-        SandboxError, match=r"^no sandbox: bwrap is not installed: apt-get install bubblewrap;.*--unsafe$"
-    ):
+    with pytest.raises(SandboxError, match=rf"^no sandbox: bwrap .*{boxes.INSTALL}.*--unsafe$"):
         inside(["/bin/true"])
 
 

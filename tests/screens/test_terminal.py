@@ -12,7 +12,10 @@ from neural_computer.screens.glyphs import Glyphs
 from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
 from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
 from tests.fuzz import fuzz
+from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
+
+needs.package("avt", "recording")
 
 
 def shown(text: str, rows: int = 2, cols: int = 8) -> Cells:

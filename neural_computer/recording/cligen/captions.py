@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from neural_computer.recording.cligen.phrases import COLOURS, FAMILIES, TRAITS
+from neural_computer.recording.cligen.phrases import COLOURS, TRAITS
+from neural_computer.recording.terminal.programs import FAMILIES
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.recording.terminal.tape import Command, Tape
 from neural_computer.screens.terminal import Cells

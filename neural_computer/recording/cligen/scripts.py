@@ -6,7 +6,7 @@ begins with "|" is typed without Enter.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
 from math import prod
@@ -15,6 +15,8 @@ import numpy as np
 
 from neural_computer.recording.cligen.clean import Script
 
+PROGRAMS = ("awk", "cal", "column", "git", "jq", "nano", "python", "tree", "vim")
+"""Programs of scenes that a bare machine may lack"""
 DATED = ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE")
 SLOT = re.compile(r"(?<!\{)\{([a-z]+)(\d?)\}(?!\})")
 
@@ -48,12 +50,12 @@ def scripts(count: int, seed: int = 0) -> list[Script]:
             break
         family = str(rng.choice(list(families())))
         scenes = families()[family]
-        lines = filled(scenes[rng.integers(len(scenes))], rng)
+        scene = scenes[rng.integers(len(scenes))]
+        lines = filled(scene, rng)
         key = "\n".join(lines)
         if key not in found:
-            found[key] = Script(
-                f"{family}/{seed}-{len(found):06d}", tape(f"{family}-{len(found):06d}", family, lines), family
-            )
+            text = tape(f"{family}-{len(found):06d}", family, lines, required(scene))
+            found[key] = Script(f"{family}/{seed}-{len(found):06d}", text, family)
     else:
         raise ValueError(f"{count} scripts: hardly more than {len(found)} differ; ask for fewer")
     return list(found.values())
@@ -73,9 +75,15 @@ def filled(scene: tuple[str, ...], rng: np.random.Generator) -> list[str]:
     return [SLOT.sub(word, line).replace("{{", "{").replace("}}", "}") for line in scene]
 
 
-def tape(name: str, family: str, lines: list[str]) -> str:
+def required(scene: tuple[str, ...]) -> list[str]:
+    """Those of PROGRAMS that a scene's lines begin commands with."""
+    return [name for name in PROGRAMS if any(re.search(rf"(?:^|[|;&(] ?){name}\b", line) for line in scene)]
+
+
+def tape(name: str, family: str, lines: list[str], requires: Sequence[str] = ()) -> str:
     """The tape that types these lines."""
-    head = [f"# ID: {name}", f"# FAMILY: {family}", *(f'Env {variable} "2024-01-01T00:00:00Z"' for variable in DATED)]
+    head = [f"# ID: {name}", f"# FAMILY: {family}", *(f"Require {program}" for program in requires)]
+    head += [f'Env {variable} "2024-01-01T00:00:00Z"' for variable in DATED]
     for who in ("AUTHOR", "COMMITTER"):
         head += [f'Env GIT_{who}_NAME "somebody"', f'Env GIT_{who}_EMAIL "somebody@localhost"']
     return "\n".join([*head, "Set TypingSpeed 70ms", "Sleep 180ms", *(x for line in lines for x in typed(line)), ""])

@@ -14,7 +14,10 @@ from neural_computer.screens.terminal import LARGEST, Theme
 
 CODES = {"o": "output", "i": "input", "m": "marker", "r": "resize", "x": "exit status"}
 
-KNOWN = ("title", "timestamp", "duration", "idle_time_limit", "command", "env", "theme", "tags", "keys", "tape")
+KNOWN = (
+    *("title", "timestamp", "duration", "idle_time_limit", "command", "env", "theme", "tags"),
+    *("keys", "tape", "not_found"),
+)
 """What is kept of a header, beside its size."""
 
 SIZE = (80, 24)

@@ -79,7 +79,7 @@ class Projector:
 
     def _start(self) -> None:
         self._pipe, theirs = Pipe()
-        code = "import sys; from neural_computer.recording.cligen import projector; projector.serve(int(sys.argv[1]))"
+        code = f"import sys; from {__name__} import serve; serve(int(sys.argv[1]))"
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         # More threads would each take address space, which is what is limited.
         quiet = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neural_computer.recording import sandbox as boxes
-from neural_computer.recording.sandbox import Sandbox
+from neural_computer.recording.sandbox import INSTALL, Sandbox
+from neural_computer.recording.terminal import programs
 from neural_computer.recording.terminal import tape as tapes
 from neural_computer.recording.terminal.cast import Cast, Entry
 from neural_computer.recording.terminal.recorder import RecordingError, Session
@@ -42,6 +43,8 @@ NAMES = {"Enter": "Return", "Backspace": "BackSpace", "PageUp": "Prior", "PageDo
 SENT = {"Enter": "\r", "Backspace": "\x7f", "Delete": "\x1b[3~", "Insert": "\x1b[2~", "Tab": "\t", "Space": " "}
 SENT |= {"Escape": "\x1b", "PageUp": "\x1b[5~", "PageDown": "\x1b[6~"}
 ARROWS = {"Up": "A", "Down": "B", "Right": "C", "Left": "D"}
+ROW = 1000
+"""Characters of a line without an end in which a shell's message is looked for"""
 CURSOR_MODE = re.compile(r"\x1b\[\?(?:[\d;]*;)?1(?:;[\d;]*)?([hl])")
 """A program asks for the other form of the arrow keys (DECCKM), or for the first one."""
 
@@ -117,18 +120,20 @@ def play(
     cannot be played here, RecordingError ("NAME:LINE: reason") for one that came to nothing, SandboxError without a
     sandbox.
     """
+    sandbox = sandbox or Sandbox()
     every = list(islice(steps(tape), MOST + 1))
-    check(tape, every, limit if timed else LONGEST)
+    check(tape, every, limit if timed else LONGEST, sandbox.unsafe)
     rows, cols = size(tape.settings)
     environment = {"PS1": PROMPT, "PYTHON_BASIC_REPL": "1"} | dict(tape.environment)
-    session = Session(SHELL, rows, cols, environment, deadline, sandbox or Sandbox(), SILENCE, LARGEST)
+    session = Session(SHELL, rows, cols, environment, deadline, sandbox, SILENCE, LARGEST)
     with session:
-        show = _Show(session, every, time.monotonic() + limit)
+        show = _Show(session, every, time.monotonic() + limit, sandbox.unsafe)
         try:
             roll = show.play(timed)
         except RecordingError as error:
             raise RecordingError(f"{tape.name}:{show.line}: {error}") from error
-    return Cast(cols=cols, rows=rows, entries=tuple(roll.entries), meta=_meta(tape, roll))
+    meta = _meta(tape, roll) | ({"not_found": sorted(show.not_found)} if show.not_found else {})
+    return Cast(cols=cols, rows=rows, entries=tuple(roll.entries), meta=meta)
 
 
 def attempts(paths: Iterable[Path], **options: Any) -> Iterator[tuple[Path, Cast | str]]:
@@ -143,9 +148,11 @@ def attempts(paths: Iterable[Path], **options: Any) -> Iterator[tuple[Path, Cast
 class _Show:
     """A session that is played to, and the roll."""
 
-    def __init__(self, session: Session, every: Sequence[Step], end: float):
-        self.session, self.every, self.end = session, every, end
+    def __init__(self, session: Session, every: Sequence[Step], end: float, unsafe: bool):
+        self.session, self.every, self.end, self.unsafe = session, every, end, unsafe
         self.roll = Roll()
+        self.not_found: set[str] = set()
+        self.unfinished = ""
         self.line = 1
         self.application = False
 
@@ -172,6 +179,22 @@ class _Show:
         if modes := CURSOR_MODE.findall(text):
             self.application = modes[-1] == "h"
         self.roll.wrote(text, after)
+        *lines, rest = re.split(r"[\r\n]+", self.unfinished + text)
+        self.unfinished = rest[-ROW:]
+        for line in lines:
+            if name := programs.not_found(line):
+                self.miss(name)
+
+    def miss(self, name: str) -> None:
+        """Notes a command that the shell did not find. Raises RecordingError for a program that is merely not installed.
+
+        A name that no machine has is a tape's own typing error, which its video is meant to show.
+        """
+        if name in programs.INSTALLABLE and not boxes.has(name, self.unsafe):
+            raise RecordingError(
+                f"{name}: command not found: it is not installed; {INSTALL} installs what generated tapes need"
+            )
+        self.not_found.add(name)
 
     def press(self, press: Press) -> None:
         if time.monotonic() > self.end:
@@ -229,7 +252,7 @@ def _unplayed(command: Command) -> str:
     return f"{command.name} moves the window of vhs, not the terminal; leave it out"
 
 
-def check(tape: Tape, every: list[Step], limit: float) -> None:
+def check(tape: Tape, every: list[Step], limit: float, unsafe: bool = False) -> None:
     """Raises ValueError for a tape that cannot be played: too long, another shell, programs that are not there."""
 
     def refuse(rule: str) -> None:
@@ -242,9 +265,9 @@ def check(tape: Tape, every: list[Step], limit: float) -> None:
         refuse(f"lasts {seconds:.6g} s, which is more than {limit:.6g}; shorten it")
     if (shell := tape.settings.get("Shell", "bash")) != "bash":
         refuse(f"Set Shell {shell}: only bash is played")
-    missing = [program for program in tape.requires if not boxes.has(program)]
+    missing = [program for program in tape.requires if not boxes.has(program, unsafe)]
     if missing:
-        refuse(f"Require {missing[0]}: is not installed; bash launch/install_sandbox.sh has what generated tapes need")
+        refuse(f"Require {missing[0]}: is not installed; {INSTALL} installs what generated tapes need")
 
 
 def size(settings: Mapping[str, Any]) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from neural_computer.recording.cligen import captions, clip_store
 from neural_computer.recording.cligen.captions import answered, quotation, script, words
 from neural_computer.recording.cligen.general import General
 from neural_computer.recording.terminal import tape
+from tests.recording import needs
 
 CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
 PAPER = {"semantic": 55, "regular": 52, "detailed": 76}
@@ -16,6 +17,7 @@ PAPER = {"semantic": 55, "regular": 52, "detailed": 76}
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
+    needs.package("avt", "recording")
     if not CASTS.is_dir():
         pytest.skip("no recordings beside the checkout (shared/data/casts/sessions)")
     path = tmp_path_factory.mktemp("captions") / "all.npz"

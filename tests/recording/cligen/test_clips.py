@@ -10,7 +10,10 @@ from neural_computer.recording.cligen.clips import Cutting, clip, cut, cuts, spa
 from neural_computer.recording.terminal import cast
 from neural_computer.recording.terminal.cast import Cast, Entry
 from neural_computer.recording.terminal.replay import Playing, Replay, replay
+from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
+
+needs.package("avt", "recording")
 
 FPS = 15.0
 

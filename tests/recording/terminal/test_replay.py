@@ -18,8 +18,11 @@ from neural_computer.recording.terminal.replay import CELL, Playing, Replay, par
 from neural_computer.screens.terminal import Atlas, Screen
 from neural_computer.screens.themes import DEFAULT, MOCHA, THEMES
 from tests.fuzz import fuzz
+from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
 from tests.screens.test_terminal import OUTPUT, equal
+
+needs.package("avt", "recording")
 
 
 def recording(*entries: tuple[float, str, str], cols: int = 10, rows: int = 2, **meta) -> Cast:
