@@ -13,6 +13,7 @@ from neural_computer import ClipSource
 from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
 from tests.conftest import program
+from tests.recording import needs
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +30,7 @@ def serving(*arguments):
 
 
 def test_collected_episodes_are_training_data(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     log = tmp_path / "log"
     with serving("--desktop=minidesk", "--size=64", f"--log={log}") as (server, url):
         desktop = Environment(url)

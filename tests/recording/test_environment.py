@@ -11,23 +11,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from neural_computer.recording import sandbox
 from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.recording.environment_server import Collector, Server, parse_event
 from neural_computer.recording.guiworld import logs
-from neural_computer.recording.sandbox import SandboxError
 from neural_computer.recording.terminal.shell import Shell
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 from neural_computer.simulators.policies.goal import Task
 from neural_computer.types import Event
 from tests.conftest import ROOT
-
-NO_SANDBOX = ""
-try:
-    sandbox.confined()
-except SandboxError as error:
-    NO_SANDBOX = str(error)
+from tests.recording import needs
 
 
 def minidesk(seed: int):
@@ -227,7 +220,7 @@ def test_an_episode_whose_desktop_fails_at_its_close_leaves_no_files(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(bool(NO_SANDBOX), reason=NO_SANDBOX)
+@needs.sandboxed()
 def test_a_shell_that_has_ended_leaves_its_recording(tmp_path):
     with serving(lambda seed: Shell(rows=4, cols=20), tmp_path, "shell") as url, Environment(url) as desktop:
         desktop.reset()
@@ -240,7 +233,7 @@ def test_a_shell_that_has_ended_leaves_its_recording(tmp_path):
     assert (tmp_path / "shell-000001.mp4").exists()
 
 
-@pytest.mark.skipif(bool(NO_SANDBOX), reason=NO_SANDBOX)
+@needs.sandboxed()
 def test_a_sandboxed_shell_is_typed_to_and_read(tmp_path):
     with serving(lambda seed: Shell(rows=6, cols=40), tmp_path, "shell") as url, Environment(url) as desktop:
         first = desktop.reset()

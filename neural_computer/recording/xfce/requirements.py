@@ -4,7 +4,7 @@ import importlib.util
 import shutil
 
 MODULES = ("mss", "Xlib")
-"""Python modules, all of one extra of this package."""
+"""Python modules of the extra `recording`."""
 PROGRAMS = {
     "Xvfb": "xvfb",
     "dbus-daemon": "dbus",
@@ -20,7 +20,7 @@ def missing() -> str:
     """What is not installed, with the commands that install it; "" if everything is."""
     parts = []
     if modules := [name for name in MODULES if importlib.util.find_spec(name) is None]:
-        parts.append(f"the Python modules {', '.join(modules)}: pip install -e '.[gui]'")
+        parts.append(f"the Python modules {', '.join(modules)}: pip install 'neural-computer[recording]'")
     if programs := [name for name in PROGRAMS if shutil.which(name) is None]:
         packages = " ".join(PROGRAMS[name] for name in programs)
         parts.append(f"{', '.join(programs)}: apt-get install {packages}, or bash launch/install_rig.sh for all of it")

@@ -15,6 +15,7 @@ from neural_computer.actions.schema.log import read as read_log
 from neural_computer.recording.guiworld import logs, sessions
 from neural_computer.recording.guiworld.statistics import statistics
 from tests.conftest import program
+from tests.recording import needs
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "gui"
 recorded = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings beside the checkout (shared/data/gui)")
@@ -185,6 +186,7 @@ def test_an_event_stays_with_the_frame_that_shows_it():
 
 @pytest.mark.slow
 def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=guiworld", "--clips=6", "--size=64", f"--output={tmp_path}/data", "--preview=1"]
     program("launch.prepare_data", *ask)
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
@@ -205,6 +207,7 @@ def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
 @pytest.mark.slow
 @recorded
 def test_recordings_are_imported_by_the_recipe(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=guiworld", "--source=import", f"--input={SHARED}", "--size=48x64", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask, "--licence=CC0-1.0")
     summary = json.loads((tmp_path / "summary.json").read_text())
