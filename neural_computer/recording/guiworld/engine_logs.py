@@ -118,7 +118,9 @@ def _coincide(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _action_events(row: Mapping[str, Any], time: float, problems: Counter[str]) -> Iterator[Event]:
     """The events of one action at `time` in seconds."""
     action, x, y = row.get("action"), row.get("x"), row.get("y")
-    at: dict[str, Any] = {"x": float(x), "y": float(y)} if None not in (x, y) and (x, y) != (0, 0) else {}
+    at: dict[str, Any] = {}
+    if x is not None and y is not None and (x, y) != (0, 0):
+        at = {"x": float(x), "y": float(y)}
     if at:
         yield Event(time, "move", **at)
     if action in CLICKS:
