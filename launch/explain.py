@@ -32,7 +32,7 @@ from neural_computer.convert import pretrained
 from neural_computer.data.inputs import stacked
 from neural_computer.models.dit import REMAT
 from neural_computer.train.cost import Cost, cost, frozen_shapes
-from neural_computer.types import Actions, Batch, Encoded, PyTree
+from neural_computer.types import Actions, Batch, Encoded, FrozenParams, PyTree, TokenIds
 
 
 class Device(NamedTuple):
@@ -139,9 +139,9 @@ def main(argv: list[str]) -> None:
     answer, device = answered(asked), DEVICES[DEVICE.value]
     print(headline(answer, device))
     for table in (placement(answer), memory(answer), hours(answer, device)):
-        print(f"\n{report.plain(table)}", flush=True)
+        print(f"\n{report.text_table(table)}", flush=True)
     if answer.total > USABLE * device.memory:
-        print(f"\n{report.plain(list(ways_out(asked, device)))}")
+        print(f"\n{report.text_table(list(ways_out(asked, device)))}")
 
 
 def question() -> Asked:
@@ -176,13 +176,13 @@ def answered(asked: Asked) -> Answer:
     batch: Batch | Encoded = Batch(
         index=np.broadcast_to(np.int32(0), (rows,)),
         video=np.broadcast_to(np.uint8(0), (rows, data.frames, data.height, data.width, 3)),
-        text=np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length)),
+        text=TokenIds(np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length))),
         actions=done_nothing(experiment, rows),
     )
     frozen = frozen_shapes(trainer, asked.dtypes)
     if asked.encoded:
         batch = jax.eval_shape(trainer.encode, frozen, batch)
-        frozen = {name: tree for name, tree in frozen.items() if name == "network"}
+        frozen = FrozenParams(network_held=frozen.network_held)
     return Answer(experiment, mesh, frozen, cost(trainer, frozen, batch, mesh))
 
 

@@ -27,15 +27,16 @@ from launch import errors
 from neural_computer import media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
-from neural_computer.computer import concat_chunks, to_uint8
+from neural_computer.computer import concat_chunks
+from neural_computer.conditioning import to_uint8
 from neural_computer.data import encoded, events
 from neural_computer.data.inputs import chunked, stacked
 from neural_computer.data.windows import ClipSource
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.text import GlyphReader
 from neural_computer.screens.terminal import Atlas
-from neural_computer.types import Actions, Clip, State
-from neural_computer.workflows import workdir
+from neural_computer.types import Actions, Clip, State, TokenIds
+from neural_computer.workflows import trained as trained_computer
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run published weights as.", lock_config=True)
@@ -64,8 +65,8 @@ def main(argv: list[str]) -> None:
     used = used_as(trained, ACTIONS.value) if ACTIONS.value is not None else None
     begin = trained.first_frame if used is None else used.frames[0]
     state = woken(trained, STATE.value) if STATE.value else booted(trained, FRAME.value, begin)
-    prompt = trained.experiment.tokenizer([prompted(used)])
-    state = state._replace(text=jax.jit(computer.read)(trained.params.frozen, prompt))
+    prompt = TokenIds(trained.experiment.tokenizer([prompted(used)]))
+    state = state._replace(text=jax.jit(computer.conditioner.encode_text)(trained.params.frozen, prompt))
     run = jax.jit(computer.run, static_argnames="chunks")
     u = done(trained, used) if used is not None else None
     state, chunks = run(trained.params, state, u, jax.random.key(SEED.value), chunks=CHUNKS.value)
@@ -87,18 +88,18 @@ def main(argv: list[str]) -> None:
     print(f"{out}/{shown}  (step {trained.step} of {WORKDIR.value or INIT.value})")
 
 
-def given() -> workdir.Trained:
+def given() -> trained_computer.Trained:
     """The computer that the flags name. Raises ValueError unless they name one."""
     mesh = sharding.make_mesh(sharding.sizes_of(MESH.value)) if MESH.value else None
     if WORKDIR.value is not None:
-        return workdir.load(WORKDIR.value, mesh)
+        return trained_computer.load(WORKDIR.value, mesh)
     if CONFIG.value is None or INIT.value is None or FRAME.value is None:
         raise ValueError("--workdir: is missing; give a trained workdir, or --config, --init and --frame together")
     CONFIG.value.init = INIT.value
-    return workdir.untrained(CONFIG.value, media.read_image(FRAME.value), FPS.value, mesh)
+    return trained_computer.untrained(CONFIG.value, media.read_image(FRAME.value), FPS.value, mesh)
 
 
-def booted(trained: workdir.Trained, frame: str | None, x0: np.ndarray) -> State:
+def booted(trained: trained_computer.Trained, frame: str | None, x0: np.ndarray) -> State:
     """The state of a computer that shows the picture in a file, or else x0. Raises ValueError for another size."""
     computer = trained.computer
     if frame is not None:
@@ -108,11 +109,13 @@ def booted(trained: workdir.Trained, frame: str | None, x0: np.ndarray) -> State
                 f"{frame}: is {x0.shape[0]}x{x0.shape[1]} pixels; this computer's screen is "
                 f"{computer.size[0]}x{computer.size[1]}"
             )
-    away = trained.experiment.negative_prompt_ids(NEGATIVE.value)
-    return jax.jit(computer.boot)(trained.params, x0[None], trained.experiment.tokenizer([""]), away)
+    negative_prompt = trained.experiment.negative_prompt_ids(NEGATIVE.value)
+    return jax.jit(computer.boot)(
+        trained.params, x0[None], TokenIds(trained.experiment.tokenizer([""])), negative_prompt
+    )
 
 
-def woken(trained: workdir.Trained, path: str) -> State:
+def woken(trained: trained_computer.Trained, path: str) -> State:
     """The state saved by an earlier run. Raises ValueError if it is none of this computer's."""
     like = jax.tree.map(ocp.utils.to_shape_dtype_struct, booted(trained, None, trained.first_frame))
     try:
@@ -128,7 +131,7 @@ def woken(trained: workdir.Trained, path: str) -> State:
 # What is done
 
 
-def used_as(trained: workdir.Trained, name: str) -> Clip:
+def used_as(trained: trained_computer.Trained, name: str) -> Clip:
     """What is done in a run: a video of the data, SPLIT:N, or a log of events, on a video that stands still.
 
     Raises ValueError for a computer that takes no actions, and where there is no such video or log.
@@ -160,7 +163,7 @@ def prompted(used: Clip | None) -> str:
     return next(iter(used.captions.values()), "")
 
 
-def done(trained: workdir.Trained, used: Clip) -> Actions:
+def done(trained: trained_computer.Trained, used: Clip) -> Actions:
     """What is done, as the computer takes it: a leading axis of chunks."""
     return chunked(stacked([trained.experiment.inputs(used)]), trained.experiment.data.frames, CHUNKS.value)
 

@@ -8,10 +8,8 @@ process --coordinator, --processes and --process (on TPU pods and SLURM, --distr
 """
 
 import contextlib
-from collections.abc import ItemsView
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,13 +18,15 @@ from ml_collections import config_flags
 
 from launch import errors
 from neural_computer import build, sharding
+from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline, windows
-from neural_computer.evals import evaluate
-from neural_computer.models.linear_codec import LinearCodec
+from neural_computer.evals.evaluate import evenly_spaced
+from neural_computer.experiment import Experiment
 from neural_computer.train import loop
-from neural_computer.types import Clip, PyTree, TrainState
-from neural_computer.workflows import distributed, lock, metrics
+from neural_computer.types import Clip, FrozenParams, PyTree
+from neural_computer.workflows import checks, distributed, lock
 from neural_computer.workflows import workdir as workdirs
+from neural_computer.workflows.evaluators import evaluators
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     logging.info("%s: trained to step %d", workdir, int(state.step))
 
 
-def train(experiment: build.Experiment, workdir: Path):
+def train(experiment: Experiment, workdir: Path):
     """The trained state; reads videos or encoded clips, fits the codec once, then runs the loop.
 
     Of a codec that was trained, the latents are measured at the end.
@@ -54,7 +54,7 @@ def train(experiment: build.Experiment, workdir: Path):
     source, held_out = training(experiment), rolled_out(experiment)
     mesh = sharding.make_mesh(experiment.mesh)
     setup(experiment, workdir, source)
-    frozen, begin = {}, None
+    frozen, init_params = FrozenParams(), None
     if experiment.trains_codec:
         frozen = workdirs.codec_loss_params(experiment)
     elif held_out or isinstance(source, windows.ClipSource):
@@ -62,9 +62,9 @@ def train(experiment: build.Experiment, workdir: Path):
         frozen = workdirs.encoders(experiment, workdir, mesh)
     if experiment.init or experiment.trainer.optimizer.trainable:
         # Kept when a part is held, which is needed now; else read only if there is no checkpoint to go on from.
-        begin = cache(partial(workdirs.init_params, experiment, mesh))
+        init_params = cache(partial(workdirs.init_params, experiment, mesh))
     if experiment.trainer.optimizer.trainable:
-        frozen |= workdirs.held_params(experiment.trainer, begin())
+        frozen = frozen._replace(network_held=experiment.trainer.optimizer.split(init_params())[1] or None)
 
     def batches(start: int):
         return pipeline.batches(
@@ -87,7 +87,7 @@ def train(experiment: build.Experiment, workdir: Path):
         workdir=workdir,
         mesh=mesh,
         seed=experiment.seed,
-        begin=begin,
+        init_params=init_params,
         evaluators=evaluators(experiment, frozen, source, held_out) if held_out else {},
     )
     if experiment.trains_codec and jax.process_index() == 0:
@@ -96,45 +96,19 @@ def train(experiment: build.Experiment, workdir: Path):
     return state
 
 
-def evaluators(
-    experiment: build.Experiment, frozen: PyTree, source: Any, held_out: list[Clip]
-) -> dict[str, loop.Evaluator]:
-    """What judges held-out videos on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
-    trainer, size = experiment.trainer, experiment.evaluation.batch_size
-    scorer = metrics.scorer(experiment, sharding.make_mesh(experiment.mesh))
-    if not experiment.trains_codec:
-        rollout = evaluate.Rollout(
-            experiment.computer, experiment.tokenizer, size, experiment.negative_prompt_ids(), experiment.inputs
-        )
-        tier = next(iter(experiment.data.captions))
-        held = evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier, scorer)
-        return {"held_out": held}
-    coder, linear = trainer.computer, LinearCodec(experiment.codec.channels)
-    coded = evaluate.Coded(coder.codec, size)
-    beside = evaluate.Coded(linear, size).scores(
-        linear.fit(build.codec_fit_videos(experiment, source)), held_out, scorer
-    )
-
-    def scores(state: TrainState) -> ItemsView[str, float]:
-        network = trainer.params(state.ema, frozen).network
-        return coded.scores(coder.params(network), held_out, scorer).items()
-
-    return {"held_out": scores, "linear": lambda state: beside.items()}
-
-
-def training(experiment: build.Experiment) -> windows.ClipSource | encoded.EncodedSource:
+def training(experiment: Experiment) -> windows.ClipSource | encoded.EncodedSource:
     """The training split, videos or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
     if encoded.holds(data.directory) and not experiment.trains_codec:
         clips = encoded.EncodedSource(data.directory, data.split)
-        build.check_encoded(experiment, clips.info)
+        checks.check_encoded(experiment, clips.info)
         return clips
     videos = windows.ClipSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
-    build.check_videos(experiment, videos[0])
+    checks.check_videos(experiment, videos[0])
     return videos
 
 
-def rolled_out(experiment: build.Experiment) -> list[Clip]:
+def rolled_out(experiment: Experiment) -> list[Clip]:
     """The held-out videos that are rolled out on the way; none where that is not asked for.
 
     Raises ConfigError where it is, but the training data are encoded and the videos they were made from are gone.
@@ -148,12 +122,12 @@ def rolled_out(experiment: build.Experiment) -> list[Clip]:
     try:
         directory = encoded.videos(data.directory)
     except ValueError as error:
-        raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
+        raise ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     videos = windows.ClipSource(directory, experiment.evaluation.split, data.frames, data.stride)
-    return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
+    return evenly_spaced(videos, experiment.evaluation.eval_videos_during_training)
 
 
-def setup(experiment: build.Experiment, workdir: Path, source: windows.ClipSource | encoded.EncodedSource) -> None:
+def setup(experiment: Experiment, workdir: Path, source: windows.ClipSource | encoded.EncodedSource) -> None:
     """Writes, once a workdir, what a run needs later. Raises ConfigError for clips of another codec than the workdir's."""
     path = workdir / workdirs.SETUP
     if not path.exists() and jax.process_index() == 0:
@@ -162,16 +136,16 @@ def setup(experiment: build.Experiment, workdir: Path, source: windows.ClipSourc
     if isinstance(source, encoded.EncodedSource):
         own, codec = workdirs.load_setup(workdir), origin(experiment, source)[0]
         if not all(np.array_equal(own.get(name), value) for name, value in codec.items()):
-            raise build.ConfigError(
+            raise ConfigError(
                 f"config.data.directory={source.directory}: its clips were encoded with another codec than the one in "
                 f"{path}; train on them in a new workdir"
             )
 
 
-def origin(experiment: build.Experiment, source: windows.ClipSource | encoded.EncodedSource) -> tuple[PyTree, Clip]:
+def origin(experiment: Experiment, source: windows.ClipSource | encoded.EncodedSource) -> tuple[PyTree, Clip]:
     """The codec fitted to the training videos, nothing if it is not fitted, and one of the videos: its first frame at least."""
     if isinstance(source, windows.ClipSource):
-        return build.fit_codec(experiment, source), source[0]
+        return checks.fit_codec(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)
     return codec, Clip("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 

@@ -9,13 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from neural_computer.computer import NeuralComputer, concat_chunks, normalize_pixels, to_uint8
+from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
 from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
-from neural_computer.types import Clip, Params, PyTree, TrainState
+from neural_computer.types import Clip, Params, PyTree, TokenIds, TrainState
 
 ClipVideos = UInt8[np.ndarray, "n t h w 3"]
 """A video per clip"""
@@ -34,14 +35,14 @@ class Variant(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rollout:
+class BatchedRollout:
     """Open-loop rollouts of one computer, `batch_size` videos at a time, compiled once."""
 
     computer: NeuralComputer
     tokenizer: Callable[[Sequence[str]], Int[np.ndarray, "n l"]]
     batch_size: int = 32
-    negative_prompt_ids: Int[np.ndarray, "1 l"] | None = None
-    """Token ids of the negative prompt; None without guidance"""
+    negative_prompt_ids: TokenIds | None = None
+    """(1, l), the negative prompt; None without guidance"""
     inputs: ActionFeaturizer | None = None
     """Features of a clip's events, for a computer with actions"""
 
@@ -50,14 +51,14 @@ class Rollout:
         first = np.stack([clip.frames[0] for clip in clips])
         ids = self.tokenizer(captions)
         negative = self.negative_prompt_ids
-        negative = None if negative is None else negative.repeat(self.batch_size, axis=0)
+        negative = None if negative is None else TokenIds(negative.ids.repeat(self.batch_size, axis=0))
         key = jax.random.key(seed)
         actions = [None if self.inputs is None else self.inputs(clip) for clip in clips]
         videos = []
         for number, start in enumerate(range(0, len(clips), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(clips)  # a short last batch is filled up
             u = stacked([actions[row] for row in rows])
-            frames = self._run(params, first[rows], ids[rows], u, negative, jax.random.fold_in(key, number))
+            frames = self._run(params, first[rows], TokenIds(ids[rows]), u, negative, jax.random.fold_in(key, number))
             videos.append(np.asarray(frames)[: len(clips) - start])
         return np.concatenate(videos)
 
@@ -74,7 +75,7 @@ class Rollout:
 
     def codec_reconstruction(self, params: Params, clips: Sequence[Clip]) -> ClipVideos:
         """The reference videos, encoded and decoded: an upper bound, since no rollout is better than its codec."""
-        return CodecReconstruction(self.computer.codec, self.batch_size)(params.frozen["codec"], clips)
+        return CodecReconstruction(self.computer.codec, self.batch_size)(params.frozen.codec, clips)
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,12 @@ def prompts(clips: Sequence[Clip], tier: str) -> dict[str, list[str]]:
 
 
 def evaluate(
-    rollout: Rollout, scorer: ScreenScorer, params: Params, clips: Sequence[Clip], tier: str = "plain", seed: int = 0
+    rollout: BatchedRollout,
+    scorer: ScreenScorer,
+    params: Params,
+    clips: Sequence[Clip],
+    tier: str = "plain",
+    seed: int = 0,
 ) -> dict[str, Variant]:
     """Videos and scores of every prompt variant, of the first-frame baseline and of the codec's reconstruction."""
     videos = {name: rollout(params, clips, captions, seed) for name, captions in prompts(clips, tier).items()}
@@ -207,7 +213,7 @@ class HeldOut:
     the one with the answer.
     """
 
-    rollout: Rollout
+    rollout: BatchedRollout
     params: Callable[[TrainState], Params]
     clips: Sequence[Clip]
     tier: str = "plain"
