@@ -21,12 +21,14 @@ from neural_computer.recording.xfce.accessibility import targets, title
 from neural_computer.recording.xfce.desktop import XfceDesktop
 from neural_computer.recording.xfce.errors import DesktopError
 from neural_computer.recording.xfce.settings import channel
+from neural_computer.recording.xfce.x11 import XClient
 from neural_computer.simulators.desktop import Desktop, record
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 from neural_computer.simulators.policies.goal import Task
 from neural_computer.simulators.policies.primitives import User
 from neural_computer.types import Event
 from tests.conftest import servers, wait_until
+from tests.recording import needs
 
 on_x = pytest.mark.rig
 
@@ -294,6 +296,73 @@ def test_a_crash_is_noted_by_the_launcher_and_reported_once(tmp_path, monkeypatc
     for command in ("kill -SEGV $$", "exit 3"):
         subprocess.run(["sh", launcher, "bash", "-c", command], check=False)
     assert guest.crashes() == ["bash crashed (signal 11)"] and guest.crashes() == []
+
+
+# Mouse and keyboard, a display of ours in the place of the X server's
+
+
+class FakeDisplay:
+    """A keyboard of three keys: a at 38, Return at 36, Shift_L at 50; `down` are the bits of those that are down."""
+
+    def __init__(self):
+        self.codes, self.down, self.inputs = {97: 38, 65: 38, 0xFF0D: 36, 0xFFE1: 50}, [0] * 32, []
+
+    def keysym_to_keycode(self, symbol):
+        return self.codes.get(symbol, 0)
+
+    def keycode_to_keysym(self, code, index):
+        return {38: 97, 36: 0xFF0D, 50: 0xFFE1}[code]
+
+    def query_keymap(self):
+        return self.down
+
+    def sync(self):
+        self.inputs.append("sync")
+
+
+@pytest.fixture
+def client(monkeypatch):
+    needs.package("Xlib", "recording")
+    from Xlib.ext import xtest
+
+    client = XClient(99)
+    client.__dict__["_x"] = FakeDisplay()
+    monkeypatch.setattr(xtest, "fake_input", lambda to, what, detail=0, **at: to.inputs.append((what, detail, at)))
+    return client
+
+
+KEY_DOWN, KEY_UP, DOWN, UP, MOTION = 2, 3, 4, 5, 6  # X's numbers of the events
+
+
+def test_events_reach_the_server_one_by_one_and_the_log_has_each(client):
+    client.inject(Event(0.0, "move", x=3.4, y=5.0))
+    client.inject(Event(0.0, "scroll", dy=-2.0))
+    client.inject(Event(0.0, "press", key="right"))
+    sent = [(MOTION, 0, {"x": 3, "y": 5}), (DOWN, 4, {}), (UP, 4, {}), (DOWN, 4, {}), (UP, 4, {}), (DOWN, 3, {})]
+    assert client._x.inputs == [item for each in sent for item in (each, "sync")]
+    rows = [{name: value for name, value in row.items() if name not in ("t", "t_done")} for row in client.log]
+    notch = [{"kind": "down", "button": 4}, {"kind": "up", "button": 4}]
+    assert rows == [{"kind": "move", "x": 3, "y": 5}, *notch, *notch, {"kind": "down", "button": 3}]
+    assert all(row["t"] <= row["t_done"] for row in client.log)
+
+
+def test_a_capital_is_wrapped_in_a_shift_that_is_not_logged_unless_one_is_down(client):
+    client.inject(Event(0.0, "text", text="aA\n"))
+    keys = [each[:2] for each in client._x.inputs if each != "sync"]
+    shifted = [(KEY_DOWN, 50), (KEY_DOWN, 38), (KEY_UP, 50), (KEY_UP, 38)]
+    assert keys == [(KEY_DOWN, 38), (KEY_UP, 38), *shifted, (KEY_DOWN, 36), (KEY_UP, 36)]
+    assert [row["key"] for row in client.log] == list("aaAA\n\n")
+    client._x.inputs.clear()
+    client._x.down[50 // 8] = 1 << 50 % 8
+    client.inject(Event(0.0, "press", key="A"))
+    assert client._x.inputs == [(KEY_DOWN, 38, {}), "sync"]
+
+
+def test_a_key_that_the_keyboard_lacks_is_named_before_anything_is_injected(client):
+    with pytest.raises(ValueError, match="key 'q'"):
+        client.check_keys([Event(0.0, "press", key="a"), Event(0.0, "text", text="aq")])
+    client.check_keys([Event(0.0, "move", x=1.0, y=1.0), Event(0.0, "press", key="left")])
+    assert client._x.inputs == []
 
 
 # The AT-SPI tree
