@@ -139,9 +139,9 @@ def main(argv: list[str]) -> None:
     answer, device = answered(asked), DEVICES[DEVICE.value]
     print(headline(answer, device))
     for table in (placement(answer), memory(answer), hours(answer, device)):
-        print(f"\n{report.plain(table)}", flush=True)
+        print(f"\n{report.text_table(table)}", flush=True)
     if answer.total > USABLE * device.memory:
-        print(f"\n{report.plain(list(ways_out(asked, device)))}")
+        print(f"\n{report.text_table(list(ways_out(asked, device)))}")
 
 
 def question() -> Asked:

@@ -8,10 +8,8 @@ process --coordinator, --processes and --process (on TPU pods and SLURM, --distr
 """
 
 import contextlib
-from collections.abc import ItemsView
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,13 +20,13 @@ from launch import errors
 from neural_computer import build, sharding
 from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline, windows
-from neural_computer.evals import evaluate
+from neural_computer.evals.evaluate import evenly_spaced
 from neural_computer.experiment import Experiment
-from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train import loop
-from neural_computer.types import Clip, FrozenParams, PyTree, TrainState
-from neural_computer.workflows import checks, distributed, lock, metrics
+from neural_computer.types import Clip, FrozenParams, PyTree
+from neural_computer.workflows import checks, distributed, lock
 from neural_computer.workflows import workdir as workdirs
+from neural_computer.workflows.evaluators import evaluators
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, metrics and the config go.")
@@ -98,30 +96,6 @@ def train(experiment: Experiment, workdir: Path):
     return state
 
 
-def evaluators(experiment: Experiment, frozen: PyTree, source: Any, held_out: list[Clip]) -> dict[str, loop.Evaluator]:
-    """What judges held-out videos on the way: rollouts of a computer; a codec beside a linear one of as many channels."""
-    trainer, size = experiment.trainer, experiment.evaluation.batch_size
-    scorer = metrics.scorer(experiment, sharding.make_mesh(experiment.mesh))
-    if not experiment.trains_codec:
-        rollout = evaluate.Rollout(
-            experiment.computer, experiment.tokenizer, size, experiment.negative_prompt_ids(), experiment.inputs
-        )
-        tier = next(iter(experiment.data.captions))
-        held = evaluate.HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), held_out, tier, scorer)
-        return {"held_out": held}
-    coder, linear = trainer.model, LinearCodec(experiment.codec.channels)
-    coded = evaluate.Coded(coder.codec, size)
-    beside = evaluate.Coded(linear, size).scores(
-        linear.fit(checks.codec_fit_videos(experiment, source)), held_out, scorer
-    )
-
-    def scores(state: TrainState) -> ItemsView[str, float]:
-        network = trainer.params(state.ema, frozen).network
-        return coded.scores(coder.params(network), held_out, scorer).items()
-
-    return {"held_out": scores, "linear": lambda state: beside.items()}
-
-
 def training(experiment: Experiment) -> windows.ClipSource | encoded.EncodedSource:
     """The training split, videos or encoded clips, whichever is there. Raises ValueError where it does not fit the config."""
     data = experiment.data
@@ -150,7 +124,7 @@ def rolled_out(experiment: Experiment) -> list[Clip]:
     except ValueError as error:
         raise ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     videos = windows.ClipSource(directory, experiment.evaluation.split, data.frames, data.stride)
-    return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
+    return evenly_spaced(videos, experiment.evaluation.eval_videos_during_training)
 
 
 def setup(experiment: Experiment, workdir: Path, source: windows.ClipSource | encoded.EncodedSource) -> None:

@@ -39,10 +39,10 @@ class Network(nn.Module):
             if self.text is None:
                 raise ValueError("text: token ids reach a network without a text encoder; encode them first")
             text = self.text(text.ids)
-        output = self.dit(z, t, text, image, u)
+        prediction, features, _ = self.dit(z, t, text, image, u)
         if not heads or self.heads is None or u is None:
-            return Output(output.prediction)
-        return Output(output.prediction, self.heads(output.features, u))
+            return Output(prediction)
+        return Output(prediction, self.heads(features, u))
 
     def _action_texts(self, actions: Actions) -> Float[Array, "b u d"]:
         if not isinstance(actions.texts, TokenIds):

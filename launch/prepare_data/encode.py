@@ -61,4 +61,4 @@ def make(output: Path) -> dict[str, Any]:
     encode.print_plan(plan(), output)
     encode.begin(plan(), output)
     encode.write(plan(), encode.load_encoder(plan(), output, ROWS.value), output)
-    return {"kept": sum(plan().info.splits.values()), "refused": {}}
+    return {"kept": sum(plan().info.splits.values()), "rejected": {}}

@@ -75,7 +75,7 @@ def make(output: Path) -> dict[str, Any]:
     for split, writer in writers.items():
         if kept[split]:
             writer.close()
-    return {"kept": sum(kept.values()), "splits": kept, "refused": refused}
+    return {"kept": sum(kept.values()), "splits": kept, "rejected": refused}
 
 
 def empty(split: str, others: int) -> str:

@@ -63,6 +63,11 @@ class ActionEncoder(nn.Module):
     config: ActionEncoding
     size: tuple[int, int]
 
+    @property
+    def align(self) -> Alignment:
+        """Which video frames' actions a latent frame sees: all that the losses need to know of an action encoder."""
+        return self.config.align
+
     @nn.compact
     def __call__(self, actions: Actions, texts: Float[Array, "b u d"]) -> Float[Array, "b f 2 e"]:
         config, (height, width) = self.config, self.size
