@@ -16,8 +16,8 @@ Only the new modules are trained with --config.optimizer.trainable='action|heads
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 
 SPLITS = ("random_slow", "random_fast", "goal", "clicks")
 JUDGED = "cursor_acc,cursor_acc_reference,cursor_acc_straight"

@@ -16,13 +16,13 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from launch import errors
 from neural_computer import media, report
 from neural_computer.convert import pretrained
 from neural_computer.evals import evaluate, sweep
 from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.sweep import Kind
+from neural_computer.launch import errors
 from neural_computer.types import PyTree
 from neural_computer.workflows import lock, metrics, workdir
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
 from neural_computer import build
 from neural_computer.build import ConfigError
 from neural_computer.computer import normalize_pixels, to_uint8
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 from neural_computer.types import Clip, Params
 from tests import builders
 

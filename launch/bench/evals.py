@@ -1,6 +1,6 @@
 """The metrics beside torchmetrics, lpips and torchvision: terminal videos of 81 frames of 832x480, every frame.
 
-    taskset -c 0 python -m launch.bench --suite=evals
+    taskset -c 0 neural-computer bench --suite=evals
 
 A turn is a clip, ten with the first that warms up. Weights are the same on both sides (R3D-18's are random), and so must
 the answers be. I3D and LPIPS by VGG have no peer of these libraries that could be had. Frames are in memory.
@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from launch.bench import judges
-from launch.bench.case import Case
 from neural_computer.evals import frames
 from neural_computer.evals.features import R3D18
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
+from neural_computer.launch.bench import judges
+from neural_computer.launch.bench.case import Case
 from neural_computer.models import r3d
 from neural_computer.screens.terminal import Atlas, blank
 

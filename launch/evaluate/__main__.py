@@ -11,8 +11,8 @@ trained. Exit code: 0, everything was scored as it is; 2, some clips were adapte
 
 import sys
 
-from launch import errors
-from launch.evaluate import folders, problems, trained
+from neural_computer.launch import errors
+from neural_computer.launch.evaluate import folders, problems, trained
 
 
 def main(argv: list[str]) -> None:

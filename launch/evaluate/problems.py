@@ -15,7 +15,6 @@ from pathlib import Path
 from absl import flags
 from tqdm import tqdm
 
-from launch.evaluate import folders
 from neural_computer import report
 from neural_computer.evals import folders as videos
 from neural_computer.evals import ocr, probe, results
@@ -23,6 +22,7 @@ from neural_computer.evals.pairs import Fault
 from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import ARMS, Arithmetic
+from neural_computer.launch.evaluate import folders
 from neural_computer.workflows import lock, metrics
 
 PROBLEMS = flags.DEFINE_string("problems", None, "problems.json: a list of {id, expression, answer}.")

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from launch.evaluate import folders
 from neural_computer import build, media, report
 from neural_computer.data import encoded
 from neural_computer.data.windows import ClipSource
 from neural_computer.evals import evaluate, results
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.scorer import Scorer
+from neural_computer.launch.evaluate import folders
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.loop import read_metrics
 from neural_computer.workflows import metrics as metrics_of

@@ -21,8 +21,18 @@ from typing import Any
 
 from absl import flags
 
-from launch import errors
-from launch.prepare_data import arithmetic, card, cligen_clean, cligen_general, encode, guiworld, preview, repl, videos
+from neural_computer.launch import errors
+from neural_computer.launch.prepare_data import (
+    arithmetic,
+    card,
+    cligen_clean,
+    cligen_general,
+    encode,
+    guiworld,
+    preview,
+    repl,
+    videos,
+)
 from neural_computer.workflows import lock
 
 RECIPES = {

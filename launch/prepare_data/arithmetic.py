@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from launch.prepare_data import cligen_clean
+from neural_computer.launch.prepare_data import cligen_clean
 
 HELD_OUT = flags.DEFINE_integer("held_out", 1000, "Recipe arithmetic: held-out problems.", lower_bound=1)
 

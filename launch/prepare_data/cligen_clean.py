@@ -12,9 +12,9 @@ from typing import Any
 
 from absl import flags
 
-from launch.prepare_data import terminal
-from launch.prepare_data.cligen_general import FRAMES
-from launch.prepare_data.videos import INPUT, LICENCE
+from neural_computer.launch.prepare_data import terminal
+from neural_computer.launch.prepare_data.cligen_general import FRAMES
+from neural_computer.launch.prepare_data.videos import INPUT, LICENCE
 
 CLIPS = flags.DEFINE_integer(
     "clips", 1000, "Recipes cligen_clean, arithmetic, guiworld: how many to make.", lower_bound=1

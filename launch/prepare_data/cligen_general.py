@@ -12,8 +12,8 @@ from typing import Any
 
 from absl import flags
 
-from launch.prepare_data import terminal
-from launch.prepare_data.videos import INPUT
+from neural_computer.launch.prepare_data import terminal
+from neural_computer.launch.prepare_data.videos import INPUT
 
 SECONDS = flags.DEFINE_float("seconds", 5.0, "Recipe cligen_general: the wanted length of a clip.", lower_bound=0.5)
 FRAMES = flags.DEFINE_integer("frames", 81, "Recipes of terminals: frames of a clip, 4k + 1.")

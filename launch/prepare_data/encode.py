@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 from ml_collections import config_flags
 
-from launch.prepare_data.guiworld import SPLIT
-from launch.prepare_data.videos import INPUT
+from neural_computer.launch.prepare_data.guiworld import SPLIT
+from neural_computer.launch.prepare_data.videos import INPUT
 
 # jax comes with the work: recipe repl starts this program once a worker.
 if TYPE_CHECKING:

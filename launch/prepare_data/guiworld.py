@@ -23,12 +23,12 @@ from typing import Any
 
 from absl import flags
 
-from launch.prepare_data import rig
-from launch.prepare_data.cligen_clean import CLIPS, SEED
-from launch.prepare_data.cligen_general import FRAMES
-from launch.prepare_data.repl import WORKERS
-from launch.prepare_data.terminal import BEAM, pipeline
-from launch.prepare_data.videos import INPUT, LICENCE, SIZE
+from neural_computer.launch.prepare_data import rig
+from neural_computer.launch.prepare_data.cligen_clean import CLIPS, SEED
+from neural_computer.launch.prepare_data.cligen_general import FRAMES
+from neural_computer.launch.prepare_data.repl import WORKERS
+from neural_computer.launch.prepare_data.terminal import BEAM, pipeline
+from neural_computer.launch.prepare_data.videos import INPUT, LICENCE, SIZE
 
 SPLIT = flags.DEFINE_list("split", None, "Recipes guiworld and encode: the splits; by default all there are.")
 SOURCE = flags.DEFINE_enum("source", "minidesk", ["minidesk", "import", "rig"], "Recipe guiworld: what desktop.")

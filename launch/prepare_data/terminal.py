@@ -8,8 +8,8 @@ from typing import Any
 
 from absl import flags
 
-from launch.prepare_data.repl import WORKERS
-from launch.prepare_data.videos import INPUT, SIZE
+from neural_computer.launch.prepare_data.repl import WORKERS
+from neural_computer.launch.prepare_data.videos import INPUT, SIZE
 
 PIXELS = flags.DEFINE_integer("font", 13, "Recipes of terminals: the font's size in pixels.", lower_bound=4)
 CHUNK = flags.DEFINE_integer("chunk", 8, "Recipes of terminals: recordings in a file of footage.", lower_bound=1)

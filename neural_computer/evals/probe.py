@@ -35,7 +35,7 @@ def problems(path: Path) -> dict[str, Arithmetic]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path}: is no list of {{"id", "expression", "answer"}} ({type(error).__name__}: {error}); recipe arithmetic of '
-            "launch.prepare_data writes one"
+            "neural-computer prepare_data writes one"
         ) from error
 
 

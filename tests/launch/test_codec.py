@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from launch import train
 from neural_computer import load_pretrained
 from neural_computer.build import ConfigError
 from neural_computer.convert import export_diffusers, import_weights, sources
+from neural_computer.launch import train
 from neural_computer.train.checkpoint import CheckpointError
 from neural_computer.train.loop import read_metrics
 from neural_computer.workflows import trained_source, workdir

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import cligen
 from neural_computer import build, sharding
+from neural_computer.configs import cligen
 from neural_computer.models import flops
 from neural_computer.train import loop
 from neural_computer.train.cost import Cost, cost, frozen_shapes, operations, peak

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from launch.prepare_data import guiworld as recipe
 from neural_computer import ClipSource, media
+from neural_computer.launch.prepare_data import guiworld as recipe
 from tests.conftest import program
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,8 @@ import pytest
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
-from launch.bench import judges  # noqa: E402
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
+from neural_computer.launch.bench import judges  # noqa: E402
 from neural_computer.screens.terminal import draw_text  # noqa: E402
 
 torch.set_num_threads(1)

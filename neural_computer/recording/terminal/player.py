@@ -244,7 +244,7 @@ def check(tape: Tape, every: list[Step], limit: float) -> None:
         refuse(f"Set Shell {shell}: only bash is played")
     missing = [program for program in tape.requires if not boxes.has(program)]
     if missing:
-        refuse(f"Require {missing[0]}: is not installed; bash launch/install_sandbox.sh has what generated tapes need")
+        refuse(f"Require {missing[0]}: is not installed; neural-computer install_sandbox has what generated tapes need")
 
 
 def size(settings: Mapping[str, Any]) -> tuple[int, int]:
