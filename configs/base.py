@@ -7,6 +7,7 @@ def get_config() -> ConfigDict:
     """The base that every config starts from."""
     return ConfigDict(
         {
+            "format": 1,
             "seed": 0,
             "init": "",
             "data": {

@@ -56,7 +56,9 @@ def run(main: Callable[[list[str]], Any], own: Flags) -> None:
             print(f"\n{stop or 'interrupted'}", file=sys.stderr)
             sys.exit(130)
         except ModuleNotFoundError as error:
-            extra = next((name for name, modules in EXTRAS.items() if (error.name or "").split(".")[0] in modules), None)
+            extra = next(
+                (name for name, modules in EXTRAS.items() if (error.name or "").split(".")[0] in modules), None
+            )
             if TRACEBACK.value or extra is None:
                 raise
             print(f"error: {error.name}: is not installed; pip install 'neural-computer[{extra}]'", file=sys.stderr)

@@ -160,7 +160,9 @@ class Flags:
         return self.string("workdir", None, "Where checkpoints, metrics and the config go.", required=True)
 
     def machine(self) -> Holder:
-        holder = self.string("machine", None, "A trained machine: the folder that it was trained in, or its name in runs/.")
+        holder = self.string(
+            "machine", None, "A trained machine: the folder that it was trained in, or its name in runs/."
+        )
         self.alias("workdir", "machine")
         return holder
 
@@ -225,7 +227,9 @@ class Flags:
                 continue
             for path, value in values(flag.value).items():
                 if given.get(path, value) != value:
-                    raise ValueError(f"--{name}={flag.value} and --config.{path}={given[path]}: differ; give one of them")
+                    raise ValueError(
+                        f"--{name}={flag.value} and --config.{path}={given[path]}: differ; give one of them"
+                    )
                 config.update_from_flattened_dict({path: value})
         return config
 
@@ -241,8 +245,12 @@ class Flags:
             flag = self.values[name]
             if name != flag.name or name.startswith("config."):
                 continue
-            default = "" if flag.default is None or flag.default == "" else f" Default: {flag.default_as_str.strip(chr(39))}."
-            values = f" One of {', '.join(flag.parser.enum_values)}." if isinstance(flag.parser, flags.EnumParser) else ""
+            default = (
+                "" if flag.default is None or flag.default == "" else f" Default: {flag.default_as_str.strip(chr(39))}."
+            )
+            values = (
+                f" One of {', '.join(flag.parser.enum_values)}." if isinstance(flag.parser, flags.EnumParser) else ""
+            )
             text = f"--{'[no]' if flag.boolean else ''}{name}  {flag.help}{values}{default}"
             lines += textwrap.wrap(text, 110, initial_indent=indent, subsequent_indent=indent + "    ")
         return "\n".join(lines)

@@ -25,6 +25,7 @@ from neural_computer.evals.sweep import Kind
 from neural_computer.launch import errors
 from neural_computer.types import PyTree
 from neural_computer.workflows import lock, metrics, workdir
+from neural_computer.workflows import trained as trained_computer
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 INIT = flags.DEFINE_string("init", None, "A converted folder with a VAE.")
@@ -74,8 +75,8 @@ def given() -> tuple[Any, PyTree, dict[str, Any]]:
     if (Path(WORKDIR.value) / workdir.CONFIG).exists() and workdir.trains_codec(Path(WORKDIR.value)):
         codec, params, step = workdir.load_codec(WORKDIR.value)
         return codec, params, {"workdir": WORKDIR.value, "step": step}
-    trained = workdir.load(WORKDIR.value)
-    return trained.computer.codec, trained.params.frozen["codec"], {"workdir": WORKDIR.value, "step": trained.step}
+    trained = trained_computer.load(WORKDIR.value)
+    return trained.computer.codec, trained.params.frozen.codec, {"workdir": WORKDIR.value, "step": trained.step}
 
 
 def html_report(

@@ -23,17 +23,17 @@ import orbax.checkpoint as ocp
 from neural_computer import media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
-from neural_computer.computer import concat_chunks, to_uint8
 from neural_computer.data import encoded, events
-from neural_computer.data.inputs import chunked, stacked
 from neural_computer.data.windows import ClipSource
+from neural_computer.errors import first_line
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.text import GlyphReader
 from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags, machine_folder
 from neural_computer.screens.terminal import Atlas
-from neural_computer.types import Actions, Clip, State
-from neural_computer.workflows import workdir
+from neural_computer.types import Clip, State, TokenIds
+from neural_computer.workflows import trained as trained_computer
+from neural_computer.workflows.trained import Trained
 
 FLAGS = Flags()
 MACHINE = FLAGS.machine()
@@ -57,74 +57,81 @@ FPS = FLAGS.fps(16.0, "Frames per second of a video from published weights.")
 def main(argv: list[str]) -> None:
     del argv
     trained = load()
-    computer = trained.computer if STEPS.value is None else trained.computer.with_steps(STEPS.value)
     clip = clip_of(trained, ACTIONS.value) if ACTIONS.value is not None else None
-    first = trained.first_frame if clip is None else clip.frames[0]
-    state = restore(trained, STATE.value) if STATE.value else boot(trained, FRAME.value, first)
-    ids = trained.experiment.tokenizer([prompt_of(clip)])
-    state = state._replace(text=jax.jit(computer.encode_text)(trained.params.frozen, ids))
-    run = jax.jit(computer.run, static_argnames="chunks")
-    u = actions_of(trained, clip) if clip is not None else None
-    state, chunks = run(trained.params, state, u, jax.random.key(SEED.value), chunks=CHUNKS.value)
-    frames = np.asarray(to_uint8(concat_chunks(chunks)))[0]
+    prompt, frame = prompt_of(clip), first_frame(trained, clip)
+    state = restore(trained, STATE.value, prompt) if STATE.value else None
+    actions = None if clip is None else trained.experiment.inputs(clip)
+    rollout = trained.rollout(
+        frame,
+        prompt=prompt,
+        actions=actions,
+        chunks=CHUNKS.value,
+        seed=SEED.value,
+        state=state,
+        negative_prompt=NEGATIVE.value,
+    )
     out = Path(OUT.value)
     out.mkdir(parents=True, exist_ok=True)
-    larger = media.upscale(frames, 4 if frames.shape[1] < 240 else 1)
-    media.write_video(out / "rollout.mp4", larger, trained.fps)
-    media.write_video(out / "rollout.gif", larger, trained.fps)
+    for name in ("rollout.mp4", "rollout.gif"):
+        media.write_video(out / name, media.upscale(rollout.frames, 4 if frame.shape[0] < 240 else 1), rollout.fps)
     with ocp.StandardCheckpointer() as saver:
-        saver.save((out / "state").absolute(), state, force=True)
-    screens = GlyphReader(Atlas())(frames)
+        saver.save((out / "state").absolute(), rollout.state, force=True)
+    screens = GlyphReader(Atlas())(rollout.frames)
     (out / "rollout.txt").write_text("\n\n".join(f"[frame {i}]\n{screen}" for i, screen in enumerate(screens)) + "\n")
     if clip is None:
         print(screens[-1])
     else:
-        draw_actions(out, frames, clip)
+        draw_actions(out, rollout.frames, clip)
     names = "rollout.mp4  rollout.gif  rollout.txt" if clip is None else "rollout.mp4  actions.gif  strip.png"
     print(f"{out}/{names}  (step {trained.step} of {MACHINE.value or INIT.value})")
 
 
-def load() -> workdir.Trained:
+def load() -> Trained:
     """The machine that the flags name. Raises ValueError unless they name one."""
     mesh = sharding.make_mesh(sharding.sizes_of(MESH.value)) if MESH.value else None
     if MACHINE.value is not None:
-        return workdir.load(machine_folder(MACHINE.value), mesh)
-    if CONFIG.value is None or INIT.value is None or FRAME.value is None:
+        trained = trained_computer.load(machine_folder(MACHINE.value), mesh)
+    elif CONFIG.value is None or INIT.value is None or FRAME.value is None:
         raise ValueError("--machine: is missing; give a trained machine, or --config, --init and --frame together")
-    return workdir.untrained(FLAGS.experiment(), media.read_image(FRAME.value), FPS.value, mesh)
+    else:
+        trained = trained_computer.untrained(FLAGS.experiment(), media.read_image(FRAME.value), FPS.value, mesh)
+    if STEPS.value is None:
+        return trained
+    sampler = trained.computer.sampler.with_steps(STEPS.value)
+    return replace(trained, experiment=trained.experiment.replace(sampler=sampler))
 
 
-def boot(trained: workdir.Trained, frame: str | None, x0: np.ndarray) -> State:
-    """The state of a computer that shows the picture in a file, or else x0. Raises ValueError for another size."""
-    computer = trained.computer
-    if frame is not None:
-        x0 = media.read_image(frame)
-        if x0.shape[:2] != tuple(computer.size):
-            raise ValueError(
-                f"{frame}: is {x0.shape[0]}x{x0.shape[1]} pixels; this computer's screen is "
-                f"{computer.size[0]}x{computer.size[1]}"
-            )
-    away = trained.experiment.negative_prompt_ids(NEGATIVE.value)
-    return jax.jit(computer.boot)(trained.params, x0[None], trained.experiment.tokenizer([""]), away)
+def first_frame(trained: Trained, clip: Clip | None) -> np.ndarray:
+    """uint8 (h, w, 3) that the rollout begins with. Raises ValueError for a picture that is not of the screen's size."""
+    if FRAME.value is None:
+        return trained.first_frame if clip is None else clip.frames[0]
+    frame, (height, width) = media.read_image(FRAME.value), trained.computer.size
+    if frame.shape[:2] != (height, width):
+        raise ValueError(
+            f"--frame={FRAME.value}: is {frame.shape[0]}x{frame.shape[1]} pixels; this computer's screen is {height}x{width}"
+        )
+    return frame
 
 
-def restore(trained: workdir.Trained, path: str) -> State:
-    """The state saved by an earlier run. Raises ValueError if it is none of this computer's."""
-    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, boot(trained, None, trained.first_frame))
+def restore(trained: Trained, path: str, prompt: str) -> State:
+    """The state that an earlier run saved, with another prompt. Raises ValueError if it is none of this computer's."""
+    like = jax.tree.map(ocp.utils.to_shape_dtype_struct, trained.boot(negative_prompt=NEGATIVE.value))
     try:
         with ocp.StandardCheckpointer() as saver:
-            return saver.restore(Path(path).absolute(), like)
+            state = saver.restore(Path(path).absolute(), like)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0][:200]
         raise ValueError(
-            f"{path}: holds no state of this computer ({reason}); neural-computer run writes one to OUT/state"
+            f"--state={path}: holds no state of this computer ({first_line(error)}); neural-computer run writes one to "
+            "OUT/state"
         ) from error
+    ids = TokenIds(trained.experiment.tokenizer([prompt]))
+    return state._replace(text=jax.jit(trained.computer.conditioner.encode_text)(trained.params.frozen, ids))
 
 
 # Actions
 
 
-def clip_of(trained: workdir.Trained, name: str) -> Clip:
+def clip_of(trained: Trained, name: str) -> Clip:
     """A clip with the actions of a run: one of the data, SPLIT:N, or a log of events over a still picture.
 
     Raises ValueError for a computer that takes no actions, and where there is no such clip or log.
@@ -154,11 +161,6 @@ def prompt_of(clip: Clip | None) -> str:
     if PROMPT.value is not None or clip is None:
         return PROMPT.value
     return next(iter(clip.captions.values()), "")
-
-
-def actions_of(trained: workdir.Trained, clip: Clip) -> Actions:
-    """A clip's actions with a leading axis of chunks."""
-    return chunked(stacked([trained.experiment.inputs(clip)]), trained.experiment.data.frames, CHUNKS.value)
 
 
 def draw_actions(out: Path, frames: np.ndarray, clip: Clip) -> None:

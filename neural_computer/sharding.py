@@ -17,7 +17,8 @@ from neural_computer.types import PyTree
 AXES = ("data", "fsdp", "context", "tensor")
 BATCH = PartitionSpec(("data", "fsdp"))
 
-RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
+RULES: Rules = (
     # Linear layers that widen or leave a head split split their output; those that come back split their input.
     (r"(self_attn|cross_attn)/(q|k|v|k_img|v_img)/kernel$", ("fsdp", "tensor")),
     (r"(self_attn|cross_attn)/(q|k|v|k_img|v_img)/bias$", ("tensor",)),
@@ -28,7 +29,7 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     # The rank of a LoRA stays whole, its other dimension follows the matrix it stands beside.
     (r"_lora_a/kernel$", ("fsdp", None)),
     (r"_lora_b/kernel$", (None, "tensor")),
-    # What actions enter by.
+    # Action injection.
     (r"blocks/.*action_attn/(q|k|v)/kernel$", ("fsdp", "tensor")),
     (r"blocks/.*action_attn/(q|k|v)/bias$", ("tensor",)),
     (r"blocks/.*action_attn/o/kernel$", ("tensor", "fsdp")),
@@ -40,23 +41,24 @@ RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
     (r"dit/(time_out|text_embed/(in|out)|image_embed/(in|out)|head)/kernel$", ("fsdp", None)),
     (r"dit/.*(bias|scale|modulation|position_[thw])$", ()),
     # The frozen encoders of text and image; a row lookup in an embedding split by width stays local.
-    (r"(umt5|clip)/blocks/attn/(q|k|v)/kernel$", ("fsdp", "tensor")),
-    (r"clip/blocks/attn/(q|k|v)/bias$", ("tensor",)),
-    (r"(umt5|clip)/blocks/attn/o/kernel$", ("tensor", "fsdp")),
-    (r"(umt5|clip)/blocks/mlp/(gate|up)/kernel$", ("fsdp", "tensor")),
-    (r"clip/blocks/mlp/up/bias$", ("tensor",)),
-    (r"(umt5|clip)/blocks/mlp/down/kernel$", ("tensor", "fsdp")),
-    (r"umt5/embedding$", (None, "fsdp")),
-    (r"clip/patch_embed/kernel$", (None, "fsdp")),
-    (r"(umt5|clip)/.*(bias|scale|position|class)$", ()),
-    # The byte text encoder, the action encoder, the codecs and what judges them are small: whole on every device.
+    (r"(text_encoder|image_encoder)/blocks/attn/(q|k|v)/kernel$", ("fsdp", "tensor")),
+    (r"image_encoder/blocks/attn/(q|k|v)/bias$", ("tensor",)),
+    (r"(text_encoder|image_encoder)/blocks/attn/o/kernel$", ("tensor", "fsdp")),
+    (r"(text_encoder|image_encoder)/blocks/mlp/(gate|up)/kernel$", ("fsdp", "tensor")),
+    (r"image_encoder/blocks/mlp/up/bias$", ("tensor",)),
+    (r"(text_encoder|image_encoder)/blocks/mlp/down/kernel$", ("tensor", "fsdp")),
+    (r"text_encoder/embedding$", (None, "fsdp")),
+    (r"image_encoder/patch_embed/kernel$", (None, "fsdp")),
+    (r"(text_encoder|image_encoder)/.*(bias|scale|position|class)$", ()),
+    # The byte text encoder, the action encoder, the codecs and LPIPS are small: whole on every device.
     (r"text/.*(kernel|bias|scale|embedding|position)$", ()),
     (r"(actions|heads)/.*$", ()),
     (r"lpips/.*(kernel|bias)$", ()),
     (r"codec/(mean|basis|scale|std|((en|de)coder/.*))$", ()),
     (r"(step|count)$", ()),
 )
-"""(path regex, axes of the trailing dimensions). Right-aligned: a scan over depth adds leading axes, which stay whole."""
+"""(path regex, axes of the trailing dimensions). Right-aligned: a scan over depth adds leading axes, which stay whole. An
+experiment may put rules of its own before these."""
 
 
 def make_mesh(sizes: Mapping[str, int] | None = None, devices: list | None = None) -> Mesh:
@@ -94,13 +96,16 @@ def path_of(keys: tuple) -> str:
     return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in keys)
 
 
-def spec(path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh) -> PartitionSpec:
-    """Where one parameter lives. Raises ValueError if no rule matches or an axis does not divide its dimension."""
-    for pattern, axes in RULES:  # noqa: B007
+def spec(path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh, rules: Rules = RULES) -> PartitionSpec:
+    """The partition of one parameter. Raises ValueError if no rule matches or an axis does not divide its dimension."""
+    for pattern, axes in rules:  # noqa: B007
         if re.search(pattern, path):
             break
     else:
-        raise ValueError(f"{path}: no sharding rule matches this parameter; add one to neural_computer.sharding.RULES")
+        raise ValueError(
+            f"{path}: no sharding rule matches this parameter; give its injection mode `rules`, or add one to "
+            "neural_computer.sharding.RULES"
+        )
     if len(axes) > len(shape):
         raise ValueError(f"{path}: rule {pattern!r} names {len(axes)} dimensions, the parameter has {len(shape)}")
     full = (None,) * (len(shape) - len(axes)) + tuple(axes)
@@ -110,16 +115,16 @@ def spec(path: str, shape: tuple[int, ...], mesh: Mesh | AbstractMesh) -> Partit
     return PartitionSpec(*full)
 
 
-def shardings(tree: PyTree, mesh: Mesh | AbstractMesh) -> PyTree:
+def shardings(tree: PyTree, mesh: Mesh | AbstractMesh, rules: Rules = RULES) -> PyTree:
     """The NamedSharding of every leaf of `tree` (arrays or shapes), optimizer states included: they end in the same paths."""
     return jax.tree_util.tree_map_with_path(
-        lambda keys, leaf: NamedSharding(mesh, spec(path_of(keys), np.shape(leaf), mesh)), tree
+        lambda keys, leaf: NamedSharding(mesh, spec(path_of(keys), np.shape(leaf), mesh, rules)), tree
     )
 
 
-def place(tree: PyTree, mesh: Mesh) -> PyTree:
+def place(tree: PyTree, mesh: Mesh, rules: Rules = RULES) -> PyTree:
     """`tree` on the mesh, by the table."""
-    return jax.device_put(tree, shardings(tree, mesh))
+    return jax.device_put(tree, shardings(tree, mesh, rules))
 
 
 def place_batch(batch: PyTree, mesh: Mesh) -> PyTree:

@@ -1,10 +1,11 @@
 """The nouns of the library and its shape alphabet.
 
 Shapes are written in one alphabet everywhere: `b` batch, `t` video frames, `h` `w` pixels, `f` latent frames, `i` `j`
-latent cells, `p` patches of a latent frame, `c` channels, `l` text length, `s` action slots, `n` tokens, `d` width, `k` heads.
+latent cells, `p` patches of a latent frame, `c` channels, `l` text length, `s` action slots, `u` typed texts of a video,
+`m` image features, `n` tokens, `d` `y` widths, `k` heads.
 
-Whatever crosses into a jitted function is a NamedTuple: a pytree without a registration, so that `data/`, which
-imports this file, stays free of jax.
+Everything that crosses into a jitted function is a NamedTuple: a pytree without registration, so that `data/`, which
+imports this file, stays free of jax. `Array` below is a numpy or a jax array; the shapes of the fields are checked in the tests.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+Array = Any
+"""A numpy or a jax array"""
 PyTree = Any
 Metrics = dict[str, Any]
 """What `update` and the evaluators report: scalars by name."""
@@ -39,7 +42,7 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Episode:
-    """One recording: a video and whatever else is known of it. Only `id`, `frames` and `fps` are required."""
+    """One recording: a video with its captions, text, events and cursor. Only `id`, `frames` and `fps` are required."""
 
     id: str
     frames: UInt8[np.ndarray, "t h w 3"]
@@ -57,80 +60,140 @@ class Episode:
 
 @dataclass(frozen=True)
 class Clip(Episode):
-    """A stretch of an episode of fixed length; event times count from its first frame."""
+    """A part of an episode of fixed length; event times count from its first frame."""
 
     start: int = 0
     """First frame, in frames of the episode."""
 
 
-class Actions(NamedTuple):
-    """u: what was done in every frame of a video, in both schemas (see `actions.schema`), and where the mouse was."""
+class TokenIds(NamedTuple):
+    """Texts as token ids, 0 for padding: what a text encoder reads. What it returns, features, is a plain float array."""
 
-    raw: Any
-    """float32 (b, t, 182): flags"""
-    meta: Any
-    """`actions.schema.frames.Meta` of int32 (b, t, s): slots"""
-    texts: Any
-    """what the slots' texts are, the first of them none: ids (b, u, l), or features (b, u, d)"""
-    mouse: Any
-    """float32 (b, t, 2): (x, y) in pixels, NaN where unknown"""
+    ids: Int[Array, "*b l"]
+
+
+class Meta(NamedTuple):
+    """Meta-actions: the slots of every video frame (see `actions.schema`), int32; empty slots have kind 0.
+
+    An action that lasts several frames stands in every frame in which a part of it happens: `edges` are the button's
+    presses and releases in that frame, `amount` the scroll notches, `text` the characters. So no frame reveals what a later
+    one holds, but for `clicks` and `drag`, which belong to the whole action.
+    """
+
+    kind: Int[Array, "*b t s"]
+    button: Int[Array, "*b t s"]
+    clicks: Int[Array, "*b t s"]
+    drag: Int[Array, "*b t s"]
+    edges: Int[Array, "*b t s"]
+    direction: Int[Array, "*b t s"]
+    amount: Int[Array, "*b t s"]
+    text: Int[Array, "*b t s"]
+    """Index into the texts; 0 is no text"""
+    shortcut: Int[Array, "*b t s"]
+
+
+class Actions(NamedTuple):
+    """u: the actions in every frame of a video, in both schemas (see `actions.schema`), and the position of the mouse."""
+
+    raw: Float[Array, "*b t a"]
+    """182 flags"""
+    meta: Meta
+    texts: TokenIds | Float[Array, "*b u d"]
+    """The texts that the slots refer to, token ids (b, u, l) or features; the first one is empty"""
+    mouse: Float[Array, "*b t 2"]
+    """(x, y) in pixels, NaN where unknown"""
 
 
 class Batch(NamedTuple):
     """What the host hands to the device."""
 
-    index: Int[np.ndarray, " b"]  # type: ignore[assignment]  # shadows tuple.index, which nobody asks a batch
-    """Each sample's place in the endless training order. All of a sample's randomness is folded from it, so neither
+    index: Int[Array, " b"]
+    """Each sample's position in the endless training order. All of a sample's randomness is folded from it, so neither
     the number of processes nor a resume can change it."""
-    video: UInt8[np.ndarray, "b t h w 3"]
-    text: Int[np.ndarray, "b l"]
+    video: UInt8[Array, "b t h w 3"]
+    text: TokenIds | Float[Array, "b l d"]
+    actions: Actions | None = None
+
+
+class Conditioning(NamedTuple):
+    """What the network predicts from, beside noisy latents and their time."""
+
+    cond: Float[Array, "b f i j e"]
+    """Frame mask (one channel a video frame of the latent frame) and condition latents: e = 4 + c channels"""
+    text: TokenIds | Float[Array, "b l d"]
+    image: Float[Array, "b m y"] | None = None
+    """Features of the first frame"""
     actions: Actions | None = None
 
 
 class Encoded(NamedTuple):
-    """A batch after the frozen encoders: from them, or read from the cache; the update cannot tell."""
+    """A batch after the frozen encoders, computed or read from the cache: the update cannot tell which."""
 
-    index: Any
-    """int32 (b,)"""
-    latents: Any
-    """(b, f, i, j, c): the video, z0"""
-    cond: Any
-    """(b, f, i, j, 4 + c): frame mask (one channel a video frame) and condition latents"""
-    text: Any
-    """ids (b, l), or features (b, l, d)"""
-    image: Any = None
-    """features (b, n, d) of the first frame, or None"""
+    index: Int[Array, " b"]
+    latents: Float[Array, "b f i j c"]
+    """The video, z0"""
+    cond: Float[Array, "b f i j e"]
+    """As in `Conditioning`, like the fields that follow"""
+    text: TokenIds | Float[Array, "b l d"]
+    image: Float[Array, "b m y"] | None = None
     actions: Actions | None = None
+
+    @property
+    def conditioning(self) -> Conditioning:
+        return Conditioning(self.cond, self.text, self.image, self.actions)
+
+
+class Output(NamedTuple):
+    """What the network returns."""
+
+    prediction: Float[Array, "b f i j c"]
+    """Velocity or z0, by the prediction type"""
+    heads: tuple[Array, ...] | None = None
+    """What the heads of auxiliary losses return, where they were asked for (`models.heads`)"""
 
 
 class State(NamedTuple):
     """The runtime state h: all that persists between steps of a run. A pytree of arrays; Orbax can save it."""
 
-    latents: Any
-    """(b, f, i, j, c) of the newest chunk"""
-    frame: Any
-    """(b, h, w, 3) float32 in [-1, 1]: the newest frame, the next step's x"""
-    text: Any
-    image: Any
-    time: Any
-    """int32: chunks run since boot"""
-    negative: Any = None
-    """What guidance leads away from, as `text`; None where there is no guidance"""
+    latents: Float[Array, "b f i j c"]
+    """The newest chunk"""
+    frame: Float[Array, "b h w 3"]
+    """In [-1, 1]: the newest rendered frame, with which the next chunk begins"""
+    text: TokenIds | Float[Array, "b l d"]
+    image: Float[Array, "b m y"] | None
+    time: Int[Array, ""]
+    """Chunks since boot"""
+    negative_prompt: TokenIds | Float[Array, "b l d"] | None = None
+    """The text that classifier-free guidance leads away from; None without guidance"""
+
+
+class FrozenParams(NamedTuple):
+    """Parameters that an update reads and leaves as they are; None for parts that an experiment lacks."""
+
+    codec: PyTree = None
+    text_encoder: PyTree = None
+    image_encoder: PyTree = None
+    lpips: PyTree = None
+    """Of the codec's perceptual loss"""
+    network_held: PyTree = None
+    """The part of the trained network that the optimizer's `trainable` leaves out"""
 
 
 class Params(NamedTuple):
     """All that `run` may read and only `update` may replace."""
 
     network: PyTree
-    frozen: PyTree
-    """The codec, the frozen encoders, and, in training, what of the network is held fixed."""
+    frozen: FrozenParams
 
 
 class TrainState(NamedTuple):
     """What `update` returns and a checkpoint holds."""
 
-    step: Any
+    step: Int[Array, ""]
+    """Updates so far"""
     network: PyTree
-    """What is trained of the network: all of it, or the part that the optimizer's regex names"""
+    """Trained parameters: all of the network, or the part that the optimizer's `trainable` matches"""
     ema: PyTree
+    """Their moving average"""
     optimizer: PyTree
+    """Moments of the optimizer"""

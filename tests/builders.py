@@ -7,10 +7,11 @@ import numpy as np
 from neural_computer import build
 from neural_computer.configs import cligen, guiworld
 from neural_computer.data.inputs import stacked
-from neural_computer.types import Actions, Batch, Event, Params, TrainState
+from neural_computer.experiment import Experiment
+from neural_computer.types import Actions, Batch, Event, FrozenParams, Params, TokenIds, TrainState
 
 
-def experiment(**changes) -> build.Experiment:
+def experiment(**changes) -> Experiment:
     """The tiny experiment, with config values changed by dotted name (dots as double underscores)."""
     config = cligen.get_config("tiny")
     for name, value in changes.items():
@@ -21,7 +22,7 @@ def experiment(**changes) -> build.Experiment:
 TERMS = {"objective__cursor": 0.5, "objective__contrastive": 0.1, "objective__future": 0.1}
 
 
-def desktop(mode: str = "internal", cursor: str = "reference", **changes) -> build.Experiment:
+def desktop(mode: str = "internal", cursor: str = "reference", **changes) -> Experiment:
     """The tiny experiment on a desktop, likewise."""
     config = guiworld.get_config(f"random_slow,tiny,{mode},{cursor}")
     for name, value in changes.items():
@@ -29,7 +30,7 @@ def desktop(mode: str = "internal", cursor: str = "reference", **changes) -> bui
     return build.build(config)
 
 
-def start(experiment: build.Experiment, seed: int = 0) -> TrainState:
+def start(experiment: Experiment, seed: int = 0) -> TrainState:
     """The state before the first update."""
     return jax.jit(lambda: experiment.trainer.init(seed))()
 
@@ -40,11 +41,11 @@ def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, in
     return Batch(
         index=np.arange(start, start + rows, dtype=np.int32),
         video=rng.integers(0, 256, (rows, *size, 3)).astype(np.uint8),
-        text=rng.integers(0, 257, (rows, 40)).astype(np.int32),
+        text=TokenIds(rng.integers(0, 257, (rows, 40)).astype(np.int32)),
     )
 
 
-def actions(experiment: build.Experiment, rows: int) -> Actions | None:
+def actions(experiment: Experiment, rows: int) -> Actions | None:
     """A click and a typed letter in every video, if the experiment has actions."""
     if experiment.inputs is None:
         return None
@@ -54,9 +55,9 @@ def actions(experiment: build.Experiment, rows: int) -> Actions | None:
     return stacked([one] * rows)
 
 
-def frozen(experiment: build.Experiment) -> dict:
+def frozen(experiment: Experiment) -> FrozenParams:
     """A codec fitted to random videos."""
-    return {"codec": experiment.computer.codec.fit(batch(seed=9).video)}
+    return FrozenParams(codec=experiment.computer.codec.fit(batch(seed=9).video))
 
 
 def scrambled(tree, seed: int = 0):
@@ -79,6 +80,6 @@ def drawn(shapes, seed: int = 0):
     return jax.tree.map(draw, shapes)
 
 
-def params(experiment: build.Experiment, seed: int = 0) -> Params:
+def params(experiment: Experiment, seed: int = 0) -> Params:
     """Parameters with nothing zero."""
     return Params(scrambled(start(experiment, seed).network, seed), frozen(experiment))

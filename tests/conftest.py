@@ -53,7 +53,7 @@ def missing(mark: str) -> str | None:
     if mark == "rig" and shutil.which("Xvfb") is None:
         return "no X server (Xvfb) is installed: bash launch/install_rig.sh"
     if mark == "rig" and any(importlib.util.find_spec(name) is None for name in ("mss", "Xlib")):
-        return "mss or python-xlib is not installed: pip install -e '.[gui]'"
+        return "mss or python-xlib is not installed: pip install -e '.[recording]'"
     if mark == "gpu":
         import jax
 

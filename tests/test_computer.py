@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from neural_computer.actions import cursor
-from neural_computer.computer import concat_chunks, normalize_pixels, to_uint8
+from neural_computer.computer import concat_chunks
+from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.models.vae import WanVAE, WanVAEConfig
 from neural_computer.types import Params, State
 from tests.builders import batch, desktop, experiment, params
@@ -53,7 +54,7 @@ def test_clean_first_frame_is_the_frame_given(clean):
     parameters = params(experiment())
     state = booted(computer, parameters)
     after = jax.jit(computer.step)(parameters, state, state.frame, None, jax.random.key(0))
-    given = computer.codec.encode(parameters.frozen["codec"], state.frame[:, None])
+    given = computer.codec.encode(parameters.frozen.codec, state.frame[:, None])
     assert np.allclose(after.latents[:, :1], given, atol=1e-5) == clean
 
 
@@ -74,7 +75,7 @@ def test_wan_condition_is_the_frame_then_grey_with_its_mask():
     clip = jnp.concatenate([x[:, None], jnp.zeros((2, 4, 16, 32, 3))], axis=1)
     np.testing.assert_array_equal(cond[:, 0, ..., :4], 1)
     np.testing.assert_array_equal(cond[:, 1:, ..., :4], 0)
-    np.testing.assert_allclose(cond[..., 4:], computer.codec.encode(parameters.frozen["codec"], clip), atol=1e-5)
+    np.testing.assert_allclose(cond[..., 4:], computer.codec.encode(parameters.frozen.codec, clip), atol=1e-5)
 
 
 def test_latents_are_normalised_once_in_video_and_condition():

@@ -9,11 +9,12 @@ import pytest
 from ml_collections import ConfigDict
 
 from neural_computer import build
-from neural_computer.build import ConfigError
-from neural_computer.computer import normalize_pixels, to_uint8
+from neural_computer.conditioning import normalize_pixels, to_uint8
+from neural_computer.config import ConfigError
 from neural_computer.configs import base
 from neural_computer.configs.sizes import SIZES
 from neural_computer.types import Clip, Params
+from neural_computer.workflows import checks
 from tests import builders
 
 CONFIGS = [
@@ -75,7 +76,7 @@ def test_every_codec_builds_updates_and_runs(name):
     state, held = trainer.start(network), {"network": trainer.optimizer.split(network)[1]}
     after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
     assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-    coder, video = trainer.computer, jnp.asarray(normalize_pixels(batch.video))
+    coder, video = trainer.model, jnp.asarray(normalize_pixels(batch.video))
     params = coder.params(trainer.params(after.ema, held).network)
     z = jax.jit(coder.codec.encode)(params, video)
     assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == video.shape
@@ -136,4 +137,4 @@ def test_a_missing_key_and_a_wrong_type_are_told():
 def test_videos_of_another_size_are_told():
     video = Clip("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
     with pytest.raises(ConfigError, match="are 24x32: set height and width"):
-        build.check_videos(builders.experiment(), video)
+        checks.check_videos(builders.experiment(), video)

@@ -24,7 +24,7 @@ def test_with_the_true_answer_every_solver_arrives_at_the_video(solver, target, 
     z0, eps = pair()
     plan, asked = flow.SAMPLERS[solver](steps, 3.0), flow.PREDICTION_TYPES[target]
     start = flow.interpolate(z0, eps, jnp.full(3, plan.times[0]))
-    end = flow.sample(plan, start, lambda z, t, told: asked.video(asked.of(z0, eps), z, jnp.full(3, t)))
+    end = flow.sample(plan, start, lambda z, t, told: asked.to_x0(asked.target(z0, eps), z, jnp.full(3, t)))
     np.testing.assert_allclose(end, z0, atol=1e-5)
 
 
@@ -49,7 +49,7 @@ def test_shift_pushes_times_towards_noise_and_keeps_the_ends():
 def test_unipc_tells_whole_thousandths():
     """Truncated, not rounded: the release hands the network integers."""
     plan = flow.unipc(5, 5.0)
-    np.testing.assert_array_equal(plan.told, [999, 952, 882, 768, 555])
+    np.testing.assert_array_equal(plan.timesteps, [999, 952, 882, 768, 555])
 
 
 def test_noise_of_a_sample_depends_on_its_index_alone():

@@ -2,9 +2,9 @@
 
 0  types errors files flow sharding media report screens
 1  models actions data simulators        siblings
-2  computer
+2  conditioning denoiser computer
 3  train evals                           not each other
-4  build convert
+4  config experiment build convert
 5  workflows                             receives where data come from as arguments
 r  recording                             imports rooms of 0 and 1 and what data writes with; a leaf
 6  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
@@ -22,10 +22,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYER = {
     **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files"), 0),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
-    "computer": 2,
+    **dict.fromkeys(("conditioning", "denoiser", "computer"), 2),
     "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
-    **dict.fromkeys(("build", "convert"), 4),
+    **dict.fromkeys(("config", "experiment", "build", "convert"), 4),
     "workflows": 5,
     **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
 }
@@ -37,12 +37,27 @@ SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
     "simulators": ("actions.schema", "actions.cursor"),
-    "build": ("convert",),
+    "build": ("config", "experiment", "convert"),
+    "experiment": ("config",),
+    "train/__init__": ("workflows.train",),
+    "denoiser": ("conditioning",),
+    "computer": ("conditioning", "denoiser"),
 }
 """What may be imported beside the layers below: file or folder -> modules."""
 
 JAX = {"jax", "jaxlib", "flax", "optax", "orbax", "clu", "chex"}
-NUMPY_ONLY = ("types", "errors", "files", "media", "report", "data", "simulators", "screens", "actions/schema", "actions/cursor")
+NUMPY_ONLY = (
+    "types",
+    "errors",
+    "files",
+    "media",
+    "report",
+    "data",
+    "simulators",
+    "screens",
+    "actions/schema",
+    "actions/cursor",
+)
 """Files and folders that import neither jax nor anything of ours that does."""
 JAX_ROOMS = {"flow", "sharding"}
 
@@ -105,7 +120,7 @@ def misplaced(home: str, room: str, target: list[str]) -> str | None:
     goal = target[0]
     if goal == LEAF != room and LAYER[room] < LAYER["launch"]:
         return "recording is a leaf: launch, notebooks and tests alone import it"
-    if goal == "computer" and room == LEAF:
+    if LAYER[goal] == 2 and room == LEAF != goal:
         return "recording imports nothing of what is trained"
     if goal in JAX_ROOMS and within(home, NUMPY_ONLY):
         return "numpy only"

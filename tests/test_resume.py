@@ -13,7 +13,7 @@ import pytest
 
 from neural_computer import build
 from neural_computer.train.checkpoint import Checkpoints, read_json
-from neural_computer.train.loop import read_metrics
+from neural_computer.train.metrics_log import read_metrics
 from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow

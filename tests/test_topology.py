@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from neural_computer.train.loop import read_metrics
+from neural_computer.train.metrics_log import read_metrics
 from tests.conftest import ROOT, program, wait_until
 from tests.test_resume import arguments, newest
 

@@ -16,7 +16,7 @@ from neural_computer.data.windows import ClipSource
 from neural_computer.launch.bench.case import Case
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.screens import glyphs, terminal
-from neural_computer.types import Batch, Episode
+from neural_computer.types import Batch, Episode, FrozenParams, TokenIds
 
 
 def cases() -> list[Case]:
@@ -73,9 +73,9 @@ def rematerialising() -> Case:
         batch = Batch(
             index=np.arange(8, dtype=np.int32),
             video=rng.integers(0, 256, (8, 9, 48, 128, 3)).astype(np.uint8),
-            text=rng.integers(0, 257, (8, 40)).astype(np.int32),
+            text=TokenIds(rng.integers(0, 257, (8, 40)).astype(np.int32)),
         )
-        frozen = {"codec": LinearCodec(config.codec.channels).fit(batch.video)}
+        frozen = FrozenParams(codec=LinearCodec(config.codec.channels).fit(batch.video))
         state = trainer.init(0)
         update = jax.jit(lambda s, b: trainer.update(s, frozen, b, 0))
         return lambda: jax.block_until_ready(update(state, batch))

@@ -50,7 +50,9 @@ def cases() -> Iterator[Case | Figure]:
     """One after the other, so that memory holds one. Raises RuntimeError without PyTorch, and where answers differ."""
     missing = [name for name in ("torch", "diffusers", "transformers") if importlib.util.find_spec(name) is None]
     if missing:
-        raise RuntimeError(f"--suite=models: needs {missing[0]}, which is not installed: pip install 'neural-computer[parity]'")
+        raise RuntimeError(
+            f"--suite=models: needs {missing[0]}, which is not installed: pip install 'neural-computer[parity]'"
+        )
     size = SIZES[SCALE.value]
     yield from alone(SCALE.value)
     if size.update:

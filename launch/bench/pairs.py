@@ -15,7 +15,7 @@ from neural_computer.launch.bench.case import Case
 from neural_computer.models import flops, weights
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import statistics
-from neural_computer.types import Encoded, PyTree
+from neural_computer.types import Encoded, FrozenParams, PyTree
 
 HEAD, TEXT, IMAGE, IMAGE_WIDTH = 128, 512, 257, 1280
 """Width of a head; rows of text; rows of image features and their width."""
@@ -203,7 +203,7 @@ def update(size: Size) -> Case:
     config = cligen.get_config(size.update)
     config.network.update(attention=size.attention, dtype=size.dtype, remat="attention")
     trainer = build.build(config).trainer
-    shape, (f, i, j, c) = trainer.computer.network.dit.shape, trainer.computer.latent_shape
+    shape, (f, i, j, c) = trainer.model.network.dit.shape, trainer.model.latent_shape
     batch = Encoded(
         index=np.zeros(1, np.int32),
         latents=normal(1, f, i, j, c),
@@ -212,7 +212,7 @@ def update(size: Size) -> Case:
         image=normal(1, IMAGE, shape.image_width),
     )
     batch, state = jax.device_put(batch), [jax.jit(lambda: trainer.init(0))()]
-    step = jax.jit(lambda state, batch: trainer.update(state, {}, batch, 0), donate_argnums=0)
+    step = jax.jit(lambda state, batch: trainer.update(state, FrozenParams(), batch, 0), donate_argnums=0)
 
     def ours() -> None:
         state[0], metrics = step(state[0], batch)

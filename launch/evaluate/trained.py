@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from neural_computer import build, media, report
+from neural_computer import media, report
 from neural_computer.data import encoded
 from neural_computer.data.windows import ClipSource
 from neural_computer.evals import evaluate, results
@@ -21,9 +21,10 @@ from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.scorer import Scorer
 from neural_computer.launch.evaluate import folders
 from neural_computer.models.linear_codec import LinearCodec
-from neural_computer.train.loop import read_metrics
+from neural_computer.train.metrics_log import read_metrics
+from neural_computer.workflows import checks
 from neural_computer.workflows import metrics as metrics_of
-from neural_computer.workflows import workdir as workdirs
+from neural_computer.workflows import trained as trained_computer
 
 WORKDIR = flags.DEFINE_string("workdir", None, "A trained workdir.")
 SPLIT = flags.DEFINE_string("split", None, "The videos to score; by default the config's (evaluation.split).")
@@ -47,7 +48,7 @@ def run() -> None:
     """Judges the workdir that the flag names."""
     workdir = Path(WORKDIR.value)
     begin = time.monotonic()
-    trained = workdirs.load(workdir)
+    trained = trained_computer.load(workdir)
     asked: dict[str, Any] = {
         "step": trained.step,
         "split": SPLIT.value or trained.experiment.evaluation.split,
@@ -77,12 +78,14 @@ def run() -> None:
     show(workdir, metrics)
 
 
-def judged(trained: workdirs.Trained, split: str, seed: int) -> tuple[list[evaluate.Clip], dict[str, evaluate.Arm]]:
+def judged(
+    trained: trained_computer.Trained, split: str, seed: int
+) -> tuple[list[evaluate.Clip], dict[str, evaluate.Arm]]:
     """Windows of a split and, by arm, what became of them."""
     experiment = trained.experiment
     data, wanted = experiment.data, experiment.evaluation
     source = ClipSource(encoded.videos(data.directory), split, data.frames, data.stride)
-    build.check_videos(experiment, source[0])
+    checks.check_videos(experiment, source[0])
     windows = evaluate.spread(source, wanted.videos)
     rollout = evaluate.Rollout(
         experiment.computer,
@@ -113,7 +116,7 @@ def table(
     ]
 
 
-def seconds(trained: workdirs.Trained, workdir: Path) -> dict[str, float]:
+def seconds(trained: trained_computer.Trained, workdir: Path) -> dict[str, float]:
     """Wall time of the stages before this one, as they wrote it down."""
     spent = {}
     summary = Path(trained.experiment.data.directory) / "summary.json"

@@ -12,6 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh, NamedSharding, Sharding, SingleDeviceSharding
 
 from neural_computer import sharding
+from neural_computer.errors import first_line
 from neural_computer.models import weights
 from neural_computer.models.dit import DiTConfig
 from neural_computer.models.weights.dit import regroup
@@ -19,8 +20,8 @@ from neural_computer.train.checkpoint import CheckpointError, read_json
 from neural_computer.train.update import Trainer
 from neural_computer.types import PyTree
 
-PREFIX = {"dit": "dit", "vae": "codec", "umt5": "umt5", "clip": "clip"}
-"""What a network's parameters are called in `sharding.RULES`."""
+PREFIX = {"dit": "dit", "vae": "codec", "umt5": "text_encoder", "clip": "image_encoder"}
+"""Paths of a network's parameters in `sharding.RULES`"""
 
 
 def networks(directory: str | Path) -> dict[str, dict[str, Any]]:
@@ -32,7 +33,7 @@ def networks(directory: str | Path) -> dict[str, dict[str, Any]]:
     if not preset.exists():
         raise CheckpointError(
             f"{directory}: no preset.json there; convert published weights first "
-            f"(python -m launch.convert_weights --input=PATH --output={directory})"
+            f"(neural-computer convert_weights --input=PATH --out={directory})"
         )
     return read_json(preset)
 
@@ -78,16 +79,17 @@ def _restore(folder: Path, network: str, preset: Mapping[str, Any], mesh: Mesh |
         with ocp.Checkpointer(handler) as reader:
             return reader.restore(folder.absolute(), args=ocp.args.StandardRestore(like))
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise CheckpointError(f"{folder}: does not restore ({reason}); delete it and convert it again") from error
+        raise CheckpointError(
+            f"{folder}: does not restore ({first_line(error)}); delete it and convert it again"
+        ) from error
 
 
 # A network to train from
 
 
 def fresh(trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
-    """Freshly initialised parameters of a network, every device making its own part."""
-    return _made(trainer, seed, jax.eval_shape(lambda: trainer.network(seed)), mesh)
+    """Freshly initialised parameters of a network; every device computes its own part."""
+    return _fresh_leaves(trainer, seed, jax.eval_shape(lambda: trainer.network(seed)), mesh)
 
 
 def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
@@ -99,12 +101,12 @@ def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None
     Raises ValueError for parameters that the network has no place for, or in another shape.
     """
     _, given = load_pretrained(directory, "dit", mesh=mesh)
-    given = regroup(given, trainer.computer.network.dit.injection.every)
+    given = regroup(given, trainer.model.network.dit.injection.every)
     flat = {f"dit/{path}": leaf for path, leaf in flatten_dict(given, sep="/").items()}
     wanted = flatten_dict(jax.eval_shape(lambda: trainer.network(seed)), sep="/")
     if unknown := sorted(set(flat) - set(wanted)):
         raise ValueError(f"{directory}: its DiT has {unknown[0]}, the config's network has not; is it of another kind?")
-    flat["dit/patch_embed/kernel"] = _widened(flat["dit/patch_embed/kernel"], trainer.computer.network.dit.shape)
+    flat["dit/patch_embed/kernel"] = _widened(flat["dit/patch_embed/kernel"], trainer.model.network.dit.shape)
     for path, leaf in flat.items():
         if leaf.shape != wanted[path].shape:
             raise ValueError(
@@ -112,7 +114,7 @@ def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None
                 "to the sizes in preset.json"
             )
     lacking = {path: leaf for path, leaf in wanted.items() if path not in flat}
-    new = flatten_dict(_made(trainer, seed, unflatten_dict(lacking, sep="/"), mesh), sep="/") if lacking else {}
+    new = flatten_dict(_fresh_leaves(trainer, seed, unflatten_dict(lacking, sep="/"), mesh), sep="/") if lacking else {}
     new |= {path: jnp.zeros_like(leaf) for path, leaf in new.items() if "/v_img/" in path}
     return unflatten_dict({path: flat.get(path, new.get(path)) for path in wanted}, sep="/")
 
@@ -126,7 +128,7 @@ def _widened(kernel: jax.Array, shape: DiTConfig) -> jax.Array:
     return jnp.pad(kernel.reshape(patch, -1, width), ((0, 0), (0, lacking), (0, 0))).reshape(-1, width)
 
 
-def _made(trainer: Trainer, seed: int, wanted: PyTree, mesh: Mesh | None) -> PyTree:
+def _fresh_leaves(trainer: Trainer, seed: int, wanted: PyTree, mesh: Mesh | None) -> PyTree:
     """The leaves of the fresh network that `wanted` names; what it does not name is never computed."""
     paths = flatten_dict(wanted, sep="/")
 
@@ -134,4 +136,4 @@ def _made(trainer: Trainer, seed: int, wanted: PyTree, mesh: Mesh | None) -> PyT
         network = flatten_dict(trainer.network(seed), sep="/")
         return unflatten_dict({path: network[path] for path in paths}, sep="/")
 
-    return jax.jit(make, out_shardings=None if mesh is None else sharding.shardings(wanted, mesh))()
+    return jax.jit(make, out_shardings=None if mesh is None else sharding.shardings(wanted, mesh, trainer.rules))()

@@ -29,7 +29,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from neural_computer.actions.schema.frames import Meta
-from neural_computer.types import Actions, Encoded
+from neural_computer.types import Actions, Encoded, TokenIds
 
 INFO = "encoded_info.json"
 MASK = 4
@@ -70,7 +70,7 @@ class EncodedClip:
             index=None,
             latents=latents,
             cond=np.concatenate([known, condition], axis=-1),
-            text=padded,
+            text=TokenIds(padded) if text.ndim == 1 else padded,
             image=None if self.image is None else self.image.astype(np.float32),
             actions=self.actions,
         )
@@ -89,6 +89,7 @@ class EncodedClip:
         arrays |= {} if self.mask is None else {"mask": self.mask}
         if self.actions is not None:
             raw, meta, texts, mouse = self.actions
+            texts = texts.ids if isinstance(texts, TokenIds) else texts
             own = {"raw": raw.astype(np.uint8), "meta": np.stack(meta), "texts": texts, "mouse": mouse}
             arrays |= {f"actions/{name}": part for name, part in own.items()}
         arrays |= {f"text/{tier}": text for tier, text in self.captions.items()}
@@ -120,7 +121,7 @@ def _actions(arrays: Mapping[str, np.ndarray]) -> Actions:
     return Actions(
         raw=arrays["actions/raw"].astype(np.float32),
         meta=Meta(*arrays["actions/meta"]),
-        texts=texts if texts.dtype == np.int32 else texts.astype(np.float32),
+        texts=TokenIds(texts) if texts.dtype == np.int32 else texts.astype(np.float32),
         mouse=arrays["actions/mouse"],
     )
 
@@ -174,7 +175,7 @@ def load_info(directory: str | Path) -> Info:
         return Info(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: does not tell what is encoded there ({error}); make it with python -m launch.prepare_data "
+            f"{path}: does not tell what is encoded there ({error}); make it with neural-computer prepare_data "
             "--recipe=encode"
         ) from error
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read
-from neural_computer.types import Actions, Clip, Event
+from neural_computer.types import Actions, Clip, Event, TokenIds
 
 
 @runtime_checkable
@@ -61,7 +61,7 @@ class ActionFeaturizer:
             raise ValueError(f"{name}: {error} (config.actions.text_length)") from error
         padding = np.zeros((self.texts - len(ids), ids.shape[1]), ids.dtype)
         mouse = schema.mouse(log, frames, fps) if cursor is None else np.asarray(cursor, np.float32)
-        return Actions(schema.raw(log, frames, fps), slots, np.concatenate([ids, padding]), mouse)
+        return Actions(schema.raw(log, frames, fps), slots, TokenIds(np.concatenate([ids, padding])), mouse)
 
 
 def stacked(rows: Sequence[Any]) -> Any:
@@ -95,6 +95,12 @@ def chunked(actions: Actions, frames: int, chunks: int) -> Actions:
     return Actions(
         raw=cut(actions.raw),
         meta=type(actions.meta)(*(cut(x) for x in actions.meta)),
-        texts=np.stack([actions.texts] * chunks),
+        texts=_repeated(actions.texts, chunks),
         mouse=cut(actions.mouse, clean=False),
     )
+
+
+def _repeated(texts: TokenIds | np.ndarray, chunks: int) -> TokenIds | np.ndarray:
+    if isinstance(texts, TokenIds):
+        return TokenIds(np.stack([texts.ids] * chunks))
+    return np.stack([texts] * chunks)

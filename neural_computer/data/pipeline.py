@@ -9,14 +9,14 @@ import numpy as np
 
 from neural_computer.data.encoded import EncodedClip
 from neural_computer.data.inputs import ActionFeaturizer, Tokenizer, stacked
-from neural_computer.types import Actions, Batch, Clip, Encoded
+from neural_computer.types import Actions, Batch, Clip, Encoded, TokenIds
 
 
 class Sample(NamedTuple):
     """One video of a batch."""
 
     video: np.ndarray
-    text: np.ndarray
+    text: TokenIds
     actions: Actions | None
 
 
@@ -44,7 +44,7 @@ class ToSample:
         return self._sample(window, told)
 
     def _sample(self, window: Clip, told: str) -> Sample:
-        return Sample(window.frames, self.tokenizer([told])[0], self.inputs(window) if self.inputs else None)
+        return Sample(window.frames, TokenIds(self.tokenizer([told])[0]), self.inputs(window) if self.inputs else None)
 
 
 def caption(window: Clip | EncodedClip, tier: str) -> Any:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from neural_computer.computer import NeuralComputer, concat_chunks, normalize_pixels, to_uint8
+from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
-from neural_computer.types import Clip, Params, PyTree, TrainState
+from neural_computer.types import Clip, Params, PyTree, TokenIds, TrainState
 
 Tokenizer = Callable[[Sequence[str]], np.ndarray]
 Videos = np.ndarray
@@ -40,7 +41,7 @@ class Rollout:
     computer: NeuralComputer
     tokenizer: Tokenizer
     batch_size: int = 32
-    away: np.ndarray | None = None
+    away: TokenIds | None = None
     """Token ids (1, l) of the prompt that guidance leads away from; None where there is no guidance"""
     inputs: ActionFeaturizer | None = None
     """What makes actions of a window's events, for a computer that is told of some"""
@@ -49,14 +50,14 @@ class Rollout:
         """One video a window, from its first frame, a caption and what was done in it."""
         first = np.stack([window.frames[0] for window in windows])
         ids = self.tokenizer(captions)
-        away = None if self.away is None else self.away.repeat(self.batch_size, axis=0)
+        away = None if self.away is None else TokenIds(self.away.ids.repeat(self.batch_size, axis=0))
         key = jax.random.key(seed)
         done = [None if self.inputs is None else self.inputs(window) for window in windows]
         made = []
         for number, start in enumerate(range(0, len(windows), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(windows)  # a short last batch is filled up
             actions = stacked([done[row] for row in rows])
-            frames = self._run(params, first[rows], ids[rows], actions, away, jax.random.fold_in(key, number))
+            frames = self._run(params, first[rows], TokenIds(ids[rows]), actions, away, jax.random.fold_in(key, number))
             made.append(np.asarray(frames)[: len(windows) - start])
         return np.concatenate(made)
 
@@ -73,7 +74,7 @@ class Rollout:
 
     def ceiling(self, params: Params, windows: Sequence[Clip]) -> Videos:
         """The true videos, encoded and decoded: no rollout can be better than its codec."""
-        return Coded(self.computer.codec, self.batch_size)(params.frozen["codec"], windows)
+        return Coded(self.computer.codec, self.batch_size)(params.frozen.codec, windows)
 
 
 @dataclass(frozen=True)

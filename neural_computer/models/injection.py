@@ -31,6 +31,8 @@ class Injection:
     every: int = 1
     streams: ClassVar[bool] = True
     """Whether a video can be made in chunks that keep earlier ones in a cache."""
+    rules: ClassVar[tuple[tuple[str, tuple[str | None, ...]], ...]] = ()
+    """Sharding rules of the parameters that a mode adds, where `sharding.RULES` has none that match."""
 
     def on_latents(
         self, z: Float[Array, "b f i j c"], u: Embedding, patch: tuple[int, int, int]

@@ -1,5 +1,7 @@
 """Text encoders. Bytes for tiny models: small enough to be trained inside the network's own parameters."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -34,3 +36,12 @@ class ByteTextEncoder(nn.Module):
     def _attention(self, x: Float[Array, "b l d"], i: int) -> Float[Array, "b l d"]:
         q, k, v = (split_heads(layers.linear(self.width, self.dtype, f"{n}_{i}")(x), self.heads) for n in "qkv")
         return layers.linear(self.width, self.dtype, f"o_{i}")(merge_heads(attend(q, k, v)))
+
+
+def masked_mean_pool(encode: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Array, "b u d"]:
+    """Mean of each short text's features over what is no padding; zeros for the empty text."""
+    b, u, length = ids.shape
+    features = encode(ids.reshape(b * u, length))
+    weight = (ids.reshape(b * u, length, 1) != 0).astype(features.dtype)
+    mean = (features * weight).sum(axis=1) / jnp.maximum(weight.sum(axis=1), 1)
+    return mean.reshape(b, u, -1)

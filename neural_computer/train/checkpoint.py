@@ -11,11 +11,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
+from neural_computer.errors import Error, first_line
+from neural_computer.files import replacing
 from neural_computer.sharding import path_of
 from neural_computer.types import PyTree
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(Error, RuntimeError):
     """A checkpoint could not be saved or used; the message names the place, the rule and the way out."""
 
 
@@ -130,7 +132,7 @@ def architecture(tree: PyTree) -> dict[str, str]:
 def _short(error: Exception) -> str:
     """The first line of an error, or of the disk error beneath it."""
     beneath = [e for e in _causes(error) if isinstance(e, OSError) or "No space left" in str(e)]
-    return (str(beneath[-1] if beneath else error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return first_line(beneath[-1] if beneath else error)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -145,9 +147,8 @@ def _free(path: Path) -> str:
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """A flat dict of arrays as one .npz file, written whole or not at all."""
-    temporary = path.with_suffix(".partial.npz")
-    np.savez(temporary, allow_pickle=False, **{name: np.asarray(value) for name, value in arrays.items()})
-    temporary.replace(path)
+    with replacing(path) as partial:
+        np.savez(partial, allow_pickle=False, **{name: np.asarray(value) for name, value in arrays.items()})
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

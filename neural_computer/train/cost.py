@@ -21,9 +21,9 @@ from neural_computer import sharding
 from neural_computer.models import weights
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.update import Trainer
-from neural_computer.types import Batch, Encoded, PyTree
+from neural_computer.types import Batch, Encoded, FrozenParams, PyTree
 
-Size = Callable[[Any], int]
+BytesOf = Callable[[Any], int]
 """Bytes on one device of an array with a shape and a dtype."""
 
 
@@ -38,7 +38,7 @@ class Cost(NamedTuple):
     """Operations of the network, forward and backward"""
 
 
-def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | AbstractMesh) -> Cost:
+def cost(trainer: Trainer, frozen: FrozenParams, batch: Batch | Encoded, mesh: Mesh | AbstractMesh) -> Cost:
     """The cost of an update on a mesh, which need not exist; `frozen` and the global `batch` may be shapes.
 
     Operations are those of matmuls and convolutions as JAX will run them: recomputation counts, and a held parameter's
@@ -53,13 +53,12 @@ def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | 
     program = gradient(state.network, frozen, part).jaxpr
     encoding = operations(jax.make_jaxpr(trainer.encode)(frozen, part).jaxpr)
     gradients = bytes_per_device(state.network, mesh)
-    encoders = {name: tree for name, tree in frozen.items() if name != "network"}
     memory = {
         "trained parameters": gradients,
         "moving average": bytes_per_device(state.ema, mesh),
         "moments": bytes_per_device(state.optimizer, mesh),
-        "held parameters": bytes_per_device({"network": frozen.get("network", {})}, mesh),
-        "frozen encoders": bytes_per_device(encoders, mesh),
+        "held parameters": bytes_per_device(FrozenParams(network_held=frozen.network_held), mesh),
+        "frozen encoders": bytes_per_device(frozen._replace(network_held=None), mesh),
         "batch": sum(prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(part)),
         "gradients": gradients,
         "activations": peak(program, on_device(trainer, mesh)) - gradients,
@@ -67,25 +66,28 @@ def cost(trainer: Trainer, frozen: PyTree, batch: Batch | Encoded, mesh: Mesh | 
     return Cost(memory, ways * encoding, ways * (operations(program) - encoding))
 
 
-def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any]) -> PyTree:
-    """The shapes of all that an update reads and leaves alone: codec, frozen encoders, what of the network is held.
+def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any]) -> FrozenParams:
+    """Shapes of all parameters that an update reads and leaves as they are.
 
     `dtypes` gives those of dit, vae, umt5 and clip; what it does not name is float32.
     """
-    computer = trainer.computer
+    conditioner = trainer.model.conditioner
 
-    def made(name: str, init: Callable[[jax.Array], PyTree]) -> PyTree:
+    def shapes(name: str, init: Callable[[jax.Array], PyTree]) -> PyTree:
         dtype = jnp.dtype(dtypes.get(name, "float32"))
-        shapes = jax.eval_shape(lambda: init(jax.random.key(0)))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), shapes)
+        like = jax.eval_shape(lambda: init(jax.random.key(0)))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), like)
 
-    linear = isinstance(computer.codec, LinearCodec)
-    frozen = {"codec": made("vae", lambda key: computer.codec.init() if linear else computer.codec.init(key))}
-    for name, module in (("umt5", computer.text_encoder), ("clip", computer.image_encoder)):
-        if module is not None:
-            frozen[name] = made(name, partial(weights.NETWORKS[name].init, module))
-    held = made("dit", lambda key: trainer.optimizer.split(trainer.network(0))[1])
-    return frozen | ({"network": held} if held else {})
+    def encoder(name: str, module: Any) -> PyTree:
+        return None if module is None else shapes(name, partial(weights.NETWORKS[name].init, module))
+
+    codec = conditioner.codec
+    return FrozenParams(
+        codec=shapes("vae", lambda key: codec.init() if isinstance(codec, LinearCodec) else codec.init(key)),
+        text_encoder=encoder("umt5", conditioner.text_encoder),
+        image_encoder=encoder("clip", conditioner.image_encoder),
+        network_held=shapes("dit", lambda key: trainer.optimizer.split(trainer.network(0))[1]) or None,
+    )
 
 
 def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
@@ -98,14 +100,14 @@ def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
     return sum(jax.tree.leaves(jax.tree.map(size, tree, at)))
 
 
-def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> Size:
+def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> BytesOf:
     """How much of an array of a traced gradient, whose batch is a device's own, is on a device.
 
     Parameters and their gradients are split by the rule table; inside the scan over depth a block's are gathered, and
     `tensor` alone splits them. `context` splits whatever has an axis of tokens, `tensor` what has one of heads or of the
     FFN's hidden width; the rest counts whole.
     """
-    computer, shape = trainer.computer, trainer.computer.network.dit.shape
+    computer, shape = trainer.model, trainer.model.network.dit.shape
     f, i, j, _ = computer.latent_shape
     patches = i * j // prod(shape.patch)
     tokens, ways = {patches, f * patches}, dict(mesh.shape)
@@ -149,7 +151,7 @@ def operations(program: Jaxpr) -> float:
     return total
 
 
-def peak(program: Jaxpr, size: Size) -> int:
+def peak(program: Jaxpr, size: BytesOf) -> int:
     """Bytes beside its arguments that a program needs at its fullest moment, its results included.
 
     It is run in its own order, as XLA would: an array is in memory from the operation that makes it to the last that
@@ -201,7 +203,7 @@ class _Value:
 class _Run:
     """A program as it runs: the time, in operations, and what is in memory when."""
 
-    size: Size
+    size: BytesOf
     now: int = 0
     stored: list[_Value] = field(default_factory=list)
     rounds: dict[int, int] = field(default_factory=dict)

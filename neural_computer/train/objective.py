@@ -3,7 +3,7 @@
 flow         flow matching
 cursor       the same error where the mouse pointer is (the paper's cursor supervision)
 contrastive  InfoNCE between a latent frame's features and its actions and mouse
-future       the mean square error of those features as its actions foretell them
+future       mean square error of those features as predicted from the actions
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from neural_computer.actions import cursor
 from neural_computer.actions.align import Alignment
 from neural_computer.actions.schema import FLAGS
 from neural_computer.computer import NeuralComputer
-from neural_computer.types import Actions, Encoded, Metrics, PyTree
+from neural_computer.flow import fold_in_name
+from neural_computer.types import Actions, Conditioning, Encoded, Metrics, PyTree
 
 MOVE = FLAGS["mouse_move"]
 
@@ -55,59 +56,71 @@ class Objective:
             raise ValueError(f"temperature={self.temperature}: must be positive")
 
     @property
-    def compares(self) -> bool:
-        """Whether hidden states are compared with actions."""
+    def needs_heads(self) -> bool:
+        """Whether a term reads the network's heads."""
         return self.contrastive > 0 or self.future > 0
 
     def __call__(
         self, computer: NeuralComputer, network: PyTree, encoded: Encoded, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], Metrics]:
         """The loss of a batch and its terms."""
-        keys = {name: jax.random.fold_in(key, i) for i, name in enumerate(("time", "noise", "text", "image", "cond"))}
-        z0, index = encoded.latents, encoded.index
-        t = flow.shift_time(flow.uniform(keys["time"], index), self.shift)
-        eps = flow.noise(keys["noise"], index, z0.shape[1:])
+        z0, index, denoiser = encoded.latents, encoded.index, computer.denoiser
+        t = flow.shift_time(flow.uniform(fold_in_name(key, "time"), index), self.shift)
+        eps = flow.noise(fold_in_name(key, "noise"), index, z0.shape[1:])
         zt = flow.interpolate(z0, eps, t)
-        if computer.clean_first_frame:
+        if denoiser.clean_first_frame:
             zt = zt.at[:, 0].set(z0[:, 0])
-        text = condition_dropout(encoded.text, self.dropout_text, keys["text"], index)
-        image = condition_dropout(encoded.image, self.dropout_image, keys["image"], index)
-        cond = condition_dropout(encoded.cond, self.dropout_cond, keys["cond"], index)
-        told = computer.predict(network, zt, t * flow.TIME_SCALE, cond, text, image, encoded.actions, self.compares)
-        out, seen = told if self.compares else (told, None)
-        error = jnp.square(out.astype(jnp.float32) - flow.PREDICTION_TYPES[computer.prediction_type].of(z0, eps))
-        generated = slice(1 if computer.clean_first_frame else 0, None)
+        output = denoiser.predict(network, zt, t * flow.TIME_SCALE, self.dropped(encoded, key), heads=self.needs_heads)
+        target = flow.PREDICTION_TYPES[denoiser.prediction_type].target(z0, eps)
+        error = jnp.square(output.prediction.astype(jnp.float32) - target)
+        generated = slice(1 if denoiser.clean_first_frame else 0, None)
         terms = {"flow": (1.0, error[:, generated].mean())}
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
-        if seen is not None:
-            terms |= self._compared(computer.network.actions, encoded.actions, *seen)
+        if output.heads is not None:
+            terms |= self._head_losses(computer.network.actions, encoded.actions, *output.heads)
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
-    def _compared(
-        self, encoder: Any, actions: Any, video: Array, told: Array, foretold: Array, features: Array
+    def dropped(self, encoded: Encoded, key: Key[Array, ""]) -> Conditioning:
+        """The conditioning with text, image and condition latents of some samples zeroed: what guidance needs."""
+        cond, text, image, actions = encoded.conditioning
+
+        def drop(name: str, rate: float, x: Any) -> Any:
+            return condition_dropout(x, rate, fold_in_name(key, name), encoded.index)
+
+        return Conditioning(
+            cond=drop("cond", self.dropout_cond, cond),
+            text=drop("text", self.dropout_text, text),
+            image=drop("image", self.dropout_image, image),
+            actions=actions,
+        )
+
+    def _head_losses(
+        self, encoder: Any, actions: Any, video: Array, acts: Array, predicted: Array, features: Array
     ) -> dict[str, tuple[float, Array]]:
-        """The weights and terms that hidden states have a part in."""
-        acted = active(actions, encoder.how.align)
-        missed = jnp.square(foretold - jax.lax.stop_gradient(features)).mean(axis=-1)
+        """Weights and values of the terms that compare hidden states with actions."""
+        valid = active(actions, encoder.how.align)
+        error = jnp.square(predicted - jax.lax.stop_gradient(features)).mean(axis=-1)
         return {
-            "contrastive": (self.contrastive, info_nce(video, told, acted, self.temperature)),
-            "future": (self.future, average(missed, acted[..., 0])),
+            "contrastive": (self.contrastive, info_nce(video, acts, valid, self.temperature)),
+            "future": (self.future, weighted_mean(error, valid[..., 0])),
         }
 
 
 def cursor_loss(
     computer: NeuralComputer, error: Float[Array, "b f i j c"], actions: Actions | None, frames: slice
 ) -> Float[Array, ""]:
-    """The mean error of some latent frames where the pointer is, by how much of a place it covers. Raises ValueError."""
+    """Mean error of some latent frames at the mouse cursor, weighted by the share of a cell that it covers.
+
+    Raises ValueError without actions.
+    """
     if actions is None:
-        raise ValueError(
-            "objective.cursor: needs to know where the mouse is; train on videos with actions, or set it to 0"
-        )
-    _, masks = cursor.stamp(cursor.template(computer.cursor_height), jnp.asarray(actions.mouse), *computer.size)
+        raise ValueError("objective.cursor: needs the mouse position; train on videos with actions, or set it to 0")
+    template = cursor.template(computer.conditioner.cursor_height)
+    _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
     share = cursor.tags(masks).mean(axis=-1)[:, frames]
-    return average(error.mean(axis=-1)[:, frames], share)
+    return weighted_mean(error.mean(axis=-1)[:, frames], share)
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
@@ -119,34 +132,34 @@ def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
 
 
 def info_nce(
-    video: Float[Array, "b f d"], told: Float[Array, "b f n d"], valid: Bool[Array, "b f n"], temperature: float
+    video: Float[Array, "b f d"], acts: Float[Array, "b f n d"], valid: Bool[Array, "b f n"], temperature: float
 ) -> Float[Array, ""]:
-    """Symmetric InfoNCE of unit vectors, a latent frame of the video with its own action (n = 0) and mouse (n = 1).
+    """Symmetric InfoNCE of unit vectors: a latent frame of the video with its own action (n = 0) and mouse (n = 1).
 
-    The windows of the alignment lag already: frame t meets the actions up to t - lag. Frames without an action (without a
-    move) are neither asked nor offered as an answer.
+    The windows of the alignment lag already: frame t meets the actions up to t - lag. Frames without an action (n = 0) or
+    without mouse motion (n = 1) are masked, both as anchors and as negatives.
     """
     rows = video.reshape(-1, video.shape[-1])
 
-    def one(other: Float[Array, "m d"], known: Bool[Array, " m"]) -> Float[Array, ""]:
+    def one(other: Float[Array, "m d"], valid: Bool[Array, " m"]) -> Float[Array, ""]:
         logits = jnp.matmul(rows, other.T) / temperature
-        logits = jnp.where(known[None] & known[:, None], logits, -1e9)
-        ways = [-jnp.diagonal(jax.nn.log_softmax(logits, axis=axis)) for axis in (0, 1)]
-        return average(sum(ways) / 2, known)
+        logits = jnp.where(valid[None] & valid[:, None], logits, -1e9)
+        both = [-jnp.diagonal(jax.nn.log_softmax(logits, axis=axis)) for axis in (0, 1)]
+        return weighted_mean(sum(both) / 2, valid)
 
-    kinds = range(told.shape[2])
-    return jnp.stack([one(told[:, :, n].reshape(rows.shape), valid[:, :, n].reshape(-1)) for n in kinds]).mean()
+    kinds = range(acts.shape[2])
+    return jnp.stack([one(acts[:, :, n].reshape(rows.shape), valid[:, :, n].reshape(-1)) for n in kinds]).mean()
 
 
-def average(x: Float[Array, "*s"], weight: Any) -> Float[Array, ""]:
-    """The weighted mean; 0 where there is no weight."""
+def weighted_mean(x: Float[Array, "*s"], weight: Any) -> Float[Array, ""]:
+    """The weighted mean; 0 where all weights are."""
     weight = weight.astype(jnp.float32)
     return (x * weight).sum() / jnp.maximum(weight.sum(), 1e-6)
 
 
-def condition_dropout(x: Array | None, rate: float, key: Key[Array, ""], index: Int[Array, " b"]) -> Array | None:
-    """`x` (b, ...) with whole samples zeroed at `rate` (for token ids, zero is padding)."""
-    if x is None or rate == 0:
+def condition_dropout(x: PyTree, rate: float, key: Key[Array, ""], index: Int[Array, " b"]) -> PyTree:
+    """`x`, arrays (b, ...), with whole samples zeroed at `rate`; of token ids zero is padding."""
+    if rate == 0:
         return x
     keep = flow.uniform(key, index) >= rate
-    return jnp.where(flow.expand_like(keep, x), x, jnp.zeros_like(x))
+    return jax.tree.map(lambda leaf: jnp.where(flow.expand_like(keep, leaf), leaf, jnp.zeros_like(leaf)), x)

@@ -1,8 +1,8 @@
-"""Training the codec itself: a causal VAE as what is trained, and what its videos are judged by."""
+"""Training the codec itself: a causal VAE as the model, and its reconstruction loss."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,39 +10,43 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from neural_computer import flow
-from neural_computer.computer import normalize_pixels
+from neural_computer import flow, sharding
+from neural_computer.conditioning import normalize_pixels
+from neural_computer.flow import fold_in_name
 from neural_computer.models import weights
 from neural_computer.models.lpips import LPIPS
 from neural_computer.models.vae import WanVAE
-from neural_computer.types import Batch, Metrics, PyTree
+from neural_computer.types import Batch, FrozenParams, Metrics, PyTree
 
 
-class Videos(NamedTuple):
+class CodecBatch(NamedTuple):
     """A batch as a codec is trained on it."""
 
-    index: Any
-    """int32 (b,)"""
-    video: Any
-    """(b, t, h, w, 3) float32 in [-1, 1]"""
-    judge: PyTree = None
-    """LPIPS' parameters: frozen as an encoder's, but needed for the videos that come back; None where it does not judge"""
+    index: Int[Array, " b"]  # type: ignore[assignment]  # shadows tuple.index, which nobody asks a batch
+    video: Float[Array, "b t h w 3"]
+    """In [-1, 1]"""
+    lpips: PyTree = None
+    """Frozen parameters of LPIPS, which sees the reconstruction; None where the loss has no LPIPS term"""
 
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """A VAE in the place of a computer: its network is {"codec": {encoder, decoder}}. `judge` is None where none is asked."""
+    """A VAE as a `Trainable`: its network is {"codec": {encoder, decoder}}. `lpips` is None without an LPIPS term."""
 
     codec: WanVAE
-    judge: LPIPS | None = None
+    lpips: LPIPS | None = None
+
+    @property
+    def rules(self) -> sharding.Rules:
+        return sharding.RULES
 
     def init(self, key: Key[Array, ""]) -> PyTree:
-        """Fresh network parameters."""
+        """Freshly initialised network parameters."""
         return {"codec": weights.NETWORKS["vae"].init(self.codec, key)}
 
-    def encode(self, frozen: PyTree, batch: Batch) -> Videos:
+    def encode(self, frozen: FrozenParams, batch: Batch) -> CodecBatch:
         """A batch as the objective takes it."""
-        return Videos(batch.index, normalize_pixels(batch.video), frozen.get("lpips"))
+        return CodecBatch(batch.index, normalize_pixels(batch.video), frozen.lpips)
 
     def params(self, network: PyTree) -> PyTree:
         """The codec's parameters while its latents are not measured: they stay as they are."""
@@ -50,7 +54,7 @@ class Autoencoder:
         return network["codec"] | {"mean": np.zeros(channels, np.float32), "std": np.ones(channels, np.float32)}
 
     def statistics(self, codec: PyTree, videos: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> dict[str, np.ndarray]:
-        """{mean, std} of the latents' channels over some videos: what makes an encoder's and a decoder's parameters a codec's."""
+        """{mean, std} of the latents' channels over some videos, by which a codec normalises them."""
         means = jax.jit(lambda codec, video: self.codec.posterior(codec, normalize_pixels(video)[None])[0])
         count, total, squares = 0, np.zeros(self.codec.channels), np.zeros(self.codec.channels)
         for video in videos:
@@ -88,22 +92,22 @@ class Reconstruction:
             raise ValueError(f"frames={self.frames}: must be at least 1; lpips=0 turns LPIPS off")
 
     @property
-    def judge(self) -> LPIPS | None:
+    def lpips_network(self) -> LPIPS | None:
         return LPIPS(self.network) if self.lpips else None
 
     def __call__(
-        self, coder: Autoencoder, network: PyTree, batch: Videos, key: Key[Array, ""]
+        self, coder: Autoencoder, network: PyTree, batch: CodecBatch, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], Metrics]:
         """The loss of a batch and its terms."""
-        noise, draw = (jax.random.fold_in(key, i) for i in range(2))
         mean, logvar = coder.codec.posterior(network["codec"], batch.video)
-        z = mean + jnp.exp(logvar / 2) * flow.noise(noise, batch.index, mean.shape[1:])
-        made = coder.codec.reconstruct(network["codec"], z)
-        loss_l1, loss_kl = jnp.abs(made - batch.video).mean(), divergence(mean, logvar).mean()
+        z = mean + jnp.exp(logvar / 2) * flow.noise(fold_in_name(key, "noise"), batch.index, mean.shape[1:])
+        reconstruction = coder.codec.reconstruct(network["codec"], z)
+        loss_l1, loss_kl = jnp.abs(reconstruction - batch.video).mean(), divergence(mean, logvar).mean()
         loss, metrics = loss_l1 + self.kl * loss_kl, {"loss_l1": loss_l1, "loss_kl": loss_kl}
-        if coder.judge is not None:
-            seen = (some(video, self.frames, draw, batch.index) for video in (made, batch.video))
-            metrics["loss_lpips"] = coder.judge(batch.judge, *seen).mean()
+        if coder.lpips is not None:
+            draw = fold_in_name(key, "frames")
+            pair = (some(video, self.frames, draw, batch.index) for video in (reconstruction, batch.video))
+            metrics["loss_lpips"] = coder.lpips(batch.lpips, *pair).mean()
             loss = loss + self.lpips * metrics["loss_lpips"]
         return loss, {"loss": loss, **metrics}
 

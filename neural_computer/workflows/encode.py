@@ -11,16 +11,19 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from neural_computer import build, sharding
+from neural_computer import sharding
 from neural_computer.convert import pretrained
 from neural_computer.data import encoded, windows
 from neural_computer.data.inputs import stacked
 from neural_computer.evals.evaluate import spread
-from neural_computer.types import Batch, Clip, PyTree
+from neural_computer.experiment import Experiment
+from neural_computer.types import Batch, Clip, PyTree, TokenIds
+from neural_computer.workflows import checks
 from neural_computer.workflows import workdir as workdirs
 
 
@@ -28,27 +31,25 @@ from neural_computer.workflows import workdir as workdirs
 class Plan:
     """What is to be encoded, checked."""
 
-    experiment: build.Experiment
+    experiment: Experiment
     sources: Mapping[str, windows.ClipSource]
     """By split."""
     info: encoded.Info
 
 
-def plan(
-    experiment: build.Experiment, videos: Path, splits: Sequence[str] | None, dtype: str, clips: int = 256
-) -> Plan:
+def plan(experiment: Experiment, videos: Path, splits: Sequence[str] | None, dtype: str, clips: int = 256) -> Plan:
     """What it takes to encode videos for an experiment, `clips` a file. Raises ValueError where they do not fit."""
     videos, data, config = windows.locate(videos), experiment.data, experiment.config
     splits = splits or [name for name, *_ in windows.splits(videos)]
     sources = {split: windows.ClipSource(videos, split, data.frames, data.stride) for split in splits}
     for source in sources.values():
-        build.check_videos(experiment, source[0])
+        checks.check_videos(experiment, source[0])
     known = pretrained.networks(config.init) if config.init else {}
     info = encoded.Info(
         videos=str(videos.absolute()),
         stamps={split: _stamp(source.files) for split, source in sources.items()},
         splits={split: len(source) for split, source in sources.items()},
-        config=build.encoding(experiment),
+        config=checks.encoding(experiment),
         origin={
             "encoders": {name: known[name]["files"] for name in ("vae", "umt5", "clip") if name in known},
             "network.dtype": config.network.dtype,
@@ -77,14 +78,18 @@ def tell(wanted: Plan, output: Path) -> None:
 def cost(wanted: Plan) -> dict[str, int]:
     """Bytes of a clip by part, before compression; the captions' are the mean of some windows."""
     computer, size = wanted.experiment.computer, 2 if wanted.info.dtype == "bfloat16" else 4
-    latents, vision = size * prod(computer.latent_shape), computer.image_encoder
+    latents, vision = size * prod(computer.latent_shape), computer.conditioner.image_encoder
     videos = [video for source in wanted.sources.values() for video in spread(source, 8)]
     ids = wanted.experiment.tokenizer([text for video in videos for text in video.captions.values()])
-    token = 4 if computer.text_encoder is None else size * computer.text_encoder.width
+    token = 4 if computer.conditioner.text_encoder is None else size * computer.conditioner.text_encoder.width
     return {
         "latents": latents,
         "condition": latents
-        // (computer.latent_shape[0] if computer.condition_layout == "repeat" and not computer.cursor_reference else 1),
+        // (
+            computer.latent_shape[0]
+            if computer.conditioner.condition_layout == "repeat" and not computer.conditioner.cursor_reference
+            else 1
+        ),
         "captions": int(np.count_nonzero(ids)) * token // len(videos),
         "image": 0 if vision is None else size * vision.rows * vision.width,
     }
@@ -104,19 +109,19 @@ def begin(wanted: Plan, output: Path) -> None:
         before, now = asdict(encoded.load_info(output)), asdict(wanted.info)
         if apart := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-                f"{output}: was begun with other settings ({', '.join(apart)}); give another --output or delete it"
+                f"{output}: was begun with other settings ({', '.join(apart)}); give another --out or delete it"
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data
     videos = windows.ClipSource(wanted.info.videos, data.split, data.frames, data.stride)
-    workdirs.save_setup(experiment, output, build.fit_codec(experiment, videos), videos[0])
+    workdirs.save_setup(experiment, output, checks.fit_codec(experiment, videos), videos[0])
     wanted.info.save(output)
 
 
 class Encoder:
     """Windows to clips: the frozen encoders, compiled once for `rows` windows, which a mesh's devices share."""
 
-    def __init__(self, experiment: build.Experiment, frozen: PyTree, mesh: Mesh, rows: int, dtype: str):
+    def __init__(self, experiment: Experiment, frozen: PyTree, mesh: Mesh, rows: int, dtype: str):
         ways = mesh.shape["data"] * mesh.shape["fsdp"]
         if rows % ways:
             raise ValueError(f"--rows={rows}: must be a multiple of the {ways} devices that videos are split over")
@@ -127,11 +132,13 @@ class Encoder:
 
         def video(frozen, batch):
             made = computer.encode(frozen, batch)
-            typed = None if computer.text_encoder is None or made.actions is None else made.actions.texts
+            typed = None if computer.conditioner.text_encoder is None or made.actions is None else made.actions.texts
             return jax.tree.map(lambda x: x.astype(dtype), (made.latents, made.cond, made.image, typed))
 
         self._video = jax.jit(video)
-        self._read = jax.jit(lambda frozen, ids: computer.encode_text(frozen, ids).astype(dtype))
+        self._read = jax.jit(
+            lambda frozen, ids: jnp.asarray(computer.conditioner.encode_text(frozen, TokenIds(ids))).astype(dtype)
+        )
 
     def __call__(self, videos: Sequence[Clip]) -> list[encoded.EncodedClip]:
         """A clip a window, of at most `rows` windows."""
@@ -143,9 +150,9 @@ class Encoder:
         latents, cond, image, typed = self._run(
             self._video, Batch(np.arange(self.rows, dtype=np.int32), video, none, acts)
         )
-        same = self.computer.condition_layout == "repeat" and not self.computer.cursor_reference
+        same = self.computer.conditioner.condition_layout == "repeat" and not self.computer.conditioner.cursor_reference
         known = encoded.mask(*latents.shape[1:4])
-        if not self.computer.cursor_reference and (cond[..., : encoded.MASK] != known).any():
+        if not self.computer.conditioner.cursor_reference and (cond[..., : encoded.MASK] != known).any():
             raise ValueError("the condition's mask is not that of a known first frame")
         return [
             encoded.EncodedClip(
@@ -155,7 +162,7 @@ class Encoder:
                 cond[row, : 1 if same else None, ..., encoded.MASK :],
                 {tier: texts[text] for tier, text in video.captions.items()},
                 None if image is None else image[row],
-                cond[row, ..., : encoded.MASK] if self.computer.cursor_reference else None,
+                cond[row, ..., : encoded.MASK] if self.computer.conditioner.cursor_reference else None,
                 acts if acts is None or typed is None else acts._replace(texts=typed[row]),
             )
             for row, (video, acts) in enumerate(zip(videos, done, strict=True))
@@ -166,7 +173,7 @@ class Encoder:
         texts = list(dict.fromkeys(text for video in videos for text in video.captions.values()))
         new = [text for text in texts if text not in self._known]
         ids = self.tokenizer(new)
-        made = list(ids) if self.computer.text_encoder is None else self._features(ids)
+        made = list(ids) if self.computer.conditioner.text_encoder is None else self._features(ids)
         lengths = [np.flatnonzero(row).max(initial=-1) + 1 for row in ids]
         self._known |= {text: row[:length] for text, row, length in zip(new, made, lengths, strict=True)}
         self._known = {text: self._known[text] for text in texts}

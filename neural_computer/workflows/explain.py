@@ -21,8 +21,10 @@ from ml_collections import ConfigDict
 from neural_computer import build, sharding
 from neural_computer.convert import pretrained
 from neural_computer.data.inputs import stacked
+from neural_computer.experiment import Experiment
+from neural_computer.sharding import Rules
 from neural_computer.train.cost import Cost, cost, frozen_shapes
-from neural_computer.types import Actions, Batch, Encoded, PyTree
+from neural_computer.types import Actions, Batch, Encoded, FrozenParams, TokenIds
 
 
 class Device(NamedTuple):
@@ -92,9 +94,9 @@ class Explanation:
     """The cost of a scenario's training step, and where its parameters are."""
 
     scenario: Scenario
-    experiment: build.Experiment
+    experiment: Experiment
     mesh: AbstractMesh
-    frozen: PyTree
+    frozen: FrozenParams
     cost: Cost
 
     @property
@@ -111,14 +113,14 @@ class Explanation:
         trainer = self.experiment.trainer
         network = jax.eval_shape(lambda: trainer.network(0))
         trained = flatten_dict(trainer.optimizer.split(network)[0], sep="/")
-        encoders = {name: tree for name, tree in self.frozen.items() if name != "network"}
+        encoders = {name: tree for name, tree in self.frozen._asdict().items() if tree and name != "network_held"}
         parts: dict[tuple[str, str], dict[str, tuple[int, ...]]] = {}
         for path, leaf in flatten_dict({**network, **encoders}, sep="/").items():
             top = path.split("/")[0]
             state = "trained" if path in trained else "held" if top in network else "frozen"
             group = next((name for name, pattern in GROUPS.items() if re.search(pattern, path)), top)
             parts.setdefault((group, state), {})[path] = leaf.shape
-        return [_row(group, state, shapes, self.mesh) for (group, state), shapes in parts.items()]
+        return [_row(group, state, shapes, self.mesh, trainer.rules) for (group, state), shapes in parts.items()]
 
     def memory(self) -> list[dict[str, Any]]:
         """GiB on a device, a row for each thing that takes some."""
@@ -177,17 +179,17 @@ def explanation(scenario: Scenario) -> Explanation:
     batch: Batch | Encoded = Batch(
         index=np.broadcast_to(np.int32(0), (rows,)),
         video=np.broadcast_to(np.uint8(0), (rows, data.frames, data.height, data.width, 3)),
-        text=np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length)),
+        text=TokenIds(np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length))),
         actions=empty_actions(experiment, rows),
     )
     frozen = frozen_shapes(trainer, scenario.dtypes)
     if scenario.encoded:
         batch = jax.eval_shape(trainer.encode, frozen, batch)
-        frozen = {name: tree for name, tree in frozen.items() if name == "network"}
+        frozen = FrozenParams(network_held=frozen.network_held)
     return Explanation(scenario, experiment, mesh, frozen, cost(trainer, frozen, batch, mesh))
 
 
-def empty_actions(experiment: build.Experiment, rows: int) -> Actions | None:
+def empty_actions(experiment: Experiment, rows: int) -> Actions | None:
     """Actions of `rows` clips in which nothing is done; None for an experiment without actions."""
     inputs, data = experiment.inputs, experiment.data
     if inputs is None:
@@ -260,9 +262,11 @@ def _wider(scenario: Scenario, n: int) -> tuple[str, Scenario]:
     return f"fsdp:{fsdp}, batch_size {rows * n}", more.with_values(data__batch_size=rows * n)
 
 
-def _row(group: str, state: str, shapes: Mapping[str, tuple[int, ...]], mesh: AbstractMesh) -> dict[str, Any]:
+def _row(
+    group: str, state: str, shapes: Mapping[str, tuple[int, ...]], mesh: AbstractMesh, rules: Rules
+) -> dict[str, Any]:
     path = max(shapes, key=lambda path: prod(shapes[path]))
-    place = NamedSharding(mesh, sharding.spec(path, shapes[path], mesh))
+    place = NamedSharding(mesh, sharding.spec(path, shapes[path], mesh, rules))
     return {
         "parameters of": group,
         "": state,
@@ -270,5 +274,5 @@ def _row(group: str, state: str, shapes: Mapping[str, tuple[int, ...]], mesh: Ab
         "largest": "/".join(path.split("/")[-3:]),
         "shape": "x".join(map(str, shapes[path])),
         "on a device": "x".join(map(str, place.shard_shape(shapes[path]))),
-        "by the rule": next(pattern for pattern, _ in sharding.RULES if re.search(pattern, path)),
+        "by the rule": next(pattern for pattern, _ in rules if re.search(pattern, path)),
     }

@@ -7,10 +7,10 @@ from zipfile import BadZipFile
 import numpy as np
 from jax.sharding import Mesh
 
-from neural_computer.build import Experiment
 from neural_computer.convert import sources
 from neural_computer.evals import ocr
 from neural_computer.evals.scorer import Scorer
+from neural_computer.experiment import Experiment
 from neural_computer.models import r3d
 from neural_computer.types import PyTree
 
@@ -22,7 +22,7 @@ def scorer(experiment: Experiment, mesh: Mesh | None = None) -> Scorer | None:
     if not names:
         return None
     weights = r3d18(Path(wanted.r3d18)) if wanted.r3d18 else None
-    arrow = getattr(experiment.trainer.computer, "arrow", 19.0)  # a codec has no mouse
+    arrow = 19.0 if experiment.trains_codec else experiment.computer.conditioner.cursor_height  # a codec has no mouse
     return Scorer(names, wanted.view, tesseract(), arrow, weights, mesh)
 
 

@@ -11,20 +11,22 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from neural_computer import build, sharding
+from neural_computer import sharding
+from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline, windows
 from neural_computer.evals import evaluate
+from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train import loop
-from neural_computer.types import Batch, Clip, Encoded, PyTree, TrainState
-from neural_computer.workflows import distributed, lock, metrics
+from neural_computer.types import Batch, Clip, Encoded, FrozenParams, PyTree, TrainState
+from neural_computer.workflows import checks, distributed, lock, metrics
 from neural_computer.workflows import workdir as workdirs
 
 Source = windows.ClipSource | encoded.EncodedSource | Sequence[Clip]
 """Anything with a length and `[i]` of clips, or of clips that were encoded."""
 
 
-def train(experiment: build.Experiment, workdir: str | Path) -> TrainState:
+def train(experiment: Experiment, workdir: str | Path) -> TrainState:
     """Trains on the data set of config.data.directory and scores its held-out split meanwhile; returns the last state.
 
     Raises ValueError where the data do not fit the config.
@@ -33,7 +35,7 @@ def train(experiment: build.Experiment, workdir: str | Path) -> TrainState:
 
 
 def fit(
-    experiment: build.Experiment,
+    experiment: Experiment,
     source: Source | None,
     workdir: str | Path,
     *,
@@ -60,7 +62,7 @@ def fit(
             workdir=workdir,
             mesh=setup.mesh,
             seed=experiment.seed,
-            begin=setup.begin,
+            init_params=setup.init_params,
             evaluators={**held_out_evaluators(experiment, setup, source, held_out or ()), **(evaluators or {})},
         )
         if experiment.trains_codec and jax.process_index() == 0:
@@ -74,19 +76,19 @@ class Setup(NamedTuple):
     """What the loop needs beside the experiment, made once."""
 
     mesh: Mesh
-    frozen: PyTree
+    frozen: FrozenParams
     """Parameters of the encoders, of a codec's loss, and of the part of the network that is not trained"""
-    begin: Callable[[], PyTree] | None
+    init_params: Callable[[], PyTree] | None
     """Returns the network's first parameters, where they do not come from the seed alone"""
     batches: Callable[[int], Iterator[Batch | Encoded]]
     """Returns this process's share of every batch from a step on"""
 
 
-def prepare(experiment: build.Experiment, source: Source, workdir: Path, held_out: Sequence[Clip] = ()) -> Setup:
+def prepare(experiment: Experiment, source: Source, workdir: Path, held_out: Sequence[Clip] = ()) -> Setup:
     """Writes what a workdir needs beside checkpoints, reads the frozen parameters and opens the stream of batches."""
     mesh, trainer = sharding.make_mesh(experiment.mesh), experiment.trainer
     save_setup(experiment, workdir, source)
-    frozen, begin = {}, None
+    frozen, init_params = FrozenParams(), None
     if experiment.trains_codec:
         frozen = workdirs.codec_loss_params(experiment)
     elif held_out or not isinstance(source, encoded.EncodedSource):
@@ -94,9 +96,9 @@ def prepare(experiment: build.Experiment, source: Source, workdir: Path, held_ou
         frozen = workdirs.encoders(experiment, workdir, mesh)
     if experiment.init or trainer.optimizer.trainable:
         # Cached: needed now if part of the network is frozen, and by the loop only where there is no checkpoint.
-        begin = cache(partial(workdirs.init_params, experiment, mesh))
-    if begin is not None and trainer.optimizer.trainable:
-        frozen |= workdirs.held_params(trainer, begin())
+        init_params = cache(partial(workdirs.init_params, experiment, mesh))
+    if init_params is not None and trainer.optimizer.trainable:
+        frozen = frozen._replace(network_held=trainer.optimizer.split(init_params())[1] or None)
 
     def batches(start: int) -> Iterator[Batch | Encoded]:
         return pipeline.batches(
@@ -111,10 +113,10 @@ def prepare(experiment: build.Experiment, source: Source, workdir: Path, held_ou
             inputs=experiment.inputs,
         )
 
-    return Setup(mesh, frozen, begin, batches)
+    return Setup(mesh, frozen, init_params, batches)
 
 
-def save_setup(experiment: build.Experiment, workdir: Path, source: Source) -> None:
+def save_setup(experiment: Experiment, workdir: Path, source: Source) -> None:
     """Writes the config, the fitted codec and a first frame, once a workdir.
 
     Raises ConfigError for encoded clips of another codec than the workdir's.
@@ -126,16 +128,16 @@ def save_setup(experiment: build.Experiment, workdir: Path, source: Source) -> N
     if isinstance(source, encoded.EncodedSource):
         own, codec = workdirs.load_setup(workdir), codec_and_clip(experiment, source)[0]
         if not all(np.array_equal(own.get(name), value) for name, value in codec.items()):
-            raise build.ConfigError(
+            raise ConfigError(
                 f"config.data.directory={source.directory}: its clips were encoded with another codec than the one in "
                 f"{path}; train on them in a new workdir"
             )
 
 
-def codec_and_clip(experiment: build.Experiment, source: Source) -> tuple[PyTree, Clip]:
+def codec_and_clip(experiment: Experiment, source: Source) -> tuple[PyTree, Clip]:
     """The codec's parameters if it is fitted to training videos, else {}; and a clip that has at least its first frame."""
     if not isinstance(source, encoded.EncodedSource):
-        return build.fit_codec(experiment, source), source[0]
+        return checks.fit_codec(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)
     return codec, Clip("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 
@@ -143,7 +145,7 @@ def codec_and_clip(experiment: build.Experiment, source: Source) -> tuple[PyTree
 # The data that a config names
 
 
-def training_split(experiment: build.Experiment) -> windows.ClipSource | encoded.EncodedSource:
+def training_split(experiment: Experiment) -> windows.ClipSource | encoded.EncodedSource:
     """Videos or encoded clips of config.data.split, whichever the directory holds.
 
     Raises ValueError where they do not fit the config.
@@ -151,14 +153,14 @@ def training_split(experiment: build.Experiment) -> windows.ClipSource | encoded
     data = experiment.data
     if encoded.holds(data.directory) and not experiment.trains_codec:
         clips = encoded.EncodedSource(data.directory, data.split)
-        build.check_encoded(experiment, clips.info)
+        checks.check_encoded(experiment, clips.info)
         return clips
     videos = windows.ClipSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
-    build.check_videos(experiment, videos[0])
+    checks.check_videos(experiment, videos[0])
     return videos
 
 
-def held_out_split(experiment: build.Experiment) -> list[Clip]:
+def held_out_split(experiment: Experiment) -> list[Clip]:
     """Clips of config.evaluation.split that are scored during training; none if config.schedule.eval_every is 0.
 
     Raises ConfigError if the training data are encoded and the videos that they were made from are gone.
@@ -172,7 +174,7 @@ def held_out_split(experiment: build.Experiment) -> list[Clip]:
     try:
         directory = encoded.videos(data.directory)
     except ValueError as error:
-        raise build.ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
+        raise ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     videos = windows.ClipSource(directory, experiment.evaluation.split, data.frames, data.stride)
     return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
 
@@ -181,7 +183,7 @@ def held_out_split(experiment: build.Experiment) -> list[Clip]:
 
 
 def held_out_evaluators(
-    experiment: build.Experiment, setup: Setup, source: Source, held_out: Sequence[Clip]
+    experiment: Experiment, setup: Setup, source: Source, held_out: Sequence[Clip]
 ) -> dict[str, loop.Evaluator]:
     """Scores of held-out clips: a computer's rollouts; a codec's reconstructions, beside a linear codec's of as many channels."""
     if not held_out:
@@ -206,12 +208,12 @@ def held_out_evaluators(
 
 
 def _codec_evaluators(
-    experiment: build.Experiment, setup: Setup, source: Source, held_out: list[Clip], scorer: Any
+    experiment: Experiment, setup: Setup, source: Source, held_out: list[Clip], scorer: Any
 ) -> dict[str, loop.Evaluator]:
     trainer, size = experiment.trainer, experiment.evaluation.batch_size
-    coder, linear = trainer.computer, LinearCodec(experiment.codec.channels)
+    coder, linear = trainer.model, LinearCodec(experiment.codec.channels)
     coded = evaluate.Coded(coder.codec, size)
-    fitted = linear.fit(build.codec_fit_videos(experiment, source))
+    fitted = linear.fit(checks.codec_fit_videos(experiment, source))
     baseline = evaluate.Coded(linear, size).scores(fitted, held_out, scorer)
 
     def scores(state: TrainState) -> ItemsView[str, float]:

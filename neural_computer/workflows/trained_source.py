@@ -15,6 +15,7 @@ from neural_computer.models.dit import DiT
 from neural_computer.models.weights import dit, vae
 from neural_computer.models.weights.rules import KINDS
 from neural_computer.types import PyTree
+from neural_computer.workflows import trained as trained_computer
 from neural_computer.workflows import workdir
 
 
@@ -37,7 +38,7 @@ class Memory(Source):
 
 
 def is_workdir(place: Path) -> bool:
-    """Did launch.train write this folder?"""
+    """Was this folder written by training?"""
     return (place / workdir.SETUP).exists() and (place / "checkpoints").is_dir()
 
 
@@ -48,7 +49,7 @@ def source(place: Path) -> Source:
         params = jax.device_get(params)
         fixed = {name: np.asarray(params.pop(name)) for name in ("mean", "std")}
         return Memory(place, codec_tensors(codec.shape, params), step, fixed=fixed)
-    trained = workdir.load(place)
+    trained = trained_computer.load(place)
     network = trained.computer.network.dit
     if any(network.shape.positions):
         raise ValueError(f"{place}: its network has learned positions (config.network.positions); Wan2.1's has none")

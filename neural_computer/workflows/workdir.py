@@ -1,6 +1,5 @@
-"""A workdir: what training writes beside its checkpoints, and the trained computer read back from it."""
+"""A workdir: what training writes beside its checkpoints, and what is read back from it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,41 +9,59 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from neural_computer import sharding
-from neural_computer.build import ConfigError, Experiment, build, codec_fit_videos
-from neural_computer.computer import NeuralComputer
+from neural_computer.build import build as build_config
+from neural_computer.config import ConfigError
 from neural_computer.convert import pretrained
+from neural_computer.experiment import Experiment
+from neural_computer.files import write_whole
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, read_json, save_arrays
-from neural_computer.train.update import Trainer
-from neural_computer.types import Clip, Params, PyTree
+from neural_computer.types import Clip, FrozenParams, PyTree
+from neural_computer.workflows.checks import codec_fit_videos
 
 CONFIG = "config.json"
 SETUP = "setup.npz"
 LATENTS = "latents.npz"
+OVERRIDDEN = "overridden"
+"""Key of config.json: parts of the experiment that were replaced in code"""
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A computer with its parameters: what a notebook needs to run it."""
-
-    experiment: Experiment
-    params: Params
-    step: int
-    first_frame: np.ndarray
-    """uint8 (h, w, 3): the first frame of a training video, a screen the computer knows."""
-    fps: float
-    """Frames per second of the training videos."""
-
-    @property
-    def computer(self) -> NeuralComputer:
-        return self.experiment.computer
+def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, clip: Clip) -> None:
+    """Writes what a run needs beside a checkpoint: the config, a codec fitted here, a clip's first frame and rate."""
+    save_arrays(workdir / SETUP, codec | {"first_frame": clip.frames[0], "fps": np.asarray(clip.fps)})
+    write_config(experiment, workdir)
 
 
-def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, window: Clip) -> None:
-    """Writes what a run needs beside a checkpoint: the config, a codec that was fitted here, a window's first frame and rate."""
-    save_arrays(workdir / SETUP, codec | {"first_frame": window.frames[0], "fps": np.asarray(window.fps)})
-    (workdir / CONFIG).write_text(experiment.config.to_json(indent=2) + "\n")
+def write_config(experiment: Experiment, folder: Path) -> None:
+    """Writes config.json."""
+    config = ConfigDict(
+        experiment.config.to_dict() | ({OVERRIDDEN: experiment.overridden} if experiment.overridden else {})
+    )
+    write_whole(folder / CONFIG, config.to_json(indent=2) + "\n")
+
+
+def read_config(folder: Path, build: Any = None) -> Experiment:
+    """The experiment of config.json, by `build` (config -> Experiment) if given.
+
+    Raises CheckpointError for a folder without config, ConfigError for parts replaced in code without `build`.
+    """
+    path = folder / CONFIG
+    if not path.exists():
+        raise CheckpointError(
+            f"{folder}: no {CONFIG} there; train first (neural-computer train --config=... --workdir={folder})"
+        )
+    values = read_json(path)
+    overridden = values.pop(OVERRIDDEN, ())
+    if overridden and build is None:
+        raise ConfigError(
+            f"{path}: {', '.join(overridden)} were replaced in code when it was trained; give nc.load the same: "
+            "build=lambda config: nc.build(config).replace(...)"
+        )
+    try:
+        return (build or build_config)(ConfigDict(values))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def load_setup(workdir: Path) -> dict[str, np.ndarray]:
@@ -52,34 +69,37 @@ def load_setup(workdir: Path) -> dict[str, np.ndarray]:
     return load_arrays(workdir / SETUP)
 
 
-def encoders(experiment: Experiment, workdir: Path | None, mesh: Mesh | None = None) -> PyTree:
-    """The frozen codec and encoders, from the workdir or the folder that training starts from. Raises CheckpointError."""
-    computer, frozen = experiment.computer, dict[str, PyTree]()
-    if isinstance(computer.codec, LinearCodec):
-        if workdir is None:
-            raise ConfigError(
-                "config.codec.kind='linear': is fitted to videos, so it needs a trained workdir; or use 'wan'"
-            )
-        frozen["codec"] = _fitted(computer.codec, workdir)
-    elif not experiment.init:
-        raise ConfigError("config.codec.kind='wan': needs its weights; give config.init a converted folder")
+def encoders(experiment: Experiment, workdir: Path | None, mesh: Mesh | None = None) -> FrozenParams:
+    """Parameters of codec and frozen encoders, from the workdir or config.init. Raises CheckpointError, ConfigError."""
+    conditioner, init = experiment.computer.conditioner, experiment.init
+
+    def converted(network: str, of: str) -> PyTree:
+        if not init:
+            raise ConfigError(f"{of}: needs the weights of {network}; give config.init a converted folder")
+        return pretrained.load_pretrained(init, network, mesh=mesh)[1]
+
+    if not isinstance(conditioner.codec, LinearCodec):
+        codec = converted("vae", "config.codec.kind='wan'")
+    elif workdir is None:
+        raise ConfigError(
+            "config.codec.kind='linear': is fitted to videos, so it needs a trained workdir; or use 'wan'"
+        )
     else:
-        _, frozen["codec"] = pretrained.load_pretrained(experiment.init, "vae", mesh=mesh)
-    for name, module in (("umt5", computer.text_encoder), ("clip", computer.image_encoder)):
-        if module is not None:
-            if not experiment.init:
-                raise ConfigError(f"config.init: is empty; {name} needs its weights from a converted folder")
-            _, frozen[name] = pretrained.load_pretrained(experiment.init, name, mesh=mesh)
-    return frozen
+        codec = _fitted(conditioner.codec, workdir)
+    return FrozenParams(
+        codec=codec,
+        text_encoder=converted("umt5", "config.text.kind='umt5'") if conditioner.text_encoder else None,
+        image_encoder=converted("clip", "config.image.kind='clip'") if conditioner.image_encoder else None,
+    )
 
 
 def _fitted(codec: LinearCodec, workdir: Path) -> PyTree:
     arrays, blank = load_setup(workdir), codec.init()
     for name, value in blank.items():
         if name not in arrays or arrays[name].shape != value.shape:
-            found = "absent" if name not in arrays else f"of shape {arrays[name].shape}"
+            shape = "absent" if name not in arrays else f"of shape {arrays[name].shape}"
             raise CheckpointError(
-                f"{workdir / SETUP}: {name} is {found}, config.codec.channels={codec.channels} needs "
+                f"{workdir / SETUP}: {name} is {shape}, config.codec.channels={codec.channels} needs "
                 f"{value.shape}; use the config it was fitted with, or a new workdir"
             )
     return {name: arrays[name] for name in blank}
@@ -89,75 +109,59 @@ def init_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
     """The network's parameters before training: fresh ones, or those of config.init with fresh ones for what it lacks."""
     trainer = experiment.trainer
     if experiment.init and experiment.trains_codec:
-        _, given = pretrained.load_pretrained(experiment.init, "vae", mesh=mesh)
-        return {"codec": {name: given[name] for name in ("encoder", "decoder")}}
+        _, vae = pretrained.load_pretrained(experiment.init, "vae", mesh=mesh)
+        return {"codec": {name: vae[name] for name in ("encoder", "decoder")}}
     if experiment.init and "dit" in pretrained.networks(experiment.init):
         return pretrained.merged(experiment.init, trainer, experiment.seed, mesh)
     return pretrained.fresh(trainer, experiment.seed, mesh)
 
 
-def held_params(trainer: Trainer, network: PyTree) -> PyTree:
-    """The held part of a network as part of the frozen parameters; nothing where all is trained."""
-    _, rest = trainer.optimizer.split(network)
-    return {"network": rest} if rest else {}
+def held_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree | None:
+    """The part of the network's initial parameters that is not trained; None where all of it is."""
+    if not experiment.trainer.optimizer.trainable:
+        return None
+    return experiment.trainer.optimizer.split(init_params(experiment, mesh))[1] or None
 
 
-def load(workdir: str | Path, mesh: Mesh | None = None) -> Trained:
-    """The computer trained in a workdir, with its averaged parameters, on a mesh if one is given.
-
-    Raises CheckpointError, ConfigError.
-    """
-    workdir = Path(workdir)
-    experiment, step, average = restored(workdir, mesh)
-    trainer, setup = experiment.trainer, load_setup(workdir)
-    frozen = encoders(experiment, workdir, mesh)
-    if trainer.optimizer.trainable:
-        frozen |= held_params(trainer, init_params(experiment, mesh))
-    return Trained(experiment, trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"]))
-
-
-def restored(workdir: Path, mesh: Mesh | None = None) -> tuple[Experiment, int, PyTree]:
+def restored(workdir: Path, mesh: Mesh | None = None, build: Any = None) -> tuple[Experiment, int, PyTree]:
     """(experiment, step, averaged trained part of the network) of a workdir's newest checkpoint."""
-    if not (workdir / CONFIG).exists():
-        raise CheckpointError(
-            f"{workdir}: no {CONFIG} there; train first (python -m launch.train --config=... --workdir={workdir})"
-        )
-    experiment = build(ConfigDict(read_json(workdir / CONFIG)))
-    abstract = jax.eval_shape(lambda: experiment.trainer.init(experiment.seed))
-    at = None if mesh is None else sharding.shardings(abstract, mesh)
+    experiment = read_config(workdir, build)
+    trainer = experiment.trainer
+    abstract = jax.eval_shape(lambda: trainer.init(experiment.seed))
+    at = None if mesh is None else sharding.shardings(abstract, mesh, trainer.rules)
     checkpoints = Checkpoints(workdir / "checkpoints", experiment.schedule.max_to_keep)
-    found = checkpoints.restore(abstract, at, only="ema")
+    newest = checkpoints.restore(abstract, at, only="ema")
     checkpoints.close()
-    if found is None:
+    if newest is None:
         raise CheckpointError(f"{workdir}: no checkpoint there yet; give the training command again")
-    return experiment, found[0], found[1]
+    return experiment, newest[0], newest[1]
 
 
 # A codec that is itself trained
 
 
-def codec_loss_params(experiment: Experiment) -> PyTree:
-    """What is frozen while a codec is trained: LPIPS' parameters, if it judges."""
-    lpips = experiment.trainer.computer.judge
-    return {"lpips": lpips.load()} if lpips else {}
+def codec_loss_params(experiment: Experiment) -> FrozenParams:
+    """Frozen parameters of codec training: LPIPS's if the loss has an LPIPS term, else none."""
+    lpips = experiment.trainer.model.lpips
+    return FrozenParams(lpips=lpips.load() if lpips else None)
 
 
 def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTree, videos: Any) -> None:
-    """Measures the latents of a trained codec's network on training videos and writes what they are normalised by.
+    """Measures the latents of a trained codec's network on training videos and writes mean and std to normalise them by.
 
-    An encoder that was held keeps what it came with: whatever reads its latents still may.
+    An encoder that was held keeps those it came with: whatever reads its latents still may.
     """
     encoder_trained = "encoder" in experiment.trainer.optimizer.split(network)[0]["codec"]
     if experiment.init and not encoder_trained:
-        _, given = pretrained.load_pretrained(experiment.init, "vae")
-        found = {name: np.asarray(given[name]) for name in ("mean", "std")}
+        _, vae = pretrained.load_pretrained(experiment.init, "vae")
+        statistics = {name: np.asarray(vae[name]) for name in ("mean", "std")}
     else:
-        found = experiment.trainer.computer.statistics(network["codec"], codec_fit_videos(experiment, videos))
-    save_arrays(workdir / LATENTS, found | {"step": np.asarray(step)})
+        statistics = experiment.trainer.model.statistics(network["codec"], codec_fit_videos(experiment, videos))
+    save_arrays(workdir / LATENTS, statistics | {"step": np.asarray(step)})
 
 
 def trains_codec(workdir: Path) -> bool:
-    """Is what a workdir trained a codec?"""
+    """Whether a workdir trained a codec."""
     return "vae" in read_json(workdir / CONFIG)
 
 
@@ -168,21 +172,11 @@ def load_codec(workdir: str | Path) -> tuple[WanVAE, PyTree, int]:
     trainer = experiment.trainer
     if not experiment.trains_codec:
         raise ConfigError(f"{workdir}: its config has no section vae; it trained a computer, not a codec")
-    frozen = held_params(trainer, init_params(experiment)) if trainer.optimizer.trainable else {}
     latents = load_arrays(workdir / LATENTS) if (workdir / LATENTS).exists() else {}
     if latents.pop("step", None) != step:
         raise CheckpointError(
             f"{workdir / LATENTS}: is not of step {step}, the newest; it is written when training ends: give the training "
             "command again"
         )
-    return trainer.computer.codec, trainer.params(average, frozen).network["codec"] | latents, step
-
-
-def untrained(config: ConfigDict, first_frame: np.ndarray, fps: float, mesh: Mesh | None = None) -> Trained:
-    """The computer of a config as config.init holds it, without any training of ours."""
-    experiment = build(config)
-    if not experiment.init:
-        raise ConfigError("config.init: is empty; give a converted folder, or train first")
-    return Trained(
-        experiment, Params(init_params(experiment, mesh), encoders(experiment, None, mesh)), 0, first_frame, fps
-    )
+    frozen = FrozenParams(network_held=held_params(experiment))
+    return trainer.model.codec, trainer.params(average, frozen).network["codec"] | latents, step

@@ -8,7 +8,7 @@ import pytest
 from neural_computer.actions import schema
 from neural_computer.actions.align import Alignment
 from neural_computer.actions.encode import ActionEncoder, Encoding
-from neural_computer.computer import no_actions
+from neural_computer.conditioning import no_actions
 from neural_computer.data.inputs import ActionFeaturizer, chunked, stacked
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.types import Event

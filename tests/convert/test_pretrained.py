@@ -12,6 +12,7 @@ from neural_computer import build, load_pretrained, sharding
 from neural_computer.configs import cligen
 from neural_computer.convert import import_weights, pretrained, sources
 from neural_computer.train.optim import Optimizer, join
+from neural_computer.workflows import trained as trained_computer
 from neural_computer.workflows import workdir
 from tests import builders, checkpoints
 from tests.checkpoints import SMALL
@@ -128,7 +129,7 @@ def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_
     program(*command, *end, "--config.schedule.steps=1")
     told = program(*command, *end)
     assert "resuming from step 1" in told.stderr
-    trained = workdir.load(tmp_path / "run")
+    trained = trained_computer.load(tmp_path / "run")
     assert trained.step == 3
     base = flatten_dict(load_pretrained(converted)[1], sep="/")
     found = flatten_dict(trained.params.network["dit"], sep="/")

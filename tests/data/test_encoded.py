@@ -10,16 +10,18 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from neural_computer import build, sharding
+from neural_computer import sharding
+from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline
 from neural_computer.data.encoded import EncodedClip, EncodedSource, Info
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.data.windows import ClipSource
+from neural_computer.experiment import Experiment
 from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
 from neural_computer.types import Episode
-from neural_computer.workflows import encode
+from neural_computer.workflows import checks, encode
 from tests.builders import experiment, params
 
 TIERS = {"plain": 0.3, "answered": 0.7}
@@ -39,7 +41,7 @@ def encode_action_texts(tmp_path_factory):
 
 
 def cached(
-    small: build.Experiment, videos, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
+    small: Experiment, videos, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
 ) -> EncodedSource:
     """The training videos after the encoders."""
     wanted = encode.plan(small, videos, None, dtype, clips)
@@ -85,7 +87,7 @@ def test_batches_are_those_of_the_videos_after_the_encoders(told, tmp_path, cond
     small = experiment(network__condition_layout=condition)
     source = cached(small, told, tmp_path)
     videos = ClipSource(told, "train", 5)
-    frozen = {"codec": build.fit_codec(small, videos)}
+    frozen = {"codec": checks.fit_codec(small, videos)}
     encoded_by = jax.jit(small.computer.encode)
     tiers = set()
     for video, read in zip(some(videos, 6), some(source, 6), strict=True):
@@ -115,7 +117,7 @@ def test_training_from_it_is_training_from_videos(told, tmp_path):
     small = experiment(network__layers=1, objective__dropout_text=0.3, objective__dropout_cond=0.3)
     source, videos = cached(small, told, tmp_path / "a"), ClipSource(told, "train", 5)
     rough = cached(small, told, tmp_path / "b", "bfloat16")
-    network, frozen = params(small).network, {"codec": build.fit_codec(small, videos)}
+    network, frozen = params(small).network, {"codec": checks.fit_codec(small, videos)}
     gradients = jax.jit(lambda frozen, rows: small.trainer.gradients(network, frozen, rows, 0))
     for video, read, half in zip(some(videos, 2), some(source, 2), some(rough, 2), strict=True):
         (one, right), (two, same), (_, near) = gradients(frozen, video), gradients({}, read), gradients({}, half)
@@ -146,7 +148,7 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
             jax.eval_shape(module.init, jax.random.key(0), like)["params"],
         )
         for name, (module, like) in modules.items()
-    } | {"codec": build.fit_codec(small, videos)}
+    } | {"codec": checks.fit_codec(small, videos)}
     wanted = encode.plan(small, told, ["train"], dtype, 100)
     mesh = sharding.make_mesh()
     wanted.info.save(tmp_path)
@@ -258,7 +260,7 @@ def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path)
 )
 def test_clips_of_another_config_are_told(change, told):
     small = experiment()
-    info = Info("videos", {}, {}, build.encoding(small), {}, "float32", 4)
-    build.check_encoded(experiment(optimizer__learning_rate=1.0, data__batch_size=16), info)
-    with pytest.raises(build.ConfigError, match=told):
-        build.check_encoded(experiment(**change), info)
+    info = Info("videos", {}, {}, checks.encoding(small), {}, "float32", 4)
+    checks.check_encoded(experiment(optimizer__learning_rate=1.0, data__batch_size=16), info)
+    with pytest.raises(ConfigError, match=told):
+        checks.check_encoded(experiment(**change), info)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from neural_computer import load_pretrained
-from neural_computer.build import ConfigError
+from neural_computer.config import ConfigError
 from neural_computer.convert import export_diffusers, import_weights, sources
 from neural_computer.launch import train
 from neural_computer.train.checkpoint import CheckpointError
-from neural_computer.train.loop import read_metrics
+from neural_computer.train.metrics_log import read_metrics
+from neural_computer.workflows import trained as trained_computer
 from neural_computer.workflows import trained_source, workdir
 from tests import builders
 from tests.train.test_reconstruction import experiment
@@ -93,7 +94,7 @@ def test_with_a_held_encoder_the_latents_mean_the_same(codec, videos, tmp_path):
 def test_what_cannot_be_is_told(codec, videos, tmp_path):
     place, converted = codec
     with pytest.raises(ConfigError, match="makes a codec, not a computer"):
-        workdir.load(place)
+        trained_computer.load(place)
     with pytest.raises(ConfigError, match=r"config.vae.width=4, .*holds a VAE of other sizes"):
         experiment(init=str(converted), vae__blocks=2)
     (place / workdir.LATENTS).rename(tmp_path / "kept")

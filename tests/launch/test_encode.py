@@ -8,7 +8,7 @@ import pytest
 
 import neural_computer
 from neural_computer.data.encoded import EncodedSource
-from neural_computer.train.loop import read_metrics
+from neural_computer.train.metrics_log import read_metrics
 from tests.conftest import program
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def test_training_takes_it_for_the_videos(clips, videos, tmp_path):
     ours, theirs = (neural_computer.load(tmp_path / name) for name in ("clips", "videos"))
     np.testing.assert_array_equal(ours.first_frame, theirs.first_frame)
     assert ours.fps == 5
-    for name, value in theirs.params.frozen["codec"].items():
-        np.testing.assert_array_equal(ours.params.frozen["codec"][name], value)
+    for name, value in theirs.params.frozen.codec.items():
+        np.testing.assert_array_equal(ours.params.frozen.codec[name], value)
 
 
 def test_a_kill_costs_the_file_it_was_in(clips, videos, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from neural_computer import build, sharding
 from neural_computer.configs import cligen
+from neural_computer.experiment import Experiment
 from neural_computer.models import flops
 from neural_computer.train import loop
 from neural_computer.train.cost import Cost, cost, frozen_shapes, operations, peak
@@ -35,13 +36,13 @@ TOKENS, ROWS = 96, 8
 LORA = {"network.lora": 1, "optimizer.trainable": "lora"}
 
 
-def experiment(changes: dict, preset: str = "micro") -> build.Experiment:
+def experiment(changes: dict, preset: str = "micro") -> Experiment:
     config = cligen.get_config(preset)
     config.update_from_flattened_dict({"data.batch_size": ROWS, **changes})
     return build.build(config)
 
 
-def blank(small: build.Experiment) -> Batch:
+def blank(small: Experiment) -> Batch:
     """A batch of zeros that takes no memory."""
     data, rows = small.data, small.data.batch_size
     return Batch(

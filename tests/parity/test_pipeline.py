@@ -7,16 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_computer.workflows import trained as trained_computer
+
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from neural_computer import flow  # noqa: E402
-from neural_computer.computer import normalize_pixels  # noqa: E402
+from neural_computer.conditioning import normalize_pixels  # noqa: E402
 from neural_computer.configs import cligen  # noqa: E402
 from neural_computer.models.clip import preprocess  # noqa: E402
-from neural_computer.workflows import workdir  # noqa: E402
 from tests.conftest import program  # noqa: E402
 from tests.parity import pipeline  # noqa: E402
 from tests.parity.oracle import distance  # noqa: E402
@@ -58,7 +59,7 @@ def frame() -> np.ndarray:
 def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
     """The features of the image are transformers' own of our one rule for resizing; all else is the pipeline's."""
     theirs, key = published[1], jax.random.key(5)
-    trained = workdir.untrained(config(converted), frame(), 16.0)
+    trained = trained_computer.untrained(config(converted), frame(), 16.0)
     computer, tokenizer = trained.computer, trained.experiment.tokenizer
     with jax.default_matmul_precision("highest"):
         state = computer.boot(trained.params, frame()[None], tokenizer([PROMPT]), tokenizer([NEGATIVE]))
@@ -103,7 +104,7 @@ def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_pat
     program("launch.convert_weights", f"--input={run}", f"--output={tmp_path}/trained")
     program("launch.convert_weights", f"--input={tmp_path}/trained", f"--output={exported}", "--to=diffusers")
 
-    trained = workdir.load(run)
+    trained = trained_computer.load(run)
     theirs = type(published[1].transformer).from_pretrained(exported / "transformer")
     rng = np.random.default_rng(1)
     z, text, image = (rng.standard_normal(s, np.float32) for s in ((1, 3, 4, 6, 36), (1, 512, 32), (1, 5, 80)))

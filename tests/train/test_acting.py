@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from neural_computer import build, sharding
+from neural_computer import sharding
 from neural_computer.convert import pretrained
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
+from neural_computer.experiment import Experiment
 from neural_computer.types import Episode, Event
-from neural_computer.workflows import workdir
+from neural_computer.workflows import checks, workdir
 from tests import builders
 from tests.builders import TERMS, desktop
 from tests.convert.test_pretrained import SIZES, converted  # noqa: F401  # a fixture
@@ -22,7 +23,7 @@ ROWS = 8
 ACTION_PATHS = "action|heads|external"
 
 
-def batch(made: build.Experiment, rows: int = ROWS):
+def batch(made: Experiment, rows: int = ROWS):
     return builders.batch(rows)._replace(actions=builders.actions(made, rows))
 
 
@@ -115,7 +116,7 @@ def test_training_from_encoded_clips_is_training_from_videos(clicked, tmp_path, 
     made = desktop("internal", cursor, **TERMS)
     videos = ClipSource(clicked, "random_slow", 5)
     source = cached(made, clicked, tmp_path, split="random_slow")
-    frozen, network = {"codec": build.fit_codec(made, videos)}, builders.params(made).network
+    frozen, network = {"codec": checks.fit_codec(made, videos)}, builders.params(made).network
     settings = {"tokenizer": made.tokenizer, "captions": {"plain": 1.0}, "batch_size": ROWS}
     gradients = jax.jit(lambda frozen, rows: made.trainer.gradients(network, frozen, rows, 0))
     (video,), (read,) = some(videos, 1, **settings, inputs=made.inputs), some(source, 1, **settings)

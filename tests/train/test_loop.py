@@ -8,6 +8,7 @@ import pytest
 from neural_computer import sharding
 from neural_computer.train import loop
 from neural_computer.train.checkpoint import Checkpoints
+from neural_computer.train.metrics_log import read_metrics
 from tests.builders import batch, experiment, frozen
 
 
@@ -31,9 +32,9 @@ def test_a_run_that_dies_right_after_a_save_has_lost_no_metrics(tmp_path, monkey
     monkeypatch.setattr(Checkpoints, "save", save_and_die)
     with pytest.raises(MemoryError):
         trained(small, tmp_path, 7)
-    assert [line["step"] for line in loop.read_metrics(tmp_path)] == [1, 2, 3]
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3]
     trained(small, tmp_path, 7)
-    assert [line["step"] for line in loop.read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line["step"] for line in read_metrics(tmp_path)] == [1, 2, 3, 4, 5, 6, 7]
 
 
 @pytest.mark.slow
@@ -44,6 +45,6 @@ def test_metrics_beyond_the_checkpoint_are_written_once(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text(path.read_text() + '{"step": 4, "loss": 9.0}\n{"step": 5, "lo')
     trained(small, tmp_path, 6)
-    lines = loop.read_metrics(tmp_path)
+    lines = read_metrics(tmp_path)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6] and lines[3]["loss"] != 9
     assert all(a["seconds"] <= b["seconds"] for a, b in itertools.pairwise(lines))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from neural_computer import build
-from neural_computer.build import ConfigError
+from neural_computer.config import ConfigError
 from neural_computer.configs import vae
+from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.reconstruction import Autoencoder, Reconstruction, Videos, divergence, some
@@ -16,7 +17,7 @@ from tests import builders
 NO_LPIPS = {"reconstruction__lpips": 0.0}
 
 
-def experiment(**changes) -> build.Experiment:
+def experiment(**changes) -> Experiment:
     """The tiny form, smaller."""
     config = vae.get_config("tiny")
     config.data.update(frames=5, height=16, width=32, batch_size=8)
@@ -27,7 +28,7 @@ def experiment(**changes) -> build.Experiment:
     return build.build(config)
 
 
-def network(small: build.Experiment) -> dict:
+def network(small: Experiment) -> dict:
     return builders.drawn(jax.eval_shape(lambda: small.trainer.network(0)))
 
 
@@ -87,7 +88,7 @@ def test_frames_are_drawn_once_each_and_by_the_sample_alone():
 
 def test_a_samples_loss_is_its_own():
     small = experiment(reconstruction__kl=0.1)
-    coder, objective = small.trainer.computer, small.trainer.objective
+    coder, objective = small.trainer.model, small.trainer.objective
     params, batch, key = network(small), videos(3), jax.random.key(1)
     loss = jax.jit(lambda part: objective(coder, params, part, key)[0])
     rows = jax.tree.map(lambda x: x[:, None], batch._replace(judge=None))
@@ -109,7 +110,7 @@ def test_updates_lower_the_loss_on_one_batch():
 
 def test_with_its_statistics_latents_are_normal():
     small = experiment()
-    coder = small.trainer.computer
+    coder = small.trainer.model
     params, batch = network(small)["codec"], builders.batch(3)
     found = coder.statistics(params, iter(batch.video))
     z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode({}, batch).video))

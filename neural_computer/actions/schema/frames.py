@@ -8,10 +8,10 @@ import math
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from neural_computer.actions.schema import (
     BUTTONS,
@@ -29,30 +29,10 @@ from neural_computer.actions.schema import (
     TEXT,
 )
 from neural_computer.actions.schema.log import NAMES, Action, Log, shortcut
-from neural_computer.types import Event
+from neural_computer.types import Event, Meta
 
 LEFT = {name: f"{keysym}_L" for keysym, name in NAMES.items()}
 CLICKED = {1: "left_click", 2: "double_click", 3: "triple_click"}
-
-
-class Meta(NamedTuple):
-    """The actions of a video, or with leading axes of several: SLOTS a frame, empty ones of type 0. int32 all.
-
-    An action that goes on for several frames stands in every frame in which something of it happens: `edges` are the
-    button's presses and releases in that frame, `amount` the notches, `text` the characters. So no frame tells what
-    a later one holds, but for `clicks` and `drag`, which are the whole action's.
-    """
-
-    kind: Int[Any, "*b t s"]
-    button: Int[Any, "*b t s"]
-    clicks: Int[Any, "*b t s"]
-    drag: Int[Any, "*b t s"]
-    edges: Int[Any, "*b t s"]
-    direction: Int[Any, "*b t s"]
-    amount: Int[Any, "*b t s"]
-    text: Int[Any, "*b t s"]
-    """place in the list of texts; 0 is no text"""
-    shortcut: Int[Any, "*b t s"]
 
 
 def frame_of(time: float, fps: float) -> int:

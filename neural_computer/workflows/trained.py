@@ -1,0 +1,207 @@
+"""A trained computer: loaded from a workdir or a published folder, run from a notebook, saved to be shared."""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from neural_computer import media, sharding
+from neural_computer.build import build as build_config
+from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.conditioning import to_uint8
+from neural_computer.config import FORMAT, ConfigError
+from neural_computer.data.inputs import chunked
+from neural_computer.experiment import Experiment
+from neural_computer.files import replacing, write_whole
+from neural_computer.train.checkpoint import CheckpointError, read_json
+from neural_computer.types import Actions, FrozenParams, Params, PyTree, State, TokenIds
+from neural_computer.workflows import workdir as workdirs
+
+WEIGHTS = "model.safetensors"
+CARD = "README.md"
+META = "trained.json"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Frames of a rollout, and the state after it, from which another one goes on."""
+
+    frames: np.ndarray
+    """uint8 (t, h, w, 3)"""
+    fps: float
+    state: State
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the frames as .mp4 or .gif."""
+        media.write_video(Path(path), self.frames, self.fps)
+        return Path(path)
+
+    def show(self, scale: int = 0) -> "Rollout":
+        """Displays the video in a notebook, enlarged `scale` times (0: small screens fourfold); elsewhere nothing."""
+        try:
+            from IPython.display import Image, display
+        except ImportError:
+            return self
+        display(Image(data=self._gif(scale)))
+        return self
+
+    def _gif(self, scale: int = 0) -> bytes:
+        scale = scale or (4 if self.frames.shape[1] < 240 else 1)
+        return media.gif(media.upscale(self.frames, scale), self.fps)
+
+    def _repr_html_(self) -> str:
+        data = base64.b64encode(self._gif()).decode()
+        return f'<img src="data:image/gif;base64,{data}">'
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A computer with its parameters: what a notebook needs to run it."""
+
+    experiment: Experiment
+    params: Params
+    step: int
+    first_frame: np.ndarray
+    """uint8 (h, w, 3): the first frame of a training video"""
+    fps: float
+    """Frames per second of the training videos"""
+
+    @property
+    def computer(self) -> NeuralComputer:
+        return self.experiment.computer
+
+    @cached_property
+    def _run(self) -> Callable[..., Any]:
+        return jax.jit(self.computer.run, static_argnames="chunks")
+
+    def boot(self, frame: np.ndarray | None = None, prompt: str = "", negative_prompt: str | None = None) -> State:
+        """State of the computer that shows `frame`, uint8 (h, w, 3), by default `first_frame`.
+
+        Raises ValueError for a frame of another size.
+        """
+        frame = self.first_frame if frame is None else np.asarray(frame)
+        height, width = self.computer.size
+        if frame.shape != (height, width, 3):
+            raise ValueError(f"frame: is {frame.shape}; this computer's screen is ({height}, {width}, 3)")
+        negative = self.experiment.negative_prompt_ids(negative_prompt)
+        return jax.jit(self.computer.boot)(
+            self.params, frame[None], TokenIds(self.experiment.tokenizer([prompt])), negative
+        )
+
+    def rollout(
+        self,
+        frame: np.ndarray | None = None,
+        *,
+        prompt: str = "",
+        actions: Actions | None = None,
+        chunks: int = 1,
+        seed: int = 0,
+        state: State | None = None,
+        negative_prompt: str | None = None,
+    ) -> Rollout:
+        """An open-loop rollout of `chunks` chunks from a frame and a prompt, or from a state.
+
+        `actions` are those of one video, (t, ...) or (1, t, ...), as `experiment.inputs` makes them of a clip. Raises
+        ValueError for too few frames of actions.
+        """
+        state = self.boot(frame, prompt, negative_prompt) if state is None else state
+        if actions is not None:
+            if np.ndim(actions.mouse) == 2:
+                actions = jax.tree.map(lambda x: np.asarray(x)[None], actions)
+            actions = chunked(actions, self.computer.frames, chunks)
+        state, frames = self._run(self.params, state, actions, jax.random.key(seed), chunks=chunks)
+        return Rollout(np.asarray(to_uint8(concat_chunks(frames)))[0], self.fps, state)
+
+    def save(self, folder: str | Path, note: str = "") -> Path:
+        """Writes the computer as safetensors, config and card: a folder that `nc.load` reads and that can be shared."""
+        from safetensors.numpy import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(_tree(self.params), sep="/").items()}
+        with replacing(folder / WEIGHTS) as partial:
+            save_file(flat | {"first_frame": np.ascontiguousarray(self.first_frame)}, partial)
+        workdirs.write_config(self.experiment, folder)
+        write_whole(folder / CARD, self._card(note))
+        meta = {"format": FORMAT, "step": self.step, "fps": self.fps}
+        write_whole(folder / META, ConfigDict(meta).to_json(indent=2) + "\n")
+        return folder
+
+    def _card(self, note: str) -> str:
+        config, count = self.experiment.config, sum(leaf.size for leaf in jax.tree.leaves(self.params.network))
+        return "\n".join(
+            [
+                "# A neural computer",
+                "",
+                f"{count:,} parameters, {self.step} updates, screens of {config.data.height}x{config.data.width} at "
+                f"{self.fps:g} frames a second, {config.data.frames} frames a chunk.",
+                *(["", note] if note else []),
+                "",
+                "    import neural_computer as nc",
+                "",
+                '    nc.load("THIS FOLDER").rollout(prompt="...").show()',
+                "",
+                f"Config: `{workdirs.CONFIG}`. Weights: `{WEIGHTS}`, averaged over training, the frozen encoders included.",
+                "",
+            ]
+        )
+
+
+def load(
+    folder: str | Path, mesh: Mesh | None = None, *, build: Callable[[ConfigDict], Experiment] | None = None
+) -> Trained:
+    """The computer trained in a workdir, or saved by `Trained.save`, with its averaged parameters; on a mesh if one is given.
+
+    `build` makes the experiment of its config where parts were replaced in code. Raises CheckpointError, ConfigError.
+    """
+    folder = Path(folder)
+    if (folder / META).exists():
+        return _load_saved(folder, mesh, build)
+    experiment, step, average = workdirs.restored(folder, mesh, build)
+    setup = workdirs.load_setup(folder)
+    frozen = workdirs.encoders(experiment, folder, mesh)._replace(network_held=workdirs.held_params(experiment, mesh))
+    return Trained(
+        experiment, experiment.trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"])
+    )
+
+
+def _load_saved(folder: Path, mesh: Mesh | None, build: Callable[[ConfigDict], Experiment] | None) -> Trained:
+    from safetensors.numpy import load_file
+
+    meta = read_json(folder / META)
+    if meta["format"] != FORMAT:
+        raise CheckpointError(f"{folder}: is of format {meta['format']}; this release reads format {FORMAT}")
+    experiment = workdirs.read_config(folder, build)
+    try:
+        flat = load_file(folder / WEIGHTS)
+    except Exception as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error}); copy it again") from error
+    first_frame = flat.pop("first_frame")
+    tree = unflatten_dict(flat, sep="/")
+    params = Params(tree["network"], FrozenParams(**tree["frozen"]))
+    params = sharding.place(params, mesh, experiment.trainer.rules) if mesh else jax.tree.map(jnp.asarray, params)
+    return Trained(experiment, params, meta["step"], first_frame, meta["fps"])
+
+
+def _tree(params: Params) -> PyTree:
+    """Parameters as nested dicts of the parts that there are."""
+    frozen = {name: part for name, part in params.frozen._asdict().items() if part is not None}
+    return {"network": params.network, "frozen": frozen}
+
+
+def untrained(config: ConfigDict, first_frame: np.ndarray, fps: float, mesh: Mesh | None = None) -> Trained:
+    """The computer of a config with the weights of config.init, without any training of ours."""
+    experiment = build_config(config)
+    if not experiment.init:
+        raise ConfigError("config.init: is empty; give a converted folder, or train first")
+    params = Params(workdirs.init_params(experiment, mesh), workdirs.encoders(experiment, None, mesh))
+    return Trained(experiment, params, 0, first_frame, fps)
