@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 PROGRAMS = {
     "prepare_data": "makes training data",
@@ -28,8 +29,8 @@ def run() -> None:
     name, *rest = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help", "help"):
         print("neural-computer PROGRAM [--FLAG=VALUE ...]; neural-computer PROGRAM --help lists its flags\n")
-        for program, line in (PROGRAMS | SCRIPTS).items():
-            print(f"  {program:16}  {line}")
+        for each, line in (PROGRAMS | SCRIPTS).items():
+            print(f"  {each:16}  {line}")
         return
     if name in SCRIPTS:
         os.execvp("bash", ["bash", str(Path(__file__).with_name(f"{name}.sh")), *rest])
@@ -41,7 +42,7 @@ def run() -> None:
     import_module("neural_computer.launch.errors").run(module.main, module.FLAGS)
 
 
-def program(name: str):
+def program(name: str) -> ModuleType:
     """The module of a program: it has `main` and `FLAGS`."""
     path = f"neural_computer.launch.{name}"
     return import_module(f"{path}.__main__" if find_spec(path).submodule_search_locations else path)

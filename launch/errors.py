@@ -32,7 +32,7 @@ def ours(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or record.pathname.startswith(PACKAGE)
 
 
-def run(main: Callable[[list[str]], Any], own: Flags) -> None:
+def run(main: Callable[[list[str]], Any], own: Flags = Flags()) -> None:  # noqa: B008
     """Runs `main` with the flags of the command line; what it returns is the exit code.
 
     The library's errors, ValueError, RuntimeError and OSError end in one line and exit code 1, Ctrl-C in exit code 130.
@@ -77,24 +77,41 @@ def parse(argv: Sequence[str], own: Flags) -> list[str]:
 
     Raises absl's flags.Error for an unknown flag or a wrong value, ValueError for an argument that is no flag.
     """
-    rest = own.values(argv, known_only=True)
+    names = [argument.lstrip("-").split("=")[0] for argument in argv[1:] if argument.startswith("-")]
+    rest = _read(list(argv), own, names)
     known = [own, *own.chosen()]
     for part in known[1:]:
-        rest = part.values(rest, known_only=True)
+        rest = _read(rest, part, names)
     try:
         rest = flags.FLAGS(rest)
     except flags.UnrecognizedFlagError as error:
         raise flags.Error(unknown(error.flagname, known, own)) from None
+    for each in known:
+        each.check()
     if len(rest) > 1:
         raise ValueError(f"{rest[1]!r}: is no flag; write --NAME=VALUE, with quotes around a value that has spaces")
     return rest
 
 
+def _read(argv: list[str], some: Flags, names: Sequence[str]) -> list[str]:
+    """The arguments without those that are for `some` flags, which are read."""
+    for name in names:
+        if name in some.renamed:
+            raise flags.Error(f"--{name}: renamed to {some.renamed[name]}")
+    try:
+        return some.values(argv, known_only=True)
+    except AttributeError as error:  # no such value in the config
+        from neural_computer.config import RENAMED
+
+        for name in names:
+            if (now := RENAMED.get(name.removeprefix("config."))) and name.startswith("config."):
+                raise flags.Error(f"--{name}: renamed to --config.{now}") from None
+        cause = error.args[0]
+        raise flags.Error(f"--config: has no {cause.args[0] if isinstance(cause, KeyError) else cause}") from None
+
+
 def unknown(name: str, known: Sequence[Flags], own: Flags) -> str:
     """What is wrong with a flag that is none of the `known`."""
-    for each in known:
-        if name in each.renamed:
-            return f"--{name}: renamed to {each.renamed[name]}"
     if name.startswith("config."):
         return f"--{name}: changes a value of --config, which must come before it"
     takers = [part for part, each in own.parts.items() if {name, name.removeprefix("no")} & set(each.values)]

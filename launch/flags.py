@@ -24,7 +24,6 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from neural_computer import configs
-from neural_computer.sharding import sizes_of
 
 # The modules that declare flags are named in their help, not this one.
 flags.disclaim_key_flags()
@@ -99,14 +98,16 @@ class Flags:
         """`renamed` maps an old flag to what the error says in its place: log="--out"."""
         self.values, self.renamed = flags.FlagValues(), renamed
         self.values.set_gnu_getopt(True)
+        self.required: list[str] = []
         self.parts: Mapping[str, Flags] = {}
         self._part: Holder | None = None
         self._sets: dict[str, Callable[[Any], Mapping[str, Any]]] = {}
 
     # Kinds
 
-    def string(self, name: str, default: str | None, text: str, **options: Any) -> Holder:
-        return flags.DEFINE_string(name, default, text, flag_values=self.values, **options)
+    def string(self, name: str, default: str | None, text: str, required: bool = False) -> Holder:
+        self.required += [name] * required
+        return flags.DEFINE_string(name, default, text, flag_values=self.values)
 
     def integer(self, name: str, default: int | None, text: str, **options: Any) -> Holder:
         return flags.DEFINE_integer(name, default, text, flag_values=self.values, **options)
@@ -130,7 +131,8 @@ class Flags:
     def part(self, name: str, parts: Mapping[str, "Flags"], default: str | None, text: str) -> Holder:
         """A flag that chooses a part of the program, a recipe or a suite, by name; each has flags of its own."""
         self.parts = parts
-        self._part = self.choice(name, default, list(parts), text, required=default is None)
+        self.required += [name] * (default is None)
+        self._part = self.choice(name, default, list(parts), text)
         return self._part
 
     def alias(self, name: str, original: str) -> None:
@@ -142,8 +144,7 @@ class Flags:
         more = " FILE.py[:FORM] or NAME[:FORM]; --config.PATH=VALUE changes one of its values."
         holder = config_flags.DEFINE_config_file("config", None, text + more, flag_values=self.values)
         self.values["config"].parser = ConfigParser()
-        if required:
-            flags.mark_flag_as_required("config", self.values)
+        self.required += ["config"] * required
         return holder
 
     def init(self, text: str = "A folder of converted weights to start from", sets: bool = True) -> Holder:
@@ -153,7 +154,7 @@ class Flags:
 
     def mesh(self, text: str, default: str | None = None, sets: bool = False) -> Holder:
         if sets:
-            self._sets["mesh"] = lambda value: {f"mesh.{axis}": size for axis, size in sizes_of(value).items()}
+            self._sets["mesh"] = lambda value: {f"mesh.{axis}": size for axis, size in mesh_sizes(value).items()}
         return self.string("mesh", default, f"{text}, as data:2,fsdp:8{'; sets config.mesh' if sets else ''}.")
 
     def workdir(self) -> Holder:
@@ -202,6 +203,9 @@ class Flags:
     def beam(self) -> Holder:
         return self.boolean("beam", False, "Write with Beam, --workers processes at a time.")
 
+    def unsafe(self) -> Holder:
+        return self.boolean("unsafe", False, "Play tapes that you wrote without a sandbox where none works.")
+
     def dtype(self, default: str | None, text: str) -> Holder:
         return self.choice("dtype", default, ["float32", "bfloat16"], text)
 
@@ -212,8 +216,18 @@ class Flags:
     # What was given
 
     def chosen(self) -> list["Flags"]:
-        """The flags of the part that was chosen, if the program has parts."""
-        return [] if self._part is None else [self.parts[self._part.value]]
+        """The flags of the part that was chosen, if the program has parts. Raises absl's flags.Error where none was."""
+        if self._part is None:
+            return []
+        if self._part.value is None:
+            raise flags.Error(f"--{self._part.name}: is missing; one of {', '.join(self.parts)}")
+        return [self.parts[self._part.value]]
+
+    def check(self) -> None:
+        """Raises absl's flags.Error for a required flag that was not given."""
+        for name in self.required:
+            if self.values[name].value is None:
+                raise flags.Error(f"--{name}: is missing ({self.values[name].help.rstrip('.')})")
 
     def experiment(self) -> ConfigDict:
         """The config, with the values that other flags (--init, --mesh) set in it.
@@ -243,17 +257,21 @@ class Flags:
         lines = []
         for name in sorted(self.values):
             flag = self.values[name]
-            if name != flag.name or name.startswith("config."):
+            if name.startswith("config."):
                 continue
-            default = (
-                "" if flag.default is None or flag.default == "" else f" Default: {flag.default_as_str.strip(chr(39))}."
-            )
-            values = (
-                f" One of {', '.join(flag.parser.enum_values)}." if isinstance(flag.parser, flags.EnumParser) else ""
-            )
-            text = f"--{'[no]' if flag.boolean else ''}{name}  {flag.help}{values}{default}"
+            note = " Required." if name in self.required else ""
+            if flag.default not in (None, "", False):
+                note += f" Default: {flag.default_as_str.strip(chr(39))}."
+            text = f"--{'[no]' if flag.boolean else ''}{name}  {flag.help}{note}"
             lines += textwrap.wrap(text, 110, initial_indent=indent, subsequent_indent=indent + "    ")
         return "\n".join(lines)
+
+
+def mesh_sizes(text: str) -> dict[str, int]:
+    """Axis sizes of "data:2,fsdp:8". Raises ValueError for anything else."""
+    from neural_computer.sharding import sizes_of  # jax, which not every program needs
+
+    return sizes_of(text)
 
 
 def machine_folder(name: str) -> Path:

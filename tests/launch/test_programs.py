@@ -114,7 +114,6 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     (videos / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
     media.write_video(videos / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
     (videos / "short.txt").write_text("too short")
-    # Its name has the smallest hash: by names alone it would be the one held out.
     media.write_video(videos / "mute685.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
     (videos / "odd.mp4").write_text("no video at all")
     (videos / "odd.txt").write_text("odd")
@@ -122,6 +121,7 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     told = program("launch.prepare_data", *arguments).stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     assert summary["kept"] == 4 and set(summary["refused"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
+    assert summary["splits"] == {"train": 1, "test": 3}
     assert "has 2 frames at 5.0 fps" in summary["refused"]["short.mp4"] and "refused  mute685.mp4" in told
     sources = [ClipSource(tmp_path / "data", split, 9) for split in ("train", "test")]
     ids = [{source[i].id for i in range(len(source))} for source in sources]
