@@ -17,7 +17,7 @@ from neural_computer.evals import frames
 from neural_computer.evals.features import R3D18
 from neural_computer.evals.pairs import Pair
 from neural_computer.evals.scorer import Scorer
-from neural_computer.launch.bench import judges
+from neural_computer.launch.bench import metric_peers
 from neural_computer.launch.bench.case import Case
 from neural_computer.models import r3d
 from neural_computer.screens.terminal import Atlas, blank
@@ -36,7 +36,7 @@ SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA'
 
 def cases() -> Iterator[Case]:
     """One after the other. Raises RuntimeError without the peers, and where answers differ."""
-    if lacking := judges.missing():
+    if lacking := metric_peers.missing():
         raise RuntimeError(
             f"--suite=evals: needs {lacking[0]}, which is not installed: pip install torch torchmetrics lpips torchvision"
         )
@@ -44,9 +44,9 @@ def cases() -> Iterator[Case]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     pairs = videos()
-    tensors, features = judges.r3d18()
+    tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
-    far = judges.lpips()
+    far = metric_peers.lpips()
 
     def clip(video: np.ndarray) -> np.ndarray:
         return frames.resized(video[frames.sixteen(len(video))], R3D18().size)
@@ -54,7 +54,7 @@ def cases() -> Iterator[Case]:
     def peer(pair: Pair, names: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if "ssim" in names:
-            found["psnr"], found["ssim"] = judges.pixels(pair.made, pair.right)
+            found["psnr"], found["ssim"] = metric_peers.pixels(pair.made, pair.right)
         if "lpips" in names:
             found["lpips"] = far(pair.made, pair.right)
         if "fvd_r3d18" in names:

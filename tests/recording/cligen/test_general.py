@@ -51,10 +51,10 @@ def test_recordings_become_clips_and_nothing_secret_is_in_them(casts, tmp_path):
     ask = ["--recipe=cligen_general", f"--input={casts}", f"--output={tmp_path}/data", "--size=96x208", "--workers=2"]
     told = program("launch.prepare_data", *ask, "--chunk=2", "--preview=1").stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert set(summary["refused"]) == {"text.cast", "key.cast", "still.cast"}
-    assert summary["refused"]["still.cast"] == "nothing moves in it"
-    assert "refused  text.cast: text.cast:1: must be" in told
-    assert "private key" in summary["refused"]["key.cast"]
+    assert set(summary["rejected"]) == {"text.cast", "key.cast", "still.cast"}
+    assert summary["rejected"]["still.cast"] == "nothing moves in it"
+    assert "rejected  text.cast: text.cast:1: must be" in told
+    assert "private key" in summary["rejected"]["key.cast"]
     assert summary["masked strings"]["key"] >= 1 and summary["masked strings"]["user"] >= 1
     assert summary["kept"] == sum(summary["splits"].values()) and summary["splits"]["test"] >= 1
     assert set(summary["words a caption"]) == {"semantic", "regular", "detailed"}

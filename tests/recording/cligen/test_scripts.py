@@ -110,7 +110,7 @@ def test_the_probe_is_played_by_a_real_python(tmp_path):
     ask = ["--recipe=arithmetic", "--clips=12", "--held_out=8", "--chunk=5", f"--output={tmp_path}", "--size=48x122"]
     program("launch.prepare_data", *ask, "--workers=2")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["splits"] == {"train": 12, "test": 8} and not summary["refused"]
+    assert summary["splits"] == {"train": 12, "test": 8} and not summary["rejected"]
     probe = json.loads((tmp_path / "problems.json").read_text())
     source = ClipSource(tmp_path, "test", 81)
     windows = {w.id: w for w in (source[i] for i in range(len(source)))}
@@ -139,6 +139,6 @@ def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp
     ask = ["--recipe=cligen_clean", f"--input={tmp_path}/tapes", f"--output={tmp_path}/data", "--size=48x122"]
     program("launch.prepare_data", *ask, "--licence=MIT", "--workers=2")
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert summary["kept"] == 1 and set(summary["refused"]) == {"quotes", "endless", "still"}
-    assert summary["refused"]["quotes"].startswith("quotes:1:") and "endless:" in summary["refused"]["endless"]
+    assert summary["kept"] == 1 and set(summary["rejected"]) == {"quotes", "endless", "still"}
+    assert summary["rejected"]["quotes"].startswith("quotes:1:") and "endless:" in summary["rejected"]["endless"]
     assert summary["licences"] == {"MIT": 1}

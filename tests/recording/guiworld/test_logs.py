@@ -206,4 +206,4 @@ def test_recordings_are_imported_by_the_recipe(tmp_path):
     ask = ["--recipe=guiworld", "--source=import", f"--input={SHARED}", "--size=48x64", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask, "--licence=CC0-1.0")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["splits"]["goal"] >= 5 and summary["splits"]["random_slow"] >= 5 and not summary["refused"]
+    assert summary["splits"]["goal"] >= 5 and summary["splits"]["random_slow"] >= 5 and not summary["rejected"]

@@ -96,7 +96,7 @@ def test_the_cursor_is_within_a_pixel_of_the_log_wherever_it_is_an_arrow(recorde
 
 def test_what_was_recorded_is_data(recorded):
     summary = json.loads((recorded / "summary.json").read_text())
-    assert not summary["refused"] and summary["kept"] > 50 and {"goal", "goal_test"} <= set(summary["splits"])
+    assert not summary["rejected"] and summary["kept"] > 50 and {"goal", "goal_test"} <= set(summary["splits"])
     pace = summary["pace"]["random_fast"]
     assert pace["speed, paper"] == 195.15 and pace["speed"] == pytest.approx(195.15, rel=0.25)
     window = ClipSource(recorded, "random_slow", 9)[0]
@@ -153,7 +153,7 @@ def test_a_vendors_model_is_recorded_where_it_is_asked_for(vendor, tmp_path):
     ask += ["--agent=anthropic", "--agent_model=a-model", "--trees=30", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask, env={"ANTHROPIC_BASE_URL": vendor, "ANTHROPIC_API_KEY": "sk-271828"})
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["kept"] > 5 and not summary["refused"] and summary["settings"]["agent_model"] == "a-model"
+    assert summary["kept"] > 5 and not summary["rejected"] and summary["settings"]["agent_model"] == "a-model"
     said = [json.loads(line) for line in (tmp_path / "recordings" / "goal-000000.agent.jsonl").read_text().splitlines()]
     tree = (tmp_path / "recordings" / "goal-000000.tree.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame"] for line in tree] == list(range(0, 30 * len(tree), 30))
