@@ -59,7 +59,7 @@ def main(argv: list[str]) -> None:
     explanation, device = explain.explanation(scenario), DEVICES[DEVICE.value]
     print(headline(explanation))
     for table in (explanation.parameters(), explanation.memory(), explanation.hours(device, MFU.value)):
-        print(f"\n{report.plain(table)}", flush=True)
+        print(f"\n{report.text_table(table)}", flush=True)
     if not explanation.fits(device):
         rows = [
             {
@@ -70,7 +70,7 @@ def main(argv: list[str]) -> None:
             }
             for remedy in explain.remedies(scenario, device)
         ]
-        print(f"\n{report.plain(rows)}")
+        print(f"\n{report.text_table(rows)}")
 
 
 def headline(explanation: Explanation) -> str:

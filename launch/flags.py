@@ -99,6 +99,7 @@ class Flags:
         self.values, self.renamed = flags.FlagValues(), renamed
         self.values.set_gnu_getopt(True)
         self.required: list[str] = []
+        self.aliases: list[str] = []
         self.parts: Mapping[str, Flags] = {}
         self._part: Holder | None = None
         self._sets: dict[str, Callable[[Any], Mapping[str, Any]]] = {}
@@ -136,6 +137,7 @@ class Flags:
         return self._part
 
     def alias(self, name: str, original: str) -> None:
+        self.aliases.append(name)
         flags.DEFINE_alias(name, original, flag_values=self.values)
 
     # What several programs share
@@ -222,6 +224,13 @@ class Flags:
         if self._part.value is None:
             raise flags.Error(f"--{self._part.name}: is missing; one of {', '.join(self.parts)}")
         return [self.parts[self._part.value]]
+
+    def only(self, use: str, holders: Sequence[Holder]) -> None:
+        """Raises ValueError for a flag that was given and is none of those that this use of the program reads."""
+        names = {holder.name for holder in holders}
+        for name in self.values:
+            if self.values[name].present and name not in names and name not in self.aliases:
+                raise ValueError(f"--{name}: is not used with {use}; leave it out")
 
     def check(self) -> None:
         """Raises absl's flags.Error for a required flag that was not given."""

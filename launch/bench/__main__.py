@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{SUITE.value}.json").write_text(json.dumps(rows, indent=2) + "\n")
     report.Page(f"Benchmark: {SUITE.value}").table(rows, CAPTION).save(out / f"{SUITE.value}.html")
-    print(report.plain([{key: value for key, value in row.items() if key != "why"} for row in rows]))
+    print(report.text_table([{key: value for key, value in row.items() if key != "why"} for row in rows]))
     for why in dict.fromkeys(row["why"] for row in rows if "why" in row):
         print(f"below 1: {why}")
 

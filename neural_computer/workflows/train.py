@@ -1,10 +1,10 @@
 """Trains an experiment: on what its config names, or on a source of clips that a notebook brings."""
 
 import contextlib
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -14,13 +14,13 @@ from jax.sharding import Mesh
 from neural_computer import sharding
 from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline, windows
-from neural_computer.evals import evaluate
+from neural_computer.evals.evaluate import evenly_spaced
 from neural_computer.experiment import Experiment
-from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train import loop
 from neural_computer.types import Batch, Clip, Encoded, FrozenParams, PyTree, TrainState
-from neural_computer.workflows import checks, distributed, lock, metrics
+from neural_computer.workflows import checks, distributed, lock
 from neural_computer.workflows import workdir as workdirs
+from neural_computer.workflows.evaluators import evaluators as standard_evaluators
 
 Source = windows.ClipSource | encoded.EncodedSource | Sequence[Clip]
 """Anything with a length and `[i]` of clips, or of clips that were encoded."""
@@ -54,6 +54,7 @@ def fit(
         if source is None:
             source, held_out = training_split(experiment), held_out_split(experiment) if held_out is None else held_out
         setup = prepare(experiment, source, workdir, held_out or ())
+        scores = standard_evaluators(experiment, setup.frozen, source, held_out) if held_out else {}
         state = loop.fit(
             experiment.trainer,
             setup.frozen,
@@ -63,7 +64,7 @@ def fit(
             mesh=setup.mesh,
             seed=experiment.seed,
             init_params=setup.init_params,
-            evaluators={**held_out_evaluators(experiment, setup, source, held_out or ()), **(evaluators or {})},
+            evaluators={**scores, **(evaluators or {})},
         )
         if experiment.trains_codec and jax.process_index() == 0:
             network = experiment.trainer.params(state.ema, setup.frozen).network
@@ -176,48 +177,4 @@ def held_out_split(experiment: Experiment) -> list[Clip]:
     except ValueError as error:
         raise ConfigError(f"config.schedule.eval_every={every}: {error}, or set this to 0") from error
     videos = windows.ClipSource(directory, experiment.evaluation.split, data.frames, data.stride)
-    return evaluate.spread(videos, experiment.evaluation.eval_videos_during_training)
-
-
-# Scores during training
-
-
-def held_out_evaluators(
-    experiment: Experiment, setup: Setup, source: Source, held_out: Sequence[Clip]
-) -> dict[str, loop.Evaluator]:
-    """Scores of held-out clips: a computer's rollouts; a codec's reconstructions, beside a linear codec's of as many channels."""
-    if not held_out:
-        return {}
-    scorer = metrics.scorer(experiment, setup.mesh)
-    if experiment.trains_codec:
-        return _codec_evaluators(experiment, setup, source, list(held_out), scorer)
-    trainer = experiment.trainer
-    rollout = evaluate.Rollout(
-        experiment.computer,
-        experiment.tokenizer,
-        experiment.evaluation.batch_size,
-        experiment.negative_prompt_ids(),
-        experiment.inputs,
-    )
-    tier = next(iter(experiment.data.captions))
-    return {
-        "held_out": evaluate.HeldOut(
-            rollout, lambda state: trainer.params(state.ema, setup.frozen), list(held_out), tier, scorer
-        )
-    }
-
-
-def _codec_evaluators(
-    experiment: Experiment, setup: Setup, source: Source, held_out: list[Clip], scorer: Any
-) -> dict[str, loop.Evaluator]:
-    trainer, size = experiment.trainer, experiment.evaluation.batch_size
-    coder, linear = trainer.model, LinearCodec(experiment.codec.channels)
-    coded = evaluate.Coded(coder.codec, size)
-    fitted = linear.fit(checks.codec_fit_videos(experiment, source))
-    baseline = evaluate.Coded(linear, size).scores(fitted, held_out, scorer)
-
-    def scores(state: TrainState) -> ItemsView[str, float]:
-        network = trainer.params(state.ema, setup.frozen).network
-        return coded.scores(coder.params(network), held_out, scorer).items()
-
-    return {"held_out": scores, "linear": lambda state: baseline.items()}
+    return evenly_spaced(videos, experiment.evaluation.eval_videos_during_training)

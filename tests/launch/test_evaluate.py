@@ -181,7 +181,7 @@ def test_r3d18_is_read_from_any_file_and_nothing_in_it_is_run(form, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "nothing to judge: give --workdir, or --generated and --reference"),
+        ([], "nothing to evaluate: give --machine, or --generated and --reference"),
         (["--generated={0}", "--reference={0}"], "--out: is missing"),
         (["--generated={0}/x", "--reference={0}", "--out={0}/o"], "x: is no folder"),
         (["--generated={0}", "--reference={0}", "--out={0}/o", "--metrics=psnrr"], "metric 'psnrr': unknown"),
