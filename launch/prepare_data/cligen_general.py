@@ -41,7 +41,7 @@ def make(out: Path) -> dict[str, Any]:
     """Makes the data and returns the counts."""
     from neural_computer.recording.cligen.clips import Cutting
     from neural_computer.recording.cligen.general import General
-    from neural_computer.recording.cligen.llm_captions import Writer
+    from neural_computer.recording.cligen.llm_captions import Captioner
     from neural_computer.recording.datasets import CligenGeneral
     from neural_computer.recording.terminal.replay import Playing
 
@@ -54,8 +54,8 @@ def make(out: Path) -> dict[str, Any]:
         overlap=OVERLAP.value,
         stride=STRIDE.value,
     )
-    writer = None if WRITER.value is None else Writer(Path(WRITER.value), out / "captions")
-    maker = General(Playing(fps=RATE), cutting, sources=sources(Path(INPUT.value)), writer=writer)
+    captioner = None if WRITER.value is None else Captioner(Path(WRITER.value), out / "captions")
+    maker = General(Playing(fps=RATE), cutting, sources=sources(Path(INPUT.value)), captioner=captioner)
     return TERMINAL.build(casts(), maker, CligenGeneral, out)
 
 

@@ -13,7 +13,7 @@ class Terminal:
         self.frames = own.frames(81)
         self.size = own.size("48x128")
         self.pixels = own.integer("font", 13, "Size of the font in pixels.", lower_bound=4)
-        self.chunk = own.integer("chunk", 8, "Recordings in a file of footage.", lower_bound=1)
+        self.chunk = own.integer("chunk", 8, "Recordings in a clip store.", lower_bound=1)
         self.workers, self.beam = own.workers(), own.beam()
 
     def settings(self) -> dict[str, Any]:

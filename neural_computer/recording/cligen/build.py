@@ -1,4 +1,4 @@
-"""A data set of terminal clips: footage made in chunks by several processes, then drawn by a tfds builder."""
+"""A data set of terminal clips: clip stores made by several processes, then drawn by a tfds builder."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -32,8 +32,8 @@ def build(
     workers: int,
     beam: bool = False,
 ) -> dict[str, Any]:
-    """Makes footage of the items, `chunk` of them a file, draws it at `size` (height, width) with a font of `pixels`, and
-    returns what was counted.
+    """Records clips of the items, `chunk` items a clip store, draws them at `size` (height, width) with a font of `pixels`,
+    and returns what was counted. An empty split test is printed, since evaluation will miss it.
 
     Raises ValueError if no item gives a clip.
     """
@@ -42,7 +42,7 @@ def build(
     for stale in set(recordings.glob("*.npz")) - set(paths):
         stale.unlink()
     rows = [row for path in paths for row in clip_store.report(path)["rows"]]
-    rejected = {row["name"]: row["refused"] for row in rows if "refused" in row}
+    rejected = {row["name"]: row["rejected"] for row in rows if "rejected" in row}
     kept = sum(row["clips"] for row in rows)
     if not kept:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(rejected.items())[:3])
@@ -50,6 +50,11 @@ def build(
     tfds = builder(recordings, size=tuple(size), pixels=pixels, beam=beam, data_dir=str(output))
     tfds.download_and_prepare(download_config=beam_runner(workers) if beam else None)
     splits = tfds.info.splits.values()
+    if "test" not in {split.name for split in splits}:
+        print(
+            f"{output}: split test is empty: the hash of its name puts a recording into test with a chance of "
+            f"{tfds.held_out}; add recordings or rename one; training works without it, evaluation needs it"
+        )
     return {
         "kept": kept,
         "rejected": rejected,
@@ -58,14 +63,15 @@ def build(
         "repaired": {row["name"]: row["repairs"] for row in rows if row.get("repairs")},
         "frozen clips dropped": sum(row.get("frozen", 0) for row in rows),
         "masked strings": dict(sum((Counter(row.get("masked", {})) for row in rows), Counter())),
-        "captions left to the template": sum(row.get("unwritten", 0) for row in rows),
+        "captions left to the template": sum(row.get("template_captions", 0) for row in rows),
+        "commands not found": dict(Counter(name for row in rows for name in row.get("not_found", ()))),
         "bytes a clip": round(sum(split.num_bytes for split in splits) / kept),
         **counts(paths),
     }
 
 
 def counts(paths: Sequence[Path]) -> dict[str, Any]:
-    """Hours, mean words by tier and licences of the clips in some files of footage."""
+    """Hours, mean words by tier and licences of the clips in some clip stores."""
     seconds, words, licences, clips = 0.0, Counter[str](), Counter[str](), Counter[str]()
     for path in paths:
         for each in clip_store.load(path):
