@@ -268,7 +268,7 @@ def read_section(cls: type, section: ConfigDict, path: str) -> Any:
     check_keys(section, fields, path)
     missing = [n for n, f in fields.items() if n not in section and f.default is dataclasses.MISSING]
     if missing:
-        raise ConfigError(f"{path}.{missing[0]}: missing; configs/base.py shows every value")
+        raise ConfigError(f"{path}.{missing[0]}: missing; neural_computer.configs.base has every value")
     values = {name: typed(section[name], hints[name], f"{path}.{name}") for name in fields if name in section}
     with at(path):
         return cls(**values)
@@ -284,7 +284,7 @@ def check_keys(section: Mapping[str, Any] | ConfigDict, names: Any, path: str) -
     if isinstance(names, list):
         for name in names:
             if name not in section:
-                raise ConfigError(f"{path}.{name}: missing; configs/base.py shows every value")
+                raise ConfigError(f"{path}.{name}: missing; neural_computer.configs.base has every value")
 
 
 def typed(value: Any, hint: Any, path: str) -> Any:
