@@ -16,11 +16,11 @@ Only the new modules are trained with --config.optimizer.trainable='action|heads
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 
 SPLITS = ("random_slow", "random_fast", "goal", "clicks")
-JUDGED = "cursor_acc,cursor_acc_reference,cursor_acc_straight"
+JUDGED = "cursor_acc,cursor_acc_reference,cursor_acc_constant_velocity"
 MODES = ("none", "external", "contextual", "residual", "internal")
 CURSORS = ("xy", "fourier", "reference")
 SCREENS = {"tiny": (16, 32), "micro": (128, 128), "wan_1_3b_i2v": (480, 640), "wan_14b_i2v": (480, 640)}

@@ -1,12 +1,12 @@
-"""Serves a desktop for a policy of yours, a frame a request, on a port of loopback; every episode is recorded in LOG.
+"""Serves a desktop for a policy of yours, a frame a request, on a port of loopback; every episode is recorded in OUT.
 
-    python -m launch.serve --desktop=minidesk --size=128 --log=DIR [--port=8060]
-    python -m launch.serve --desktop=rig --log=DIR
-    python -m launch.serve --desktop=shell --log=DIR
+    neural-computer serve --desktop=minidesk --size=128 --out=DIR [--port=8060]
+    neural-computer serve --desktop=rig --out=DIR
+    neural-computer serve --desktop=shell --out=DIR
 
 The client is `neural_computer.recording.environment.Environment`; what it speaks stands there too. The recordings become data:
 
-    python -m launch.prepare_data --recipe=guiworld --source=import --input=DIR --size=128x128 --output=DATA
+    neural-computer prepare_data --recipe=guiworld --source=import --input=DIR --size=128 --out=DATA
 """
 
 import signal
@@ -14,22 +14,24 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 
-from absl import flags
-
-from launch import errors
+from neural_computer.launch import errors
+from neural_computer.launch.flags import Flags
 from neural_computer.recording import environment
 from neural_computer.simulators.desktop import Desktop
 from neural_computer.workflows import lock
 
-DESKTOP = flags.DEFINE_enum("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
-SIDE = flags.DEFINE_integer("size", 128, "The synthetic desktop's side in pixels.", lower_bound=64, upper_bound=256)
-PORT = flags.DEFINE_integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", 0, 65535)
-LOG = flags.DEFINE_string("log", None, "Where the episodes go.")
+FLAGS = Flags(log="--out")
+DESKTOP = FLAGS.choice("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
+SIZE = FLAGS.size("128", "Size of the synthetic desktop, a square of 64 to 256 pixels")
+PORT = FLAGS.integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", lower_bound=0, upper_bound=65535)
+OUT = FLAGS.out("Where the episodes go.", required=True)
+SIDES = 64, 256
+"""Least and largest side of the synthetic desktop"""
 TREES = {"minidesk": 1, "rig": 15, "shell": 1}
-"""Frames between two writings of what can be seen and clicked: a real desktop takes a tenth of a second to tell"""
+"""Frames between two records of what can be seen and clicked: a real desktop takes a tenth of a second to list it"""
 
 
-def opened(seed: int) -> AbstractContextManager[Desktop]:
+def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
     """A new desktop; the seed furnishes the synthetic one, the others are always the same."""
     if DESKTOP.value == "rig":
         from neural_computer.recording.xfce.desktop import Rig
@@ -41,7 +43,7 @@ def opened(seed: int) -> AbstractContextManager[Desktop]:
         return Shell()
     from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 
-    return nullcontext(MiniDesktop(furnished(seed, SIDE.value)))
+    return nullcontext(MiniDesktop(furnished(seed, SIZE.value.side(*SIDES))))
 
 
 def stop(number: int, frame: FrameType | None) -> None:
@@ -51,10 +53,11 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 def main(argv: list[str]) -> None:
     del argv
-    folder = Path(LOG.value)
+    folder = Path(OUT.value)
+    SIZE.value.side(*SIDES)
     signal.signal(signal.SIGTERM, stop)
     with lock.held(folder):
-        collector = environment.Collector(opened, folder, DESKTOP.value, TREES[DESKTOP.value])
+        collector = environment.Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
         with environment.Server(collector, PORT.value) as server:
             print(f"{DESKTOP.value} at {server.url}, episodes in {folder}; Ctrl-C ends it", flush=True)
             try:
@@ -64,5 +67,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("log")
-    errors.run(main)
+    errors.run(main, FLAGS)

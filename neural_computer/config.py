@@ -14,7 +14,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from neural_computer.errors import Error, one_of
-from neural_computer.evals.scorer import NAMES, VIEWS
+from neural_computer.evals import metrics
+from neural_computer.evals.inputs import VIEWS
 from neural_computer.train.loop import LoopConfig
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
@@ -200,7 +201,7 @@ class SamplingConfig:
 @dataclass(frozen=True)
 class EvaluationConfig:
     """How many held-out videos are scored, in the final evaluation (`videos`) and during training; then by `metrics` too,
-    names of `evals.scorer` with commas between, over the frames of `view`; `r3d18` is the weights' file that fvd_r3d18 needs.
+    names of `evals.METRICS` with commas between, over the frames of `view`; `r3d18` is the weights' file that fvd_r3d18 needs.
     """
 
     videos: int
@@ -213,7 +214,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for name in filter(None, self.metrics.split(",")):
-            one_of("metrics", name, NAMES)
+            metrics.check(name, "metrics")
         one_of("view", self.view, VIEWS)
         if "fvd_r3d18" in self.metrics and not self.r3d18:
             raise ValueError("metrics=fvd_r3d18: needs r3d18, the file of torchvision's r3d_18 weights")
@@ -272,7 +273,7 @@ def read_section(cls: type, section: ConfigDict, path: str) -> Any:
     check_keys(section, fields, path)
     missing = [n for n, f in fields.items() if n not in section and f.default is dataclasses.MISSING]
     if missing:
-        raise ConfigError(f"{path}.{missing[0]}: missing; configs/base.py shows every value")
+        raise ConfigError(f"{path}.{missing[0]}: missing; neural_computer.configs.base has every value")
     values = {name: typed(section[name], hints[name], f"{path}.{name}") for name in fields if name in section}
     with at(path):
         return cls(**values)
@@ -288,7 +289,7 @@ def check_keys(section: Mapping[str, Any] | ConfigDict, names: Any, path: str) -
     if isinstance(names, list):
         for name in names:
             if name not in section:
-                raise ConfigError(f"{path}.{name}: missing; configs/base.py shows every value")
+                raise ConfigError(f"{path}.{name}: missing; neural_computer.configs.base has every value")
 
 
 def typed(value: Any, hint: Any, path: str) -> Any:

@@ -1,4 +1,4 @@
-"""Videos in and out: mp4, gif, folders of pictures; strips of frames side by side. numpy, PyAV and Pillow.
+"""Videos in and out: mp4, gif, folders of images; strips of frames side by side. numpy, PyAV and Pillow.
 
 A video is uint8 (t, h, w, 3).
 """
@@ -12,24 +12,29 @@ import numpy as np
 from jaxtyping import UInt8
 
 Video = UInt8[np.ndarray, "t h w 3"]
-Picture = UInt8[np.ndarray, "h w 3"]
+RgbImage = UInt8[np.ndarray, "h w 3"]
 
-FASTEST = 60
-"""Frames a second that a GIF is read with at most"""
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""Of the images in a folder that is a video"""
+FOLDER_FPS = 25.0
+"""Frames per second of a folder of images, which has none of its own"""
+MAX_GIF_FPS = 60
+"""Frames per second that a GIF is read with at most"""
+COLOURS, LAST_MS = 64, 1000
+"""Of a GIF: colours, and milliseconds for which the last frame stays"""
 
 
 def read_video(path: str | Path) -> tuple[Video, float]:
-    """(video, frames per second) of a video file, a GIF, or a folder of pictures in the order of their names (25 fps).
+    """(video, frames per second) of a video file, a GIF, or a folder of images in the order of their names (25 fps).
 
-    Frames that a file shows for longer than others, as GIFs do with what stands still, come so many times. Raises
-    ValueError for what holds no video.
+    A frame of a GIF that is shown for longer than others is repeated. Raises ValueError for a path that holds no video.
     """
     path = Path(path)
     if path.is_dir():
-        pictures = [read_image(p) for p in sorted(path.iterdir()) if p.suffix.lower() in (".png", ".jpg", ".jpeg")]
-        if not pictures or len({p.shape for p in pictures}) > 1:
-            raise ValueError(f"{path}: must hold pictures (png, jpg) of one size; it has {len(pictures)} pictures")
-        return np.stack(pictures), 25.0
+        images = [read_image(p) for p in sorted(path.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES]
+        if not images or len({image.shape for image in images}) > 1:
+            raise ValueError(f"{path}: must hold images (png, jpg) of one size; it has {len(images)} images")
+        return np.stack(images), FOLDER_FPS
     import av
 
     try:
@@ -51,11 +56,11 @@ def read_video(path: str | Path) -> tuple[Video, float]:
 
 
 def _evenly(frames: Video, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3"], float]:
-    """(video, frames per second), of frames that stand for uneven times in seconds: each as often as the shortest one fits."""
-    unit = max(gaps[:-1].min(), 1 / FASTEST)
+    """(video, frames per second) of frames shown for `gaps` seconds each: repeated as often as the shortest gap fits."""
+    unit = max(gaps[:-1].min(), 1 / MAX_GIF_FPS)
     times = np.maximum(np.round(gaps / unit), 1).astype(int)
-    # Hundredths of a second are all that a GIF tells: the mean of many is nearer to the rate than any one, and a whole
-    # number that explains them is it.
+    # A GIF has hundredths of a second: the mean of many gaps is nearer to the rate than any one, and a whole number that
+    # explains them is the rate.
     span = gaps[:-1].sum()
     rate = float(times[:-1].sum() / span)
     whole = abs(round(rate) - rate) <= 0.01 * rate / span
@@ -63,7 +68,7 @@ def _evenly(frames: Video, gaps: np.ndarray) -> tuple[UInt8[np.ndarray, "n h w 3
 
 
 def write_video(path: str | Path, video: Video, fps: float) -> None:
-    """Writes mp4 (h264, visually lossless), gif, or, where the path has no suffix, a folder of png pictures."""
+    """Writes mp4 (h264, visually lossless), gif, or, where the path has no suffix, a folder of png images."""
     path = Path(path)
     if path.suffix == ".gif":
         path.write_bytes(gif(video, fps))
@@ -88,28 +93,28 @@ def _encode(path: Path, video: Video, fps: float) -> None:
         container.mux(stream.encode())
 
 
-def read_image(path: str | Path) -> Picture:
-    """A picture file. Raises ValueError for what is none."""
+def read_image(path: str | Path) -> RgbImage:
+    """The image in a file. Raises ValueError for a file that is no image."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as a picture ({error})") from error
+        raise ValueError(f"{path}: cannot be read as an image ({error})") from error
 
 
-def png(picture: Picture, level: int = 6) -> bytes:
-    """A picture as PNG; `level` is zlib's."""
+def png(image: RgbImage, level: int = 6) -> bytes:
+    """An image as PNG; `level` is zlib's."""
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "png", compress_level=level)
+    Image.fromarray(image).save(file, "png", compress_level=level)
     return file.getvalue()
 
 
-def from_png(data: bytes) -> Picture:
-    """The picture in some PNG bytes."""
+def from_png(data: bytes) -> RgbImage:
+    """The image in some PNG bytes."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
@@ -117,31 +122,31 @@ def from_png(data: bytes) -> Picture:
 
 
 def gif(video: Video, fps: float) -> bytes:
-    """A video as an endless GIF; the last frame is held for a second."""
+    """A video as a looping GIF; the last frame stays for a second."""
     from PIL import Image
 
-    first, *rest = (Image.fromarray(frame).quantize(64, dither=Image.Dither.NONE) for frame in video)
-    # In hundredths of a second, which is what a GIF tells, so rounded that they add up.
-    durations = [10 * int(n) for n in np.diff(np.round(100 * np.arange(len(video)) / fps))] + [1000]
+    first, *rest = (Image.fromarray(frame).quantize(COLOURS, dither=Image.Dither.NONE) for frame in video)
+    # In hundredths of a second, a GIF's unit, so rounded that they add up.
+    durations = [10 * int(n) for n in np.diff(np.round(100 * np.arange(len(video)) / fps))] + [LAST_MS]
     file = io.BytesIO()
     first.save(file, "gif", save_all=True, append_images=rest, duration=durations, loop=0)
     return file.getvalue()
 
 
 def upscale(video: UInt8[np.ndarray, "*s h w 3"], factor: int) -> UInt8[np.ndarray, "*s hh ww 3"]:
-    """Every pixel as a square of `factor` pixels."""
+    """Every pixel enlarged to a square of `factor` pixels a side."""
     return video.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
-def mosaic(frame: Picture, block: int) -> np.ndarray:
-    """The mean colour, rounded, of every whole block of so many pixels a side: (rows, columns, 3) ints."""
+def mosaic(frame: RgbImage, block: int) -> np.ndarray:
+    """Mean colour, rounded, of every whole block of `block` pixels a side: (rows, columns, 3) ints."""
     rows, columns = (side // block for side in frame.shape[:2])
     whole = frame[: rows * block, : columns * block].reshape(rows, block, columns, block, 3)
     return whole.mean((1, 3)).round().astype(int)
 
 
 def strip(videos: Mapping[str, Video], every: int = 1, scale: int = 2, gap: int = 4) -> UInt8[np.ndarray, "hh ww 3"]:
-    """One picture: a row a video, named, a column every `every` frames. Videos are of one size."""
+    """An image with a row per video, with its name, and a column per `every` frames. Videos have one size."""
     rows = [
         np.concatenate(
             [_named(name, scale * next(iter(videos.values())).shape[1], scale, gap)]
@@ -154,38 +159,36 @@ def strip(videos: Mapping[str, Video], every: int = 1, scale: int = 2, gap: int 
     return np.concatenate([np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows])
 
 
-def _framed(frame: Picture, scale: int, gap: int) -> UInt8[np.ndarray, "hh ww 3"]:
+def _framed(frame: RgbImage, scale: int, gap: int) -> UInt8[np.ndarray, "hh ww 3"]:
     return np.pad(upscale(frame, scale), ((gap // 2, gap // 2), (gap // 2, gap // 2), (0, 0)), constant_values=90)
 
 
-def _named(name: str, height: int, scale: int, gap: int) -> Picture:
+def _named(name: str, height: int, scale: int, gap: int) -> RgbImage:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(6.0 * scale + 4)
     box = Image.new("RGB", (12 + 46 * scale, height + gap // 2 * 2), (90, 90, 90))
     draw = ImageDraw.Draw(box)
-    words = "\n".join(name.split())
-    draw.multiline_text((6, box.height // 2), words, font=font, fill=(255, 255, 255), anchor="lm")
+    lines = "\n".join(name.split())
+    draw.multiline_text((6, box.height // 2), lines, font=font, fill=(255, 255, 255), anchor="lm")
     return np.asarray(box)
 
 
 def letterbox(video: Video, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
-    """A video scaled, as large as fits with its proportions kept, onto black frames of another size."""
+    """A video scaled to fit, proportions kept, and centred on black frames of height x width."""
     from PIL import Image
 
     scale = min(height / video.shape[1], width / video.shape[2])
     h, w = max(1, round(video.shape[1] * scale)), max(1, round(video.shape[2] * scale))
     top, left = (height - h) // 2, (width - w) // 2
     out = np.zeros((len(video), height, width, 3), np.uint8)
-    for to, frame in zip(out, video, strict=True):
-        picture = (
-            frame if (h, w) == frame.shape[:2] else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
-        )
-        to[top : top + h, left : left + w] = np.asarray(picture)
+    for target, frame in zip(out, video, strict=True):
+        image = frame if (h, w) == frame.shape[:2] else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
+        target[top : top + h, left : left + w] = np.asarray(image)
     return out
 
 
 def resample(video: Video, fps: float, to: float) -> UInt8[np.ndarray, "n h w 3"]:
-    """The video at another rate: at every new instant, the frame that was on the screen then."""
+    """The video at the rate `to`: at every new instant, the frame that was on the screen then."""
     count = max(1, round(len(video) / fps * to))
     return video[np.minimum((np.arange(count) / to * fps + 1e-6).astype(int), len(video) - 1)]

@@ -1,7 +1,8 @@
-"""One HTML report, complete in one file: text, tables, curves, pictures. Every report of the project is made here."""
+"""HTML reports in one file: text, tables, curves, images. Every report of the project is written here."""
 
 import base64
 import html
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from neural_computer import media
+from neural_computer import files, media
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #777; }
@@ -25,26 +26,27 @@ div.wide { overflow-x: auto; }
 
 
 class Page:
-    """A report: add parts in order, then save. What is added is escaped; nothing is fetched when it is read."""
+    """A report: add parts in order, then save. Text is escaped; the page loads nothing from elsewhere."""
 
     def __init__(self, title: str):
         self.title = title
         self._parts: list[str] = []
 
     def heading(self, text: str) -> "Page":
-        """A section's heading."""
+        """Adds a section's heading."""
         return self._add(f"<h2>{html.escape(text)}</h2>")
 
     def text(self, text: str) -> "Page":
-        """A paragraph."""
+        """Adds a paragraph."""
         return self._add(f"<p>{html.escape(text)}</p>")
 
     def table(self, rows: Sequence[Mapping[str, Any]], caption: str = "") -> "Page":
-        """A table; its columns are the keys of all rows, in the order of their first appearance."""
+        """Adds a table; its columns are the keys of all rows, in the order of their first appearance."""
         columns = list(dict.fromkeys(key for row in rows for key in row))
         head = "".join(f"<th>{html.escape(str(c))}</th>" for c in columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(shown(row.get(c)))}</td>" for c in columns) + "</tr>" for row in rows
+            "<tr>" + "".join(f"<td>{html.escape(format_cell(row.get(c)))}</td>" for c in columns) + "</tr>"
+            for row in rows
         )
         return self._figure(f"<table><tr>{head}</tr>{body}</table>", caption)
 
@@ -56,9 +58,7 @@ class Page:
         ylabel: str = "",
         log: bool = False,
     ) -> "Page":
-        """Named lines (xs, ys) in one plot; `log` scales y by its logarithm."""
-        import io
-
+        """Adds a plot of named lines (xs, ys); `log` makes the y axis logarithmic."""
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(8, 3.2), layout="constrained")
@@ -72,25 +72,22 @@ class Page:
             axes.legend(frameon=False)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=150)
-        return self._figure(_picture("png", file.getvalue(), caption, "smooth"), caption)
+        return self._figure(_img("png", file.getvalue(), caption, "smooth"), caption)
 
-    def image(self, picture: UInt8[np.ndarray, "h w 3"], caption: str = "") -> "Page":
-        """A picture."""
-        return self._figure(_picture("png", media.png(picture), caption), caption)
+    def image(self, image: UInt8[np.ndarray, "h w 3"], caption: str = "") -> "Page":
+        """Adds an image."""
+        return self._figure(_img("png", media.png(image), caption), caption)
 
     def gif(self, video: UInt8[np.ndarray, "t h w 3"], fps: float, caption: str = "") -> "Page":
-        """A video, played for ever."""
-        return self._figure(_picture("gif", media.gif(video, fps), caption), caption)
+        """Adds a video as a looping GIF."""
+        return self._figure(_img("gif", media.gif(video, fps), caption), caption)
 
     def save(self, path: str | Path) -> None:
-        """Writes the page, whole or not at all."""
+        """Writes the page to a file, whole or not at all."""
         title = html.escape(self.title)
         head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
         text = f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style></head><body><h1>{title}</h1>\n'
-        path = Path(path)
-        temporary = path.with_suffix(".partial")
-        temporary.write_text(text + "\n".join(self._parts) + "\n</body></html>\n", encoding="utf-8")
-        temporary.replace(path)
+        files.write_whole(Path(path), text + "\n".join(self._parts) + "\n</body></html>\n")
 
     def _figure(self, inner: str, caption: str) -> "Page":
         below = f"<figcaption>{html.escape(caption)}</figcaption>" if caption else ""
@@ -101,8 +98,8 @@ class Page:
         return self
 
 
-def shown(value: Any) -> str:
-    """A table cell: floats with three significant decimals, nothing for None."""
+def format_cell(value: Any) -> str:
+    """Text of a table cell: a float with three decimals, two from 10 on; "" for None."""
     if value is None:
         return ""
     if isinstance(value, float | np.floating):
@@ -110,10 +107,10 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def plain(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The same table for a terminal."""
+def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table for a terminal: aligned columns, the first to the left, the others to the right."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [columns, *([shown(row.get(c)) for c in columns] for row in rows)]
+    cells = [columns, *([format_cell(row.get(c)) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     first, *others = widths
     return "\n".join(
@@ -122,6 +119,6 @@ def plain(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _picture(kind: str, data: bytes, caption: str, style: str = "") -> str:
+def _img(kind: str, data: bytes, caption: str, style: str = "") -> str:
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return f'<img class="{style}" alt="{html.escape(caption, quote=True)}" src="{source}">'

@@ -1,6 +1,6 @@
 """The metrics beside torchmetrics, lpips and torchvision: terminal videos of 81 frames of 832x480, every frame.
 
-    taskset -c 0 python -m launch.bench --suite=evals
+    taskset -c 0 neural-computer bench --suite=evals
 
 A turn is a clip, ten with the first that warms up. Weights are the same on both sides (R3D-18's are random), and so must
 the answers be. I3D and LPIPS by VGG have no peer of these libraries that could be had. Frames are in memory.
@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from launch.bench import judges
-from launch.bench.case import Case
 from neural_computer.evals import frames
 from neural_computer.evals.features import R3D18
-from neural_computer.evals.pairs import Pair
+from neural_computer.evals.inputs import Instruments
+from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
+from neural_computer.launch.bench import metric_peers
+from neural_computer.launch.bench.case import Case
 from neural_computer.models import r3d
 from neural_computer.screens.terminal import Atlas, blank
 
@@ -36,7 +37,7 @@ SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA'
 
 def cases() -> Iterator[Case]:
     """One after the other. Raises RuntimeError without the peers, and where answers differ."""
-    if lacking := judges.missing():
+    if lacking := metric_peers.missing():
         raise RuntimeError(
             f"--suite=evals: needs {lacking[0]}, which is not installed: pip install torch torchmetrics lpips torchvision"
         )
@@ -44,31 +45,31 @@ def cases() -> Iterator[Case]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     pairs = videos()
-    tensors, features = judges.r3d18()
+    tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
-    far = judges.lpips()
+    far = metric_peers.lpips()
 
     def clip(video: np.ndarray) -> np.ndarray:
-        return frames.resized(video[frames.sixteen(len(video))], R3D18().size)
+        return frames.resize(video[frames.sixteen_frames(len(video))], R3D18().size)
 
-    def peer(pair: Pair, names: tuple[str, ...]) -> dict[str, Any]:
+    def peer(pair: VideoPair, names: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if "ssim" in names:
-            found["psnr"], found["ssim"] = judges.pixels(pair.made, pair.right)
+            found["psnr"], found["ssim"] = metric_peers.pixels(pair.generated, pair.reference)
         if "lpips" in names:
-            found["lpips"] = far(pair.made, pair.right)
+            found["lpips"] = far(pair.generated, pair.reference)
         if "fvd_r3d18" in names:
-            found["fvd_r3d18"] = np.stack([features(clip(video)) for video in (pair.made, pair.right)])
+            found["fvd_r3d18"] = np.stack([features(clip(video)) for video in (pair.generated, pair.reference)])
         return found
 
     for names in (("psnr", "ssim"), ("lpips",), ("fvd_r3d18",), tuple(CLOSE)):
-        judge = Scorer(names, "full", r3d18=params)
+        judge = Scorer(names, Instruments("full", r3d18=params))
         yield compared(names, judge, pairs, peer)
-    yield turns("fvd by I3D", "", Scorer(("fvd",), "full"), pairs, None)
+    yield turns("fvd by I3D", "", Scorer(("fvd",), Instruments("full")), pairs, None)
     yield turns("lpips_vgg, the paper's view", "", Scorer(("lpips_vgg",)), pairs, None)
 
 
-def videos() -> list[Pair]:
+def videos() -> list[VideoPair]:
     """Screens that fill with words; what was made of them is noisy and lags."""
     rng, atlas, found = np.random.default_rng(0), Atlas(), []
     for number in range(CLIPS):
@@ -80,12 +81,15 @@ def videos() -> list[Pair]:
         right = np.stack([np.concatenate([screen[:row], empty[row:]]) for row in rows])
         noise = rng.integers(-12, 13, right.shape, np.int16)
         made = np.clip(right[np.maximum(np.arange(FRAMES) - 2, 0)] + noise, 0, 255).astype(np.uint8)
-        found.append(Pair(f"clip {number}", made, right, FPS))
+        found.append(VideoPair(f"clip {number}", made, right, FPS))
     return found
 
 
 def compared(
-    names: tuple[str, ...], judge: Scorer, pairs: list[Pair], peer: Callable[[Pair, tuple[str, ...]], dict[str, Any]]
+    names: tuple[str, ...],
+    judge: Scorer,
+    pairs: list[VideoPair],
+    peer: Callable[[VideoPair, tuple[str, ...]], dict[str, Any]],
 ) -> Case:
     """The case of metrics whose answers are the same on the first clip."""
     (ours,), theirs, apart = judge(pairs[:1]), peer(pairs[0], names), 0.0
@@ -103,8 +107,8 @@ def turns(
     name: str,
     against: str,
     judge: Scorer,
-    pairs: list[Pair],
-    peer: Callable[[Pair], Any] | None,
+    pairs: list[VideoPair],
+    peer: Callable[[VideoPair], Any] | None,
     why: str = "",
     apart: float | None = None,
 ) -> Case:

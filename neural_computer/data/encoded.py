@@ -175,7 +175,7 @@ def load_info(directory: str | Path) -> Info:
         return Info(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: does not tell what is encoded there ({error}); make it with python -m launch.prepare_data "
+            f"{path}: does not tell what is encoded there ({error}); make it with neural-computer prepare_data "
             "--recipe=encode"
         ) from error
 

@@ -140,7 +140,7 @@ def locate(directory: Path) -> Path:
         found = (
             "holds no dataset" if not below else f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
         )
-        raise ValueError(f"{directory}: {found}; make one with python -m launch.prepare_data or EpisodeWriter")
+        raise ValueError(f"{directory}: {found}; make one with neural-computer prepare_data or EpisodeWriter")
     return below[0]
 
 

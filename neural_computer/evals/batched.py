@@ -1,4 +1,4 @@
-"""Runs a function over rows, so many at a time, every device of a mesh its share of them."""
+"""Row-wise functions of large arrays, applied in batches of fixed size that are sharded over a mesh."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,47 +14,50 @@ from neural_computer.types import PyTree
 
 
 @dataclass(frozen=True)
-class InShares:
-    """`run(params, *arrays)`, row by row of its arrays, `rows` a device at a time: a short last share is filled up with
-    its last row, so it is compiled once a shape. Products are of whole float32s: a metric must not depend on the device."""
+class BatchedOverMesh:
+    """Applies `run(params, *arrays)` to the arrays' rows, `rows` per device at a time, and concatenates the results.
+
+    The last batch is padded with its last row, so `run` compiles once per shape. Matrix products run in full float32
+    precision: a metric must not depend on the device.
+    """
 
     run: Callable[..., Any]
     mesh: Mesh | None = None
     rows: int = 8
 
     def place(self, params: PyTree) -> PyTree:
-        """Parameters, whole on every device: once, and not at every call."""
+        """Parameters replicated on every device of the mesh; place them once, not at every call."""
         return jax.device_put(params, None if self.mesh is None else sharding.replicated(self.mesh))
 
     def __call__(self, params: PyTree, *arrays: np.ndarray) -> np.ndarray:
-        """The answers of all rows."""
-        count, share = len(arrays[0]), self.rows * self.ways
-        found = []
-        for start in range(0, count, share):
-            places = np.minimum(np.arange(start, start + share), count - 1)
-            parts = tuple(array[places] for array in arrays)
+        """Results of all rows, in order."""
+        count, size = len(arrays[0]), self.rows * self.shards
+        results = []
+        for start in range(0, count, size):
+            rows = np.minimum(np.arange(start, start + size), count - 1)
+            batch = tuple(array[rows] for array in arrays)
             if self.mesh is not None:
-                parts = sharding.place_batch(parts, self.mesh)
-            found.append(np.asarray(self._compiled(params, *parts))[: count - start])
-        return np.concatenate(found)
+                batch = sharding.place_batch(batch, self.mesh)
+            results.append(np.asarray(self._compiled(params, *batch))[: count - start])
+        return np.concatenate(results)
 
     @property
-    def ways(self) -> int:
-        """Among how many devices rows are split."""
+    def shards(self) -> int:
+        """Number of devices that the rows of a batch are split over."""
         return 1 if self.mesh is None else self.mesh.shape["data"] * self.mesh.shape["fsdp"]
 
     @cached_property
     def _compiled(self) -> Callable[..., Any]:
-        def exactly(params: PyTree, *parts: Any) -> Any:
+        def exact(params: PyTree, *batch: Any) -> Any:
             with jax.default_matmul_precision("highest"):
-                return self.run(params, *parts)
+                return self.run(params, *batch)
 
         if self.mesh is None:
-            return jax.jit(exactly)
+            return jax.jit(exact)
 
-        def shared(params: PyTree, *parts: Any) -> Any:
-            at = (PartitionSpec(), *(sharding.BATCH for _ in parts))
-            split = jax.shard_map(exactly, mesh=self.mesh, in_specs=at, out_specs=sharding.BATCH, check_vma=False)
-            return split(params, *parts)
+        def sharded(params: PyTree, *batch: Any) -> Any:
+            specs = (PartitionSpec(), *(sharding.BATCH for _ in batch))
+            mapped = jax.shard_map(exact, mesh=self.mesh, in_specs=specs, out_specs=sharding.BATCH, check_vma=False)
+            return mapped(params, *batch)
 
-        return jax.jit(shared)
+        return jax.jit(sharded)

@@ -1,4 +1,4 @@
-"""Rolling out on held-out videos and scoring, arm by arm, beside what costs nothing and what the codec allows."""
+"""Rollouts on held-out clips, scored by prompt variant, beside a baseline and the codec's own reconstruction."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,25 +7,25 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from neural_computer.computer import NeuralComputer, concat_chunks
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
-from neural_computer.evals.pairs import Pair
+from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
 from neural_computer.types import Clip, Params, PyTree, TokenIds, TrainState
 
-Tokenizer = Callable[[Sequence[str]], np.ndarray]
-Videos = np.ndarray
-"""uint8 (n, t, h, w, 3)"""
+ClipVideos = UInt8[np.ndarray, "n t h w 3"]
+"""A video per clip"""
 
 
-class Arm(NamedTuple):
-    """One way of being asked: the videos that came of it, and every video's scores."""
+class Variant(NamedTuple):
+    """One way to obtain videos of the clips, by a prompt or without the model: the videos, and every video's scores."""
 
-    videos: Videos
+    videos: ClipVideos
     scores: list[dict[str, float]]
 
     def means(self) -> dict[str, float]:
@@ -35,66 +35,67 @@ class Arm(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rollout:
-    """Open-loop rollouts of one computer, `batch_size` videos at a time; compiled once."""
+class BatchedRollout:
+    """Open-loop rollouts of one computer, `batch_size` videos at a time, compiled once."""
 
     computer: NeuralComputer
-    tokenizer: Tokenizer
+    tokenizer: Callable[[Sequence[str]], Int[np.ndarray, "n l"]]
     batch_size: int = 32
-    away: TokenIds | None = None
-    """Token ids (1, l) of the prompt that guidance leads away from; None where there is no guidance"""
+    negative_prompt_ids: TokenIds | None = None
+    """(1, l), the negative prompt; None without guidance"""
     inputs: ActionFeaturizer | None = None
-    """What makes actions of a window's events, for a computer that is told of some"""
+    """Features of a clip's events, for a computer with actions"""
 
-    def __call__(self, params: Params, windows: Sequence[Clip], captions: Sequence[str], seed: int = 0) -> Videos:
-        """One video a window, from its first frame, a caption and what was done in it."""
-        first = np.stack([window.frames[0] for window in windows])
+    def __call__(self, params: Params, clips: Sequence[Clip], captions: Sequence[str], seed: int = 0) -> ClipVideos:
+        """A video per clip, generated from its first frame, its caption and its actions."""
+        first = np.stack([clip.frames[0] for clip in clips])
         ids = self.tokenizer(captions)
-        away = None if self.away is None else TokenIds(self.away.ids.repeat(self.batch_size, axis=0))
+        negative = self.negative_prompt_ids
+        negative = None if negative is None else TokenIds(negative.ids.repeat(self.batch_size, axis=0))
         key = jax.random.key(seed)
-        done = [None if self.inputs is None else self.inputs(window) for window in windows]
-        made = []
-        for number, start in enumerate(range(0, len(windows), self.batch_size)):
-            rows = np.arange(start, start + self.batch_size) % len(windows)  # a short last batch is filled up
-            actions = stacked([done[row] for row in rows])
-            frames = self._run(params, first[rows], TokenIds(ids[rows]), actions, away, jax.random.fold_in(key, number))
-            made.append(np.asarray(frames)[: len(windows) - start])
-        return np.concatenate(made)
+        actions = [None if self.inputs is None else self.inputs(clip) for clip in clips]
+        videos = []
+        for number, start in enumerate(range(0, len(clips), self.batch_size)):
+            rows = np.arange(start, start + self.batch_size) % len(clips)  # a short last batch is filled up
+            u = stacked([actions[row] for row in rows])
+            frames = self._run(params, first[rows], TokenIds(ids[rows]), u, negative, jax.random.fold_in(key, number))
+            videos.append(np.asarray(frames)[: len(clips) - start])
+        return np.concatenate(videos)
 
     @cached_property
     def _run(self) -> Callable:
         computer = self.computer
 
-        def run(params, x0, text, actions, away, key):
+        def run(params, x0, text, actions, negative, key):
             u = jax.tree.map(lambda x: x[None], actions)
-            _, frames = computer.run(params, computer.boot(params, x0, text, away), u, key)
+            _, frames = computer.run(params, computer.boot(params, x0, text, negative), u, key)
             return to_uint8(concat_chunks(frames))
 
         return jax.jit(run)
 
-    def ceiling(self, params: Params, windows: Sequence[Clip]) -> Videos:
-        """The true videos, encoded and decoded: no rollout can be better than its codec."""
-        return Coded(self.computer.codec, self.batch_size)(params.frozen.codec, windows)
+    def codec_reconstruction(self, params: Params, clips: Sequence[Clip]) -> ClipVideos:
+        """The reference videos, encoded and decoded: an upper bound, since no rollout is better than its codec."""
+        return CodecReconstruction(self.computer.codec, self.batch_size)(params.frozen.codec, clips)
 
 
 @dataclass(frozen=True)
-class Coded:
-    """Videos through a codec, `batch_size` at a time."""
+class CodecReconstruction:
+    """Videos encoded and decoded by a codec, `batch_size` at a time."""
 
     codec: Any
     batch_size: int = 32
 
-    def __call__(self, params: PyTree, windows: Sequence[Clip]) -> Videos:
-        """One video a window, encoded and decoded."""
-        starts = range(0, len(windows), self.batch_size)
-        parts = [truth(windows[start : start + self.batch_size]) for start in starts]
-        return np.concatenate([np.asarray(self._run(params, part)) for part in parts])
+    def __call__(self, params: PyTree, clips: Sequence[Clip]) -> ClipVideos:
+        """A video per clip."""
+        starts = range(0, len(clips), self.batch_size)
+        batches = [reference_videos(clips[start : start + self.batch_size]) for start in starts]
+        return np.concatenate([np.asarray(self._run(params, batch)) for batch in batches])
 
-    def scores(self, params: PyTree, windows: Sequence[Clip], scorer: Scorer | None = None) -> dict[str, float]:
-        """Every score's mean over videos, and the further metrics."""
-        videos = self(params, windows)
-        means = Arm(videos, Judge()(videos, windows)).means()
-        return means | (measured(scorer, videos, windows) if scorer is not None else {})
+    def scores(self, params: PyTree, clips: Sequence[Clip], scorer: Scorer | None = None) -> dict[str, float]:
+        """Every score's mean over the videos, and `metrics/NAME` of the scorer's metrics."""
+        videos = self(params, clips)
+        means = Variant(videos, ScreenScorer()(videos, clips)).means()
+        return means | (metric_values(scorer, videos, clips) if scorer is not None else {})
 
     @cached_property
     def _run(self) -> Callable:
@@ -104,131 +105,141 @@ class Coded:
         )
 
 
-def truth(windows: Sequence[Clip]) -> Videos:
-    """The videos as they were recorded."""
-    return np.stack([window.frames for window in windows])
+def reference_videos(clips: Sequence[Clip]) -> ClipVideos:
+    """The clips' own videos."""
+    return np.stack([clip.frames for clip in clips])
 
 
-def copies(windows: Sequence[Clip]) -> Videos:
-    """The first frame for ever: what costs nothing."""
-    return np.stack([window.frames[:1].repeat(len(window.frames), axis=0) for window in windows])
+def first_frame_baseline(clips: Sequence[Clip]) -> ClipVideos:
+    """Every clip's first frame, repeated: a lower bound that needs no model."""
+    return np.stack([clip.frames[:1].repeat(len(clip.frames), axis=0) for clip in clips])
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Scores videos against their windows: pixels always, text where the windows have it, a task where they have one."""
+class ScreenScorer:
+    """Scores videos against their clips: PSNR and SSIM always, text where a clip has cells, its task where it has one."""
 
     reader: text.GlyphReader = field(default_factory=text.GlyphReader)
     batch_size: int = 32
 
-    def __call__(self, videos: Videos, windows: Sequence[Clip]) -> list[dict[str, float]]:
-        seen = self._pixels(videos, truth(windows))
-        return [{**p, **self._text(f, w)} for p, f, w in zip(seen, videos, windows, strict=True)]
+    def __call__(self, videos: ClipVideos, clips: Sequence[Clip]) -> list[dict[str, float]]:
+        """Every video's scores by name."""
+        pixel_scores = self._pixels(videos, reference_videos(clips))
+        return [{**p, **self._text(v, clip)} for p, v, clip in zip(pixel_scores, videos, clips, strict=True)]
 
-    def _pixels(self, videos: Videos, right: Videos) -> list[dict[str, float]]:
+    def _pixels(self, videos: ClipVideos, references: ClipVideos) -> list[dict[str, float]]:
         out = []
         for start in range(0, len(videos), self.batch_size):
-            pair = videos[start : start + self.batch_size], right[start : start + self.batch_size]
+            pair = videos[start : start + self.batch_size], references[start : start + self.batch_size]
             values = {"psnr": _psnr(*pair), "ssim": _ssim(*pair)}
             out += [{n: float(v[i]) for n, v in values.items()} for i in range(len(pair[0]))]
         return out
 
-    def _text(self, made: np.ndarray, window: Clip) -> dict[str, float]:
-        if window.cells is None:
+    def _text(self, video: np.ndarray, clip: Clip) -> dict[str, float]:
+        if clip.cells is None:
             return {}
-        read = self._read(made, window)
+        read = self._read(video, clip)
         scores = {
-            "cell_acc": text.accuracy(read, window.cells),
-            "new_char_acc": text.new_accuracy(read, window.cells),
-            "exact_lines": text.exact_lines(read, window.cells),
-            "exact_last_screen": text.exact_screen(read[-1], window.cells[-1]),
+            "cell_acc": text.accuracy(read, clip.cells),
+            "new_char_acc": text.new_accuracy(read, clip.cells),
+            "exact_lines": text.exact_lines(read, clip.cells),
+            "exact_last_screen": text.exact_screen(read[-1], clip.cells[-1]),
         }
-        task = Arithmetic.of(window)
+        task = Arithmetic.of(clip)
         return scores | (task.score(read[-1]) if task else {})
 
-    def _read(self, made: np.ndarray, window: Clip) -> list[str]:
-        """What stands on a video's screens, wherever in its frames the terminal is."""
-        if "original_size" not in window.meta.get("data_info", {}):
-            return self.reader(made)
-        pair = Pair.of(window, made)
-        return pair.place.reader(pair.cells or ())(pair.place.drawn(made))
+    def _read(self, video: np.ndarray, clip: Clip) -> list[str]:
+        """The text of a video's screens, wherever in its frames the terminal is."""
+        if "original_size" not in clip.meta.get("data_info", {}):
+            return self.reader(video)
+        terminal = VideoPair.of(clip, video).terminal
+        return terminal.reader(clip.cells or ())(terminal.crop(video))
 
 
 _psnr, _ssim = jax.jit(pixels.psnr), jax.jit(pixels.ssim)
 
 
-def prompts(windows: Sequence[Clip], tier: str) -> dict[str, list[str]]:
-    """Captions by arm: the three of the reprompting table where every video is arithmetic, else the tier's own."""
-    tasks = [Arithmetic.of(window) for window in windows]
-    asked = [task.prompts() for task in tasks if task]
-    if windows and len(asked) == len(windows):
-        return {arm: [captions[arm] for captions in asked] for arm in asked[0]}
-    return {tier: [window.captions[tier] for window in windows]}
+def prompts(clips: Sequence[Clip], tier: str) -> dict[str, list[str]]:
+    """Captions by prompt variant: with, without and with a wrong answer if every clip is arithmetic, else one caption tier."""
+    tasks = [task.prompts() for task in map(Arithmetic.of, clips) if task]
+    if clips and len(tasks) == len(clips):
+        return {variant: [captions[variant] for captions in tasks] for variant in tasks[0]}
+    return {tier: [clip.captions[tier] for clip in clips]}
 
 
 def evaluate(
-    rollout: Rollout, judge: Judge, params: Params, windows: Sequence[Clip], tier: str = "plain", seed: int = 0
-) -> dict[str, Arm]:
-    """Every arm's videos and scores, then those of the copied first frame and of the codec alone."""
-    videos = {arm: rollout(params, windows, captions, seed) for arm, captions in prompts(windows, tier).items()}
-    videos |= {"copy of frame 0": copies(windows), "codec alone": rollout.ceiling(params, windows)}
-    return {name: Arm(made, judge(made, windows)) for name, made in videos.items()}
+    rollout: BatchedRollout,
+    scorer: ScreenScorer,
+    params: Params,
+    clips: Sequence[Clip],
+    tier: str = "plain",
+    seed: int = 0,
+) -> dict[str, Variant]:
+    """Videos and scores of every prompt variant, of the first-frame baseline and of the codec's reconstruction."""
+    videos = {name: rollout(params, clips, captions, seed) for name, captions in prompts(clips, tier).items()}
+    videos["first_frame_baseline"] = first_frame_baseline(clips)
+    videos["codec_reconstruction"] = rollout.codec_reconstruction(params, clips)
+    return {name: Variant(video, scorer(video, clips)) for name, video in videos.items()}
 
 
-def headline(arms: Mapping[str, Arm]) -> dict[str, float]:
-    """The figures by which a run is known. Without arithmetic: the means of the one arm."""
-    means = {name: arm.means() for name, arm in arms.items()}
+def headline(variants: Mapping[str, Variant]) -> dict[str, float]:
+    """The main numbers of a run: for arithmetic by prompt variant, otherwise the first variant's means."""
+    means = {name: variant.means() for name, variant in variants.items()}
     if "with_answer" not in means:
         return next(iter(means.values()))
-    told, asked, misled = (means[arm] for arm in ("with_answer", "without_answer", "wrong_answer"))
+    right, without, wrong = (means[name] for name in ("with_answer", "without_answer", "wrong_answer"))
     return {
         # Both true prompts, in equal parts, as in training.
-        "typed_line_exact": (told["typed_line_exact"] + asked["typed_line_exact"]) / 2,
-        "output_exact_with_answer": told["output_exact"],
-        "output_exact_without_answer": asked["output_exact"],
-        "wrong_answer_obeyed": misled["wrong_obeyed"],
-        "new_char_acc": (told["new_char_acc"] + asked["new_char_acc"]) / 2,
-        "psnr_with_answer": told["psnr"],
+        "typed_line_exact": (right["typed_line_exact"] + without["typed_line_exact"]) / 2,
+        "output_exact_with_answer": right["output_exact"],
+        "output_exact_without_answer": without["output_exact"],
+        "wrong_answer_followed": wrong["wrong_answer_exact"],
+        "new_char_acc": (right["new_char_acc"] + without["new_char_acc"]) / 2,
+        "psnr_with_answer": right["psnr"],
     }
 
 
-def spread(source: Any, count: int) -> list[Clip]:
-    """`count` windows, evenly spread over a source."""
+def evenly_spaced(source: Any, count: int) -> list[Clip]:
+    """`count` clips of a source, evenly spaced over it, the first and the last included; all of a smaller source."""
     places = np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)
     return [source[int(place)] for place in places]
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """An evaluator for the training loop: the headline figures of some held-out videos, by `params` of a state."""
+    """An evaluator for the training loop: the headline numbers of rollouts on held-out clips.
 
-    rollout: Rollout
+    `params` picks the parameters of a training state. `scorer`'s metrics are of the first prompt variant: of arithmetic,
+    the one with the answer.
+    """
+
+    rollout: BatchedRollout
     params: Callable[[TrainState], Params]
-    windows: Sequence[Clip]
+    clips: Sequence[Clip]
     tier: str = "plain"
     scorer: Scorer | None = None
-    """Further metrics, of the first arm: where the videos are arithmetic, the one with the answer"""
 
     def __call__(self, state: TrainState) -> Iterator[tuple[str, float]]:
+        """Yields (name, value)."""
         params = self.params(state)
-        arms = {
-            arm: Arm(videos, Judge()(videos, self.windows))
-            for arm, captions in prompts(self.windows, self.tier).items()
-            for videos in [self.rollout(params, self.windows, captions)]
+        variants = {
+            name: Variant(videos, ScreenScorer()(videos, self.clips))
+            for name, captions in prompts(self.clips, self.tier).items()
+            for videos in [self.rollout(params, self.clips, captions)]
         }
-        yield from headline(arms).items()
+        yield from headline(variants).items()
         if self.scorer is not None:
-            first = next(iter(arms.values()))
-            yield from measured(self.scorer, first.videos, self.windows).items()
+            first = next(iter(variants.values()))
+            yield from metric_values(self.scorer, first.videos, self.clips).items()
 
 
-def measured(scorer: Scorer, videos: Videos, windows: Sequence[Clip]) -> dict[str, float]:
-    """{metrics/NAME: value} of videos beside their windows."""
-    found = results.figures(scored(scorer, videos, windows), scorer.names)
-    return {f"metrics/{name}": figure.value for name, figure in found.items()}
+def metric_values(scorer: Scorer, videos: ClipVideos, clips: Sequence[Clip]) -> dict[str, float]:
+    """{metrics/NAME: value} of videos beside their clips."""
+    return {f"metrics/{name}": e.value for name, e in with_intervals(scorer, videos, clips).items()}
 
 
-def scored(scorer: Scorer, videos: Videos, windows: Sequence[Clip]) -> list[results.ClipResult]:
-    """Every video's scores, all videos at once: a mesh's devices share them."""
-    pairs = [Pair.of(window, video) for window, video in zip(windows, videos, strict=True)]
-    return [results.ClipResult(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]
+def with_intervals(scorer: Scorer, videos: ClipVideos, clips: Sequence[Clip]) -> dict[str, results.Estimate]:
+    """The scorer's metrics of videos beside their clips, with bootstrap intervals over clips."""
+    pairs = [VideoPair.of(clip, video) for clip, video in zip(clips, videos, strict=True)]
+    scored = [results.ClipResult(pair.id, scores) for pair, scores in zip(pairs, scorer(pairs), strict=True)]
+    return results.estimates(scored, scorer.names)

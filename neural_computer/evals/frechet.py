@@ -1,7 +1,7 @@
-"""How far apart two sets of videos are: the Frechet distance of Gaussians in their features, in float64. numpy only.
+"""Frechet distance of two sets of features, in float64. numpy only.
 
 d^2 = |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2))  (Dowson and Landau 1982; FVD: Unterthiner et al. 2018). With roots R
-such that R' R = S, the last trace is the nuclear norm of R1 R2', and needs no root of a product that is not symmetric.
+such that R' R = S, the last trace is the nuclear norm of R1 R2', which needs no root of an asymmetric product.
 """
 
 import warnings
@@ -15,11 +15,13 @@ from jaxtyping import Float
 Features = Float[np.ndarray, "n d"]
 
 FEW = 256
-"""Clips below which the distance says more of their number than of the videos: it falls by about tr(S)/n as n grows."""
+"""Clips below which the distance depends mostly on their number: it falls by about tr(S)/n as n grows."""
+RESAMPLES = 100
+"""Of the bootstrap over clips: every one needs a decomposition"""
 
 
 class Gaussian(NamedTuple):
-    """Mean, a root R of the covariance R' R (divided by n - 1), and from how many clips they come."""
+    """Mean and covariance of features: a root R of the covariance R' R (divided by n - 1), and the number of clips n."""
 
     mean: Float[np.ndarray, " d"]
     root: Float[np.ndarray, "r d"]
@@ -28,40 +30,40 @@ class Gaussian(NamedTuple):
 
 @dataclass
 class Moments:
-    """Count, mean and scatter of features that come in parts: what is kept does not grow with them (Chan et al. 1979)."""
+    """Running count, mean and scatter of features that arrive in parts, in memory of a fixed size (Chan et al. 1979)."""
 
     count: int = 0
     mean: np.ndarray | float = 0.0
     scatter: np.ndarray | float = 0.0
 
     def add(self, features: Features) -> None:
-        """Takes some more; none is allowed."""
+        """Adds rows of features; a part may be empty."""
         if not len(features):
             return
         features = features.astype(np.float64)
         count, mean = len(features), features.mean(0)
-        apart, total = mean - self.mean, self.count + count
+        shift, total = mean - self.mean, self.count + count
         centred = features - mean
-        self.scatter = self.scatter + centred.T @ centred + np.outer(apart, apart) * self.count * count / total
-        self.mean, self.count = self.mean + apart * count / total, total
+        self.scatter = self.scatter + centred.T @ centred + np.outer(shift, shift) * self.count * count / total
+        self.mean, self.count = self.mean + shift * count / total, total
 
     def gaussian(self) -> Gaussian:
-        """The Gaussian of all that was added. Raises ValueError for fewer than two."""
+        """The Gaussian of all rows that were added. Raises ValueError for fewer than two."""
         _check(self.count)
         values, vectors = np.linalg.eigh(self.scatter / (self.count - 1))
         return Gaussian(np.asarray(self.mean), np.sqrt(np.maximum(values, 0))[:, None] * vectors.T, self.count)
 
 
-def streamed(parts: Iterable[np.ndarray]) -> Gaussian:
-    """The Gaussian of features in parts."""
+def fit_parts(parts: Iterable[np.ndarray]) -> Gaussian:
+    """The Gaussian of features in parts, without holding all of them."""
     moments = Moments()
     for part in parts:
         moments.add(part)
     return moments.gaussian()
 
 
-def gaussian(features: Features) -> Gaussian:
-    """The Gaussian of some features. Raises ValueError for fewer than two and for what is not finite."""
+def fit(features: Features) -> Gaussian:
+    """The Gaussian of features. Raises ValueError for fewer than two rows and for rows that are not finite."""
     _check(len(features))
     if not np.isfinite(features).all():
         bad = np.flatnonzero(~np.isfinite(features).all(1))
@@ -81,33 +83,32 @@ def _check(count: int) -> None:
 
 
 def distance(x: Gaussian, y: Gaussian) -> float:
-    """d^2, at least 0."""
+    """d^2 of two Gaussians, at least 0."""
     nuclear = np.linalg.svd(x.root @ y.root.T, compute_uv=False).sum()
-    apart = np.square(x.mean - y.mean).sum() + np.square(x.root).sum() + np.square(y.root).sum() - 2 * nuclear
-    return max(0.0, float(apart))
+    squared = np.square(x.mean - y.mean).sum() + np.square(x.root).sum() + np.square(y.root).sum() - 2 * nuclear
+    return max(0.0, float(squared))
 
 
-def frechet(made: Features, right: Features) -> float:
-    """The distance of two sets of features; warns below `FEW` clips a set, since few clips lie far from any others."""
-    fewest = min(len(made), len(right))
+def frechet(generated: Features, reference: Features) -> float:
+    """d^2 of two sets of features. Warns below `FEW` clips a set, where the distance is biased upwards."""
+    fewest = min(len(generated), len(reference))
     if fewest < FEW:
         warnings.warn(
             f"Frechet distance from {fewest} clips: below {FEW} it is mostly their number; compare only equal numbers",
             stacklevel=2,
         )
-    return distance(gaussian(made), gaussian(right))
+    return distance(fit(generated), fit(reference))
 
 
 def interval(
-    made: Features, right: Features, resamples: int = 100, level: float = 0.95, seed: int = 0
+    generated: Features, reference: Features, resamples: int = RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Where the distance lies in `level` of the bootstrap: pairs of clips drawn with repetition.
+    """Central `level` interval of the distance under a bootstrap over pairs of clips; the sets have a pair per row.
 
-    Repeated clips take from the covariances, so it lies above the distance itself: its width is what it tells. The sets
-    are of one length, a pair a row.
+    Repeated clips shrink the covariances, so the interval lies above the distance itself: only its width is meaningful.
     """
     rng = np.random.default_rng(seed)
-    draws = (rng.integers(0, len(made), len(made)) for _ in range(resamples))
-    found = [distance(gaussian(made[rows]), gaussian(right[rows])) for rows in draws]
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    draws = (rng.integers(0, len(generated), len(generated)) for _ in range(resamples))
+    distances = [distance(fit(generated[rows]), fit(reference[rows])) for rows in draws]
+    low, high = np.quantile(distances, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

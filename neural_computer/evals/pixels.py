@@ -1,34 +1,51 @@
-"""PSNR and SSIM of videos, on the device; over all pixels or some, so that a background does not decide."""
+"""PSNR and SSIM of videos, computed on the device, over all pixels or those of a mask.
+
+A mask keeps a large background from deciding the value.
+"""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
-REACH, SIGMA = 5, 1.5
-"""Pixels that a window reaches to either side of its middle, and its Gaussian's width"""
+RADIUS, SIGMA = 5, 1.5
+"""Of SSIM's Gaussian window, in pixels: half its width, and its standard deviation"""
+K1, K2 = 0.01, 0.03
+"""SSIM's constants; pixels are in [0, 1], so c = K^2"""
+ERROR_FLOOR = 1e-10
+"""The smallest mean squared error that PSNR tells from none: 100 dB"""
 
-Videos = Shaped[Array | np.ndarray, "b t h w 3"]
-Mask = Bool[Array | np.ndarray, "b t h w"]
 
+def psnr(
+    x: Shaped[Array | np.ndarray, "b t h w 3"],
+    y: Shaped[Array | np.ndarray, "b t h w 3"],
+    where: Bool[Array | np.ndarray, "b t h w"] | None = None,
+) -> Float[Array, " b"]:
+    """Peak signal-to-noise ratio of every video in dB: -10 log10 of the mean squared error of pixels in [0, 1].
 
-def psnr(x: Videos, y: Videos, where: Mask | None = None) -> Float[Array, " b"]:
-    """Peak signal-to-noise ratio in dB of every uint8 video, over all its pixels, or those of a mask; equal videos have 100,
-    an empty mask NaN."""
+    With a mask, the mean is over its pixels. Equal videos have 100, an empty mask NaN. Raises ValueError unless videos
+    are uint8.
+    """
     error = jnp.square(_unit(x) - _unit(y))
     mask = None if where is None else jnp.asarray(where)[..., None]
-    return -10 * jnp.log10(jnp.maximum(jnp.mean(error, axis=(1, 2, 3, 4), where=mask), 1e-10))
+    return -10 * jnp.log10(jnp.maximum(jnp.mean(error, axis=(1, 2, 3, 4), where=mask), ERROR_FLOOR))
 
 
-def ssim(x: Videos, y: Videos, where: Mask | None = None) -> Float[Array, " b"]:
-    """Structural similarity of every uint8 video, averaged over frames, channels and places, as torchmetrics 1.9 defines it
-    (Wang et al. 2004: a Gaussian of 11 pixels, sigma 1.5, constants .01 and .03; frames are mirrored at their borders).
+def ssim(
+    x: Shaped[Array | np.ndarray, "b t h w 3"],
+    y: Shaped[Array | np.ndarray, "b t h w 3"],
+    where: Bool[Array | np.ndarray, "b t h w"] | None = None,
+) -> Float[Array, " b"]:
+    """Structural similarity of every video, averaged over frames, channels and pixels.
 
-    With a mask: over its places; NaN for none. Frames must have 6 pixels a side.
+    SSIM = (2 mx my + c1)(2 cov + c2) / ((mx^2 + my^2 + c1)(vx + vy + c2)) with moments in a Gaussian window of 11x11
+    pixels, sigma 1.5, borders reflected (Wang et al. 2004, as torchmetrics 1.9 computes it). With a mask, the average
+    is over its pixels; NaN for an empty one. Raises ValueError for frames of fewer than 6 pixels a side, and unless
+    videos are uint8.
     """
     b, t, h, w, _ = x.shape
-    if min(h, w) <= REACH:
-        raise ValueError(f"frames of {h}x{w}: SSIM needs {REACH + 1} pixels a side")
+    if min(h, w) <= RADIUS:
+        raise ValueError(f"frames of {h}x{w}: SSIM needs {RADIUS + 1} pixels a side")
     frames = [_unit(video).reshape(b * t, h, w, 3) for video in (x, y)]
     # A frame at a time: its maps stay in the cache.
     if where is None:
@@ -39,19 +56,18 @@ def ssim(x: Videos, y: Videos, where: Mask | None = None) -> Float[Array, " b"]:
 
 
 def _similarity(x: Float[Array, "h w 3"], y: Float[Array, "h w 3"]) -> Float[Array, "h ww"]:
-    """The index at every place of one frame; columns are pixels times three channels.
+    """SSIM at every pixel of one frame; columns are pixels times three channels.
 
-    Written by the difference d = x - y: its factors are 1 - mean(d)^2 / (mean(x)^2 + mean(y)^2 + c1) and
-    1 - var(d) / (var(x) + var(y) + c2). In the usual form a float32's rounding of the moments, 3e-8 of a white screen, is
+    Written by the difference d = x - y, the factors are 1 - mean(d)^2 / (mean(x)^2 + mean(y)^2 + c1) and
+    1 - var(d) / (var(x) + var(y) + c2). In the usual form float32 rounding of the moments, 3e-8 on a white screen, is
     divided by c2 = 9e-4.
     """
     a, b, d = x - 0.5, y - 0.5, x - y
-    mean_a, mean_b, squares, apart = _blur(jnp.stack([a, b, a * a + b * b, d * d]))
+    mean_a, mean_b, squares, difference = _blur(jnp.stack([a, b, a * a + b * b, d * d]))
     gap = jnp.square(mean_a - mean_b)
     levels = jnp.square(mean_a + 0.5) + jnp.square(mean_b + 0.5)
     variances = squares - mean_a**2 - mean_b**2
-    c1, c2 = 0.01**2, 0.03**2
-    return (1 - gap / (levels + c1)) * (1 - (apart - gap) / (variances + c2))
+    return (1 - gap / (levels + K1**2)) * (1 - (difference - gap) / (variances + K2**2))
 
 
 def _unit(x: Array | np.ndarray) -> Array:
@@ -61,15 +77,15 @@ def _unit(x: Array | np.ndarray) -> Array:
 
 
 def _blur(x: Float[Array, "n h w 3"]) -> Float[Array, "n h ww"]:
-    """The Gaussian over height and width of mirrored pictures; a pixel's neighbour in a row is three columns away."""
-    at = np.arange(2 * REACH + 1) - REACH
-    weights = np.exp(-(at**2) / (2 * SIGMA**2))
+    """Gaussian mean over height and width, borders reflected; a pixel's neighbour in a row is three columns away."""
+    offsets = np.arange(2 * RADIUS + 1) - RADIUS
+    weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
     kernel = jnp.asarray(weights / weights.sum(), jnp.float32)
-    x = jnp.pad(x, ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0)), mode="reflect")
+    x = jnp.pad(x, ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="reflect")
     x = x.reshape(len(x), 1, x.shape[1], -1)
-    for shape, step in (((1, 1, len(at), 1), (1, 1)), ((1, 1, 1, len(at)), (1, 3))):
+    for shape, dilation in (((1, 1, len(offsets), 1), (1, 1)), ((1, 1, 1, len(offsets)), (1, 3))):
         x = jax.lax.conv_general_dilated(
-            x, kernel.reshape(shape), (1, 1), "VALID", rhs_dilation=step, precision=jax.lax.Precision.HIGHEST
+            x, kernel.reshape(shape), (1, 1), "VALID", rhs_dilation=dilation, precision=jax.lax.Precision.HIGHEST
         )
     return x[:, 0]
 
@@ -77,7 +93,7 @@ def _blur(x: Float[Array, "n h w 3"]) -> Float[Array, "n h ww"]:
 def cursor_patch(
     cursor: Float[np.ndarray, "t 2"], height: int, width: int, radius: int = 16
 ) -> Bool[np.ndarray, "t {height} {width}"]:
-    """The pixels at most `radius` from the mouse, (x, y) in pixels, in both directions; none where it is NaN."""
+    """Mask of the square around the cursor (x, y): pixels at most `radius` away in each direction; empty where it is NaN."""
     x, y = cursor[:, :1, None], cursor[:, 1:, None]
     near_y = np.abs(np.arange(height)[None, :, None] - y) <= radius
     near_x = np.abs(np.arange(width)[None, None, :] - x) <= radius

@@ -1,7 +1,8 @@
-"""The arithmetic probe over anybody's videos: what a video of a problem shows, and a table of native and conditioned accuracy.
+"""The arithmetic probe on anybody's videos: what a video of a problem shows; native and conditioned accuracy in a table.
 
-A folder holds videos by arm: native (the prompt asks), conditioned (it tells the answer too), wrong (it tells another):
-DIR/native/ID.mp4. A model that computes has the last two like the first; one that draws what it is told obeys both.
+A folder holds videos by prompt variant: native (the prompt has no answer), conditioned (it has the answer), wrong (it has
+a wrong one): DIR/native/ID.mp4. A model that computes scores alike with all three; one that renders its prompt follows
+the answer it is given.
 """
 
 import json
@@ -12,20 +13,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from neural_computer.evals import text
+from neural_computer import errors
+from neural_computer.evals import estimates, text
+from neural_computer.evals.estimates import Estimate
 from neural_computer.evals.ocr import Reader
-from neural_computer.evals.results import ClipResult, Figure, interval
-from neural_computer.evals.tasks import ARMS, Arithmetic, ends_with, typed
+from neural_computer.evals.results import ClipResult
+from neural_computer.evals.tasks import PROMPT_VARIANTS, Arithmetic, ends_with, typed_line
 
-SCORES = ("answer", "shown", "typed", "obeyed")
-"""answer: the line under the expression is what Python prints; shown: some line is; typed: the expression stands there;
-obeyed: the line under it is the wrong answer that the third arm tells"""
+SCORES = ("answer", "answer_anywhere", "expression", "wrong_answer")
+"""answer: the line under the expression is what Python prints; answer_anywhere: some line is; expression: it is on the
+screen; wrong_answer: the line under it is the wrong answer of the third variant's prompt"""
 
 
-def problems(path: Path) -> dict[str, Arithmetic]:
-    """The problems in a file by id: a list of {"id", "expression", "answer", and, if there is one, "prompt"}.
+def read_problems(path: Path) -> dict[str, Arithmetic]:
+    """Problems by id, from a file with a list of {"id", "expression", "answer"} and, optionally, "prompt".
 
-    Raises ValueError for anything else.
+    Raises ValueError for any other file.
     """
     try:
         rows = json.loads(path.read_text())
@@ -34,49 +37,49 @@ def problems(path: Path) -> dict[str, Arithmetic]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'{path}: is no list of {{"id", "expression", "answer"}} ({type(error).__name__}: {error}); recipe arithmetic of '
-            "launch.prepare_data writes one"
+            f'{path}: is no list of {{"id", "expression", "answer"}} ({type(error).__name__}: {errors.first_line(error)}); '
+            "recipe arithmetic of launch.prepare_data writes one"
         ) from error
 
 
-def prompts(asked: Mapping[str, Arithmetic]) -> dict[str, dict[str, str]]:
-    """{arm: {id: prompt}}: what a model is to be asked for the videos of every arm."""
-    told = {clip: task.prompts() for clip, task in asked.items()}
-    return {arm: {clip: each[prompt] for clip, each in told.items()} for arm, prompt in ARMS.items()}
+def prompts(problems: Mapping[str, Arithmetic]) -> dict[str, dict[str, str]]:
+    """{variant: {id: prompt}}: the prompts that the videos of every variant are generated from."""
+    by_id = {clip: problem.prompts() for clip, problem in problems.items()}
+    return {variant: {clip: each[name] for clip, each in by_id.items()} for variant, name in PROMPT_VARIANTS.items()}
 
 
-def score(video: UInt8[np.ndarray, "t h w 3"], task: Arithmetic, read: Reader) -> dict[str, float]:
-    """The SCORES of a video: by the last of its five sampled frames on which the expression stands, else by its last frame."""
-    screens = [text.lines(screen) for screen in read(video[text.sampled(len(video))])]
-    there = [lines for lines in screens if any(ends_with(line, task.expression) for line in lines)]
-    lines = (there or screens)[-1]
-    place = typed(lines, task.expression)
+def score(video: UInt8[np.ndarray, "t h w 3"], problem: Arithmetic, read: Reader) -> dict[str, float]:
+    """The `SCORES` of a video, on the last of five sampled frames that shows the expression, else on the last frame."""
+    screens = [text.lines(screen) for screen in read(video[text.sample_frames(len(video))])]
+    typed = [lines for lines in screens if any(ends_with(line, problem.expression) for line in lines)]
+    lines = (typed or screens)[-1]
+    place = typed_line(lines, problem.expression)
     below = lines[place + 1] if place + 1 < len(lines) else ""
     return {
-        "answer": float(below == task.answer),
-        "shown": float(task.answer in lines),
-        "typed": float(bool(there)),
-        "obeyed": float(below == task.wrong),
+        "answer": float(below == problem.answer),
+        "answer_anywhere": float(problem.answer in lines),
+        "expression": float(bool(typed)),
+        "wrong_answer": float(below == problem.wrong_answer),
     }
 
 
-def figures(arms: Mapping[str, Sequence[ClipResult]]) -> dict[str, dict[str, Figure]]:
-    """Every score over the clips of every arm, with its interval."""
-    found: dict[str, dict[str, Figure]] = {}
-    for arm, clips in arms.items():
-        scored = [clip.scores.values for clip in clips if clip.scores is not None]
-        if scored:
-            columns = {name: [values[name] for values in scored] for name in SCORES}
-            found[arm] = {n: Figure(float(np.mean(v)), *interval(v), len(v)) for n, v in columns.items()}
-    return found
+def estimate(variants: Mapping[str, Sequence[ClipResult]]) -> dict[str, dict[str, Estimate]]:
+    """{variant: {score: estimate}} over the clips that were scored; a variant without any is left out."""
+    scored = {variant: [clip.values for clip in clips if clip.scores] for variant, clips in variants.items()}
+    return {
+        variant: {name: estimates.mean([values[name] for values in rows]) for name in SCORES}
+        for variant, rows in scored.items()
+        if rows
+    }
 
 
-def table(found: Mapping[str, Mapping[str, Figure]]) -> list[dict[str, Any]]:
-    """A row an arm; what of the wrong answer is only told where it was given."""
+def table(found: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
+    """A row per variant; the wrong answer has a column only where the prompt has it."""
     rows = []
-    for arm, scores in found.items():
+    for variant, scores in found.items():
         answer = scores["answer"]
-        row = {"arm": arm, "videos": answer.clips, "answer right": answer.value, "low": answer.low, "high": answer.high}
-        row |= {"answer anywhere": scores["shown"].value, "expression there": scores["typed"].value}
-        rows.append(row | ({"wrong answer obeyed": scores["obeyed"].value} if arm == "wrong" else {}))
+        row = {"prompt": variant, "videos": answer.clips, "answer right": answer.value}
+        row |= {"low": answer.low, "high": answer.high}
+        row |= {"answer anywhere": scores["answer_anywhere"].value, "expression there": scores["expression"].value}
+        rows.append(row | ({"wrong answer followed": scores["wrong_answer"].value} if variant == "wrong" else {}))
     return rows

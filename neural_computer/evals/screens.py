@@ -1,6 +1,6 @@
-"""Where a clip's terminal is in its pixels: to read it by its glyphs, and to tell text from background.
+"""Region of a clip's terminal in its frames: for reading it by its glyphs, and for telling text from background.
 
-Clips are letterboxed: what was drawn in whole cells stands scaled in the frame's middle.
+Clips are letterboxed: the terminal, drawn in whole cells, is scaled and centred in the frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from neural_computer.evals import text
-from neural_computer.evals.frames import resized
+from neural_computer.evals.frames import resize
 from neural_computer.screens.terminal import Atlas
 
 
-class Place(NamedTuple):
-    """A terminal in frames: its cells' (height, width) as drawn, its pixels as drawn and as scaled, what is above and left
-    of it. All in pixels."""
+class TerminalRegion(NamedTuple):
+    """A terminal in frames, in pixels: (height, width) of a cell as drawn, of the terminal as drawn and as scaled, and
+    the padding (above, left)."""
 
     cell: tuple[int, int]
     original: tuple[int, int]
@@ -25,29 +25,29 @@ class Place(NamedTuple):
     padding: tuple[int, int]
 
     @classmethod
-    def of(cls, cells: Sequence[str], size: tuple[int, ...], info: Mapping[str, Any]) -> "Place":
-        """Of screens in frames of a size: by what a clip's `data_info` tell, or, where they tell nothing, the whole frame."""
-        height, width = tuple(info.get("original_size", size))
+    def of(cls, cells: Sequence[str], size: tuple[int, ...], data_info: Mapping[str, Any]) -> "TerminalRegion":
+        """The region in frames of `size`, by a clip's `data_info`; without one, the whole frame."""
+        height, width = tuple(data_info.get("original_size", size))
         rows, columns = text.grid(cells[:1]).shape[1:]
-        scaled, padding = tuple(info.get("scaled_size", size)), tuple(info.get("padding", (0, 0)))
+        scaled, padding = tuple(data_info.get("scaled_size", size)), tuple(data_info.get("padding", (0, 0)))
         return cls((height // rows, width // columns), (height, width), scaled, padding)
 
-    def drawn(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t hh ww 3"]:
-        """The terminal alone, as large as it was drawn."""
+    def crop(self, frames: UInt8[np.ndarray, "t h w 3"]) -> UInt8[np.ndarray, "t hh ww 3"]:
+        """The terminal alone, at the size it was drawn with."""
         (top, left), (height, width) = self.padding, self.scaled
-        return resized(frames[:, top : top + height, left : left + width], *self.original, sharp=True)
+        return resize(frames[:, top : top + height, left : left + width], *self.original, sharp=True)
 
-    def mask(self, cells: Sequence[str], height: int, width: int) -> Bool[np.ndarray, "t {height} {width}"]:
-        """The pixels, of frames of this size, whose cells hold a character that is not blank."""
-        there = text.text_cells(cells, *self.original)
+    def text_mask(self, cells: Sequence[str], height: int, width: int) -> Bool[np.ndarray, "t {height} {width}"]:
+        """Mask of the pixels, in frames of this size, whose cells hold a character that is not blank."""
+        full = text.text_cells(cells, *self.original)
         (top, left), (tall, wide) = self.padding, self.scaled
         rows, columns = (np.arange(new) * old // new for new, old in zip((tall, wide), self.original, strict=True))
-        out = np.zeros((len(there), height, width), bool)
-        out[:, top : top + tall, left : left + wide] = there[:, rows][:, :, columns]
+        out = np.zeros((len(full), height, width), bool)
+        out[:, top : top + tall, left : left + wide] = full[:, rows][:, :, columns]
         return out
 
     def reader(self, cells: Sequence[str]) -> text.GlyphReader:
-        """A reader that knows the terminal's size of glyphs, and every character of some screens."""
+        """A reader of glyphs of the terminal's size that knows every character of the screens `cells`."""
         return _reader(self.cell, " " + "".join(sorted(set(text.GLYPHS).union(*cells) - set(" \n"))))
 
 

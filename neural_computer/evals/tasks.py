@@ -1,7 +1,7 @@
-"""Does the machine do what was asked? Arithmetic, with the control that tells drawing from computing, and typed commands.
+"""Task scores: arithmetic, with a control that tells computing from copying, and typed commands.
 
-A prompt may hold the answer. If the model computes, the answer in the prompt should not matter, and a wrong one should
-not be obeyed; if it draws what it is told, both will.
+A prompt may contain the answer. A model that computes is right whatever the prompt says, and does not follow a wrong
+answer; a model that renders its prompt needs the answer there and follows a wrong one.
 """
 
 import re
@@ -11,93 +11,95 @@ from dataclasses import dataclass
 from neural_computer.screens.prompts import PROMPT, caption
 from neural_computer.types import Clip, Event
 
-OFF_BY = 7
-"""How far a wrong answer is from the right one."""
-ARMS = {"native": "without_answer", "conditioned": "with_answer", "wrong": "wrong_answer"}
-"""Of the probe: what a folder of videos is called, and the prompts it was made with."""
+WRONG_BY = 7
+"""Difference of the wrong answer from the right one"""
+PROMPT_VARIANTS = {"native": "without_answer", "conditioned": "with_answer", "wrong": "wrong_answer"}
+"""Of the probe: a folder of videos -> the prompt they were generated with, a key of `Arithmetic.prompts`"""
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """One expression in a Python session and what Python printed; `asked` is the caption that does not tell it."""
+    """One expression in a Python session and what Python prints; `prompt` is a caption without the answer."""
 
     expression: str
     answer: str
-    asked: str = ""
+    prompt: str = ""
 
     @classmethod
-    def of(cls, window: Clip) -> "Arithmetic | None":
-        """The window's task, or None if it has another or none."""
-        if window.meta.get("task") != "arithmetic":
+    def of(cls, clip: Clip) -> "Arithmetic | None":
+        """The clip's task; None if it has another or none."""
+        if clip.meta.get("task") != "arithmetic":
             return None
-        return cls(window.meta["expression"], window.meta["answer"], window.captions.get("plain", ""))
+        return cls(clip.meta["expression"], clip.meta["answer"], clip.captions.get("plain", ""))
 
     @property
-    def wrong(self) -> str:
-        """Another answer, as Python would print it."""
-        whole, point, rest = self.answer.partition(".")
-        return f"{int(whole) + OFF_BY}{point}{rest}"
+    def wrong_answer(self) -> str:
+        """An answer that is wrong by `WRONG_BY`, formatted as Python prints the right one."""
+        whole, point, fraction = self.answer.partition(".")
+        return f"{int(whole) + WRONG_BY}{point}{fraction}"
 
     def prompts(self) -> dict[str, str]:
-        """Captions by arm."""
-        asked = self.asked or caption(self.expression)
+        """Captions by prompt variant."""
+        prompt = self.prompt or caption(self.expression)
         return {
-            "with_answer": f"{asked} The answer is {self.answer}",
-            "without_answer": asked,
-            "wrong_answer": f"{asked} The answer is {self.wrong}",
+            "with_answer": f"{prompt} The answer is {self.answer}",
+            "without_answer": prompt,
+            "wrong_answer": f"{prompt} The answer is {self.wrong_answer}",
         }
 
     def score(self, screen: str) -> dict[str, float]:
-        """Is the typed line on a screen as it was typed, and is the line below what Python printed, or what a wrong
-        answer would have it be? Exact or not at all."""
+        """Whether the typed line is exact, and whether the line below is Python's output or the wrong answer; 1 or 0."""
         lines = [line.rstrip() for line in screen.split("\n")]
-        place = typed(lines, self.expression)
+        place = typed_line(lines, self.expression)
         output = lines[place + 1] if place + 1 < len(lines) else ""
         return {
             "typed_line_exact": float(lines[place] == PROMPT + self.expression),
             "output_exact": float(output == self.answer),
-            "wrong_obeyed": float(output == self.wrong),
+            "wrong_answer_exact": float(output == self.wrong_answer),
         }
 
 
 def ends_with(line: str, command: str) -> bool:
-    """Does a line end with a command, blanks aside, and what stands before it, a prompt perhaps, not run into it?"""
+    """Whether a line ends with a command, blanks aside, and the command does not run into a word before it."""
     line, command = "".join(line.split()), "".join(command.split())
     before = line.removesuffix(command)[-1:]
     return line.endswith(command) and not (before.isalnum() and command[:1].isalnum())
 
 
-def typed(lines: Sequence[str], expression: str) -> int:
-    """Which line the expression was typed on: the one that is the prompt and it, else the first that ends with it, else the
-    first prompt, else the first line."""
+def typed_line(lines: Sequence[str], expression: str) -> int:
+    """Index of the line that the expression was typed on.
+
+    The line that is the prompt and the expression; else the first that ends with the expression; else the first prompt;
+    else 0.
+    """
     rules = (
         lambda line: line == PROMPT + expression,
         lambda line: ends_with(line, expression),
         lambda line: line.startswith(PROMPT.strip()),
     )
-    return next((place for rule in rules for place, line in enumerate(lines) if rule(line)), 0)
+    return next((index for rule in rules for index, line in enumerate(lines) if rule(line)), 0)
 
 
 # Typed commands
 
 
-def commands(events: Iterable[Event]) -> list[tuple[float, str]]:
-    """(time of Return, what was typed before it), in order; what was taken back is not in it, empty lines are left out."""
-    found, line = [], ""
+def typed_commands(events: Iterable[Event]) -> list[tuple[float, str]]:
+    """(time of Return, text typed before it) of every line, in order; backspaced characters and empty lines are left out."""
+    commands, line = [], ""
     for event in events:
         if event.kind == "text":
-            *done, line = re.split(r"[\r\n]", line + event.text)
-            found += [(event.time, each) for each in done]
+            *complete, line = re.split(r"[\r\n]", line + event.text)
+            commands += [(event.time, each) for each in complete]
         elif event.kind == "press" and event.key == "Return":
-            found.append((event.time, line))
+            commands.append((event.time, line))
             line = ""
         elif event.kind == "press" and event.key == "BackSpace":
             line = line[:-1]
         elif event.kind == "press":
             line += event.key if len(event.key) == 1 else " " if event.key == "space" else ""
-    return [(time, each.strip()) for time, each in found if each.strip()]
+    return [(time, each.strip()) for time, each in commands if each.strip()]
 
 
-def echoed(command: str, screens: Iterable[Sequence[str]]) -> bool:
-    """Does a line of any of the screens end with the command, blanks aside?"""
+def is_echoed(command: str, screens: Iterable[Sequence[str]]) -> bool:
+    """Whether a line of any of the screens ends with the command, blanks aside."""
     return any(ends_with(line, command) for lines in screens for line in lines)

@@ -301,4 +301,4 @@ class Environment:
         except urllib.error.HTTPError as error:
             raise RemoteError(json.load(error)["error"]) from error
         except (OSError, http.client.HTTPException) as error:
-            raise RemoteError(f"{self.url}: {error}; is python -m launch.serve running?") from error
+            raise RemoteError(f"{self.url}: {error}; is neural-computer serve running?") from error

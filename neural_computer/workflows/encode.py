@@ -20,7 +20,7 @@ from neural_computer import sharding
 from neural_computer.convert import pretrained
 from neural_computer.data import encoded, windows
 from neural_computer.data.inputs import stacked
-from neural_computer.evals.evaluate import spread
+from neural_computer.evals.evaluate import evenly_spaced
 from neural_computer.experiment import Experiment
 from neural_computer.types import Batch, Clip, PyTree, TokenIds
 from neural_computer.workflows import checks
@@ -79,7 +79,7 @@ def cost(wanted: Plan) -> dict[str, int]:
     """Bytes of a clip by part, before compression; the captions' are the mean of some windows."""
     computer, size = wanted.experiment.computer, 2 if wanted.info.dtype == "bfloat16" else 4
     latents, vision = size * prod(computer.latent_shape), computer.conditioner.image_encoder
-    videos = [video for source in wanted.sources.values() for video in spread(source, 8)]
+    videos = [video for source in wanted.sources.values() for video in evenly_spaced(source, 8)]
     ids = wanted.experiment.tokenizer([text for video in videos for text in video.captions.values()])
     token = 4 if computer.conditioner.text_encoder is None else size * computer.conditioner.text_encoder.width
     return {
@@ -109,7 +109,7 @@ def begin(wanted: Plan, output: Path) -> None:
         before, now = asdict(encoded.load_info(output)), asdict(wanted.info)
         if apart := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-                f"{output}: was begun with other settings ({', '.join(apart)}); give another --output or delete it"
+                f"{output}: was begun with other settings ({', '.join(apart)}); give another --out or delete it"
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data

@@ -38,7 +38,7 @@ class Memory(Source):
 
 
 def is_workdir(place: Path) -> bool:
-    """Did launch.train write this folder?"""
+    """Was this folder written by training?"""
     return (place / workdir.SETUP).exists() and (place / "checkpoints").is_dir()
 
 

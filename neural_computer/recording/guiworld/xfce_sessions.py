@@ -1,44 +1,31 @@
-"""Recordings for recipe guiworld made here, on real desktops side by side: DIR/recordings/SPLIT-NUMBER.mp4 and its logs."""
+"""Recordings made here, on real desktops side by side: FOLDER/SPLIT-NUMBER.mp4 and its logs."""
 
 import ctypes
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from absl import flags
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from neural_computer.recording.agents.acting import Acting
     from neural_computer.recording.xfce.desktop import Rig
 
-MINUTES = flags.DEFINE_float(
-    "minutes", 5.0, "Recipe guiworld, --source=rig: minutes of video a split.", lower_bound=0.1
-)
-AGENT = flags.DEFINE_enum(
-    "agent", None, ["anthropic", "openai"],
-    "Recipe guiworld, --source=rig --split=goal: whose model does the tasks, with VENDOR_API_KEY of the environment; by "
-    "default nobody is asked, and programs of ours do them.",
-)  # fmt: skip
-MODEL = flags.DEFINE_string("agent_model", None, "Recipe guiworld, --agent: the model's name.")
-TREES = flags.DEFINE_integer(
-    "trees", 0, "Recipe guiworld, --source=rig: frames of a task between two writings of what there is to click; 0, none.",
-    lower_bound=0,
-)  # fmt: skip
+FPS = 15
 SECONDS = 30
-"""How long a session of aimless use lasts at most"""
+"""Length of a session of aimless use at most"""
 FAMILIES = ("compute", "write", "shell", "move", "resize")
-"""The goals whose way is the same on the real desktop"""
+"""Tasks that are done in the same way on the real desktop"""
 TRIES, VAIN = 2, 10
-"""Of a session; how many in a row may come to nothing"""
+"""Tries of a session; sessions in a row without a recording before it is given up"""
 
 
 class Session(NamedTuple):
-    """What is to be recorded: so many frames of aimless use, or a task however long it takes, by whose model."""
+    """One recording to make: so many frames of aimless use, or a task however long it takes, by an agent's model."""
 
     split: str
     seed: int
@@ -52,80 +39,80 @@ class Session(NamedTuple):
         return f"{self.split}-{self.seed:06d}"
 
 
-def settings(splits: list[str]) -> dict[str, object]:
-    """What the recordings depend on. Raises ValueError for an agent that is not told all it needs."""
-    found: dict[str, object] = {"minutes": MINUTES.value, "trees": TREES.value}
-    if AGENT.value is None:
-        return found
-    if not MODEL.value:
-        raise ValueError(f"--agent={AGENT.value}: needs --agent_model=NAME, the model to ask")
-    if splits != ["goal"]:
-        raise ValueError(f"--agent={AGENT.value}: does tasks; give --split=goal")
-    return found | {"agent": AGENT.value, "agent_model": MODEL.value}
+class Plan(NamedTuple):
+    """Recordings to make of every split."""
+
+    minutes: float
+    """Of video a split"""
+    seed: int = 0
+    agent: str | None = None
+    """Vendor whose model does the tasks ("anthropic", "openai"); None for programs of ours"""
+    model: str = ""
+    trees: int = 0
+    """Frames of a task between two lists of what there is to click; 0 for none"""
+
+    def sessions(self, split: str) -> Iterator[Session]:
+        """The sessions of a split, without end."""
+        frames = round(min(SECONDS, self.minutes * 60) * FPS)
+        for number in range(self.seed * 10**6, (self.seed + 1) * 10**6):
+            if split == "goal":
+                yield Session(split, number, 0, self.agent, self.model, self.trees)
+            else:
+                yield Session(split, number, frames)
 
 
-def record_all(folder: Path, splits: list[str], seed: int, workers: int) -> dict[str, str]:
-    """Records what is not there yet; returns why tries came to nothing. Raises RigError if `VAIN` did in a row."""
-    refused: dict[str, str] = {}
+def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) -> dict[str, str]:
+    """Records what is not there yet; returns why tries failed. Raises RigError if `VAIN` sessions in a row did."""
+    rejected: dict[str, str] = {}
     folder.mkdir(parents=True, exist_ok=True)
     for partial in folder.glob(".*.partial.*"):
         partial.unlink()
     with ThreadPoolExecutor(workers) as pool:
         for split in splits:
-            _split(pool, folder, _sessions(split, seed), workers, refused)
-    return refused
+            _record_split(pool, folder, split, plan, workers, rejected)
+    return rejected
 
 
-def _split(
-    pool: ThreadPoolExecutor, folder: Path, sessions: Iterator[Session], workers: int, refused: dict[str, str]
+def _record_split(
+    pool: ThreadPoolExecutor, folder: Path, split: str, plan: Plan, workers: int, rejected: dict[str, str]
 ) -> None:
     from neural_computer.recording.xfce.displays import RigError
 
-    wanted, kept, vain = round(MINUTES.value * 60 * 15), 0, 0
-    running = dict[Future[tuple[int, list[str]]], Session]()
-    with tqdm(total=wanted, unit="frame", dynamic_ncols=True) as bar:
+    wanted, kept, vain = round(plan.minutes * 60 * FPS), 0, 0
+    sessions, running = plan.sessions(split), dict[Future[tuple[int, list[str]]], Session]()
+    with tqdm(total=wanted, desc=split, unit="frame", dynamic_ncols=True) as bar:
         while kept < wanted or running:
-            while len(running) < workers and kept + sum(job.frames for job in running.values()) < wanted:
-                job = next(sessions)
-                bar.set_description(job.split)
-                running[pool.submit(apart, job, folder)] = job
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(done)
-                frames, reasons = done.result()
-                refused |= {f"{job.name}, try {number}": reason for number, reason in enumerate(reasons, 1)}
+            while len(running) < workers and kept + sum(session.frames for session in running.values()) < wanted:
+                session = next(sessions)
+                running[pool.submit(record_apart, session, folder)] = session
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                session = running.pop(future)
+                frames, reasons = future.result()
+                rejected |= {f"{session.name}, try {number}": reason for number, reason in enumerate(reasons, 1)}
                 kept, vain = kept + frames, 0 if frames else vain + 1
                 bar.update(frames)
                 if vain == VAIN:
                     raise RigError(f"--source=rig: {VAIN} sessions in a row came to nothing; the last: {reasons[-1]}")
 
 
-def _sessions(split: str, seed: int) -> Iterator[Session]:
-    whole = round(min(SECONDS, MINUTES.value * 60) * 15)
-    for number in range(10**6):
-        if split == "goal":
-            yield Session(split, seed * 10**6 + number, 0, AGENT.value, MODEL.value or "", TREES.value)
-        else:
-            yield Session(split, seed * 10**6 + number, whole)
-
-
-def apart(session: Session, folder: Path) -> tuple[int, list[str]]:
-    """`record` in a process of its own: what ends that process ends this session alone."""
+def record_apart(session: Session, folder: Path) -> tuple[int, list[str]]:
+    """`record` in a process of its own: a crash there ends this session alone."""
     try:
-        with ProcessPoolExecutor(1, get_context("spawn"), ends_with_its_parent) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool:
             return pool.submit(record, session, folder).result()
     except BrokenProcessPool:
         return 0, ["its process was killed"]
 
 
-def ends_with_its_parent() -> None:
-    """A process that is left alone when the program is killed would go on recording."""
+def _end_with_parent() -> None:
+    # A process that is left alone when the program is killed would go on recording.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def record(session: Session, folder: Path) -> tuple[int, list[str]]:
-    """(frames, why tries came to nothing) of a session on a desktop of its own; one that is there is not made again.
+    """(frames, why tries failed) of a session on a desktop of its own; one that is there is not made again.
 
-    Where the desktop fails it is reset and the session tried once more; a task that came to nothing would do so again.
+    Where the desktop fails it is reset and the session tried once more; a task that failed would fail again.
     """
     from neural_computer.recording.xfce.desktop import Rig
     from neural_computer.recording.xfce.displays import RigError
@@ -167,17 +154,17 @@ def _purposeful(rig: "Rig", session: Session, path: Path) -> int:
     task = Task(rig, FAMILIES[session.seed % len(FAMILIES)], session.seed)
     doing = task if session.agent is None else agent(rig, session, task.instruction, path)
 
-    def judge() -> None:
+    def check() -> None:
         if not doing.done:
             reason = doing.reason or "its success cannot be read back"
             raise ValueError(f"task {task.instruction!r} came to nothing: {reason}")
         path.with_name(f"{path.name}.txt").write_text(task.instruction + "\n")
 
-    return recorder.lock_step(rig, doing, path, session.trees, judge)
+    return recorder.lock_step(rig, doing, path, session.trees, check)
 
 
 def agent(rig: "Rig", session: Session, instruction: str, path: Path) -> "Acting":
-    """A vendor's model at the desktop; what was said stays in NAME.agent.jsonl. It is done when the model says so."""
+    """A vendor's model at the desktop; what was said stays in NAME.agent.jsonl. The task ends when the model says so."""
     from neural_computer.recording.agents import anthropic, openai
     from neural_computer.recording.agents.acting import Acting
     from neural_computer.recording.agents.transport import Written

@@ -1,1 +1,0 @@
-"""Judging: a trained computer, videos beside videos, videos beside problems."""
