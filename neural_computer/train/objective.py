@@ -119,16 +119,16 @@ def cursor_loss(
         raise ValueError("objective.cursor: needs the mouse position; train on videos with actions, or set it to 0")
     template = cursor.template(computer.conditioner.cursor_height)
     _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
-    share = cursor.tags(masks).mean(axis=-1)[:, frames]
+    share = cursor.tags(masks).mean(axis=-1)[:, frames] * actions.valid[:, None, None, None]
     return weighted_mean(error.mean(axis=-1)[:, frames], share)
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
-    """Whether a latent frame's window holds an action, and whether the mouse moves in it."""
+    """Whether a latent frame's window holds an action, and whether the mouse moves in it; False in rows without actions."""
     flags = jnp.asarray(actions.raw)
     done = (flags.sum(axis=-1) - flags[..., MOVE] > 0) | (jnp.asarray(actions.meta.kind) > 0).any(axis=-1)
     both = jnp.stack([done, flags[..., MOVE] > 0], axis=-1).astype(jnp.float32)
-    return (align.windows(both) > 0).any(axis=2)
+    return (align.windows(both) > 0).any(axis=2) & actions.valid[:, None, None]
 
 
 def info_nce(
