@@ -8,7 +8,7 @@
 set -euo pipefail
 
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
-packages bubblewrap python3 bash util-linux procps bsdextrautils git jq less nano tree vim
+packages bubblewrap python3 bash util-linux procps bsdextrautils ncal git jq less nano tree vim
 
 unprivileged=()
 [ "$(id -u)" != 0 ] || unprivileged=(setpriv --reuid=64976 --regid=64976 --clear-groups)

@@ -1,10 +1,11 @@
-"""Serves a desktop for a policy of yours, a frame a request, on a port of loopback; every episode is recorded in LOG.
+"""Serves a desktop to your policy, a frame a request, on a port of loopback, and records every episode in LOG.
 
     python -m launch.serve --desktop=minidesk --size=128 --log=DIR [--port=8060]
     python -m launch.serve --desktop=rig --log=DIR
     python -m launch.serve --desktop=shell --log=DIR
 
-The client is `neural_computer.recording.environment.Environment`; what it speaks stands there too. The recordings become data:
+The client is `neural_computer.Environment`; `neural_computer.recording.environment_server` has the protocol. The recordings
+become training data:
 
     python -m launch.prepare_data --recipe=guiworld --source=import --input=DIR --size=128x128 --output=DATA
 """
@@ -17,7 +18,7 @@ from types import FrameType
 from absl import flags
 
 from launch import errors
-from neural_computer.recording import environment
+from neural_computer.recording.environment_server import Collector, Server
 from neural_computer.simulators.desktop import Desktop
 from neural_computer.workflows import lock
 
@@ -26,15 +27,15 @@ SIDE = flags.DEFINE_integer("size", 128, "The synthetic desktop's side in pixels
 PORT = flags.DEFINE_integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", 0, 65535)
 LOG = flags.DEFINE_string("log", None, "Where the episodes go.")
 TREES = {"minidesk": 1, "rig": 15, "shell": 1}
-"""Frames between two writings of what can be seen and clicked: a real desktop takes a tenth of a second to tell"""
+"""Frames between two rows of the widget tree: reading a real desktop's takes a tenth of a second."""
 
 
-def opened(seed: int) -> AbstractContextManager[Desktop]:
-    """A new desktop; the seed furnishes the synthetic one, the others are always the same."""
+def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
+    """A new desktop. The seed furnishes the synthetic one; the others start the same every time."""
     if DESKTOP.value == "rig":
-        from neural_computer.recording.xfce.desktop import Rig
+        from neural_computer.recording.xfce.desktop import XfceDesktop
 
-        return Rig()
+        return XfceDesktop()
     if DESKTOP.value == "shell":
         from neural_computer.recording.terminal.shell import Shell
 
@@ -54,8 +55,8 @@ def main(argv: list[str]) -> None:
     folder = Path(LOG.value)
     signal.signal(signal.SIGTERM, stop)
     with lock.held(folder):
-        collector = environment.Collector(opened, folder, DESKTOP.value, TREES[DESKTOP.value])
-        with environment.Server(collector, PORT.value) as server:
+        collector = Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
+        with Server(collector, PORT.value) as server:
             print(f"{DESKTOP.value} at {server.url}, episodes in {folder}; Ctrl-C ends it", flush=True)
             try:
                 server.serve_forever()

@@ -13,7 +13,7 @@ from configs.sizes import SIZES
 from neural_computer import build
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.config import ConfigError
-from neural_computer.types import Clip, Params
+from neural_computer.types import Clip, FrozenParams, Params, TokenIds
 from neural_computer.workflows import checks
 from tests import builders
 
@@ -45,7 +45,7 @@ def test_every_config_builds_updates_and_runs(name):
         build.build(config(name))  # at its own size
     own = wanted.sampling.to_dict()
     SIZES["tiny"](wanted)
-    wanted.sampling.update(own | {"steps": 2, "guidance": 1.0})  # a config's own way of asking the network is kept
+    wanted.sampling.update(own | {"num_steps": 2, "guidance": 1.0})  # a config's own way of asking the network is kept
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
     batch = batch._replace(actions=builders.actions(small, wanted.data.batch_size))
@@ -56,7 +56,7 @@ def test_every_config_builds_updates_and_runs(name):
     state, _ = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
     moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before, state.network))
     assert max(moved) > 0
-    booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], batch.text[:2])
+    booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], TokenIds(batch.text.ids[:2]))
     u = jax.tree.map(lambda x: x[None, :2], batch.actions)
     _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, u, jax.random.key(0))
     assert to_uint8(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
@@ -73,7 +73,7 @@ def test_every_codec_builds_updates_and_runs(name):
     small = build.build(wanted)
     trainer, batch = small.trainer, builders.batch(2)
     network = builders.drawn(jax.eval_shape(lambda: trainer.network(0)))
-    state, held = trainer.start(network), {"network": trainer.optimizer.split(network)[1]}
+    state, held = trainer.start(network), FrozenParams(network_held=trainer.optimizer.split(network)[1])
     after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
     assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
     coder, video = trainer.model, jnp.asarray(normalize_pixels(batch.video))
@@ -99,14 +99,14 @@ def test_configs_are_tested():
         ({"injection__mode": "telepathy"}, r"config.injection.mode='telepathy': unknown; one of none"),
         ({"data__frames": 6}, r"config.data.frames=6: must be 4k \+ 1; try 5"),
         ({"data__height": 20}, r"config.data.size=20x32: must be multiples of 8x8"),
-        ({"network__prediction_type": "eps"}, r"config.network.prediction_type='eps': unknown; one of v, x"),
+        ({"network__prediction_type": "eps"}, r"config.network.prediction_type='eps': unknown; one of v, x0"),
         ({"objective__dropout_text": 1.0}, r"config.objective.dropout_text=1.0: must be in \[0, 1\)"),
         (
             {"optimizer__accumulate_steps": 3},
             r"config.optimizer.accumulate_steps=3: must divide config.data.batch_size=8",
         ),
-        ({"network__dtype": "float8"}, r"config.network.dtype='float8': must be float32 or bfloat16"),
-        ({"optimizer__learning_rate": 0.0}, r"config.optimizer.learning_rate=0.0, .*positive"),
+        ({"network__dtype": "float8"}, r"config.network.dtype='float8': unknown; one of float32, bfloat16"),
+        ({"optimizer__learning_rate": 0.0}, r"config.optimizer.learning_rate=0.0: must be positive"),
     ],
 )
 def test_impossible_values_name_path_value_rule(changes, message):

@@ -9,7 +9,7 @@
     python -m launch.prepare_data --recipe=encode --input=DATA --output=DIR --config=CONFIG --init=CONVERTED
 
 Finished, the same command does nothing. Broken off, it goes on (videos alone begin anew), and what is half written is
-never read. What was kept and refused: DIR/summary.json, and for people DIR/DATA_CARD.md; --preview=N shows N clips a split.
+never read. What was kept and rejected: DIR/summary.json, and for people DIR/DATA_CARD.md; --preview=N shows N clips a split.
 """
 
 import json
@@ -67,16 +67,16 @@ def shown(output: Path) -> None:
 
 
 def make(recipe: ModuleType, output: Path, settings: Mapping[str, Any]) -> None:
-    """Makes the data and writes summary.json; prints what was refused."""
+    """Makes the data and writes summary.json; prints what was rejected."""
     begin = time.monotonic()
     report = {"settings": settings, **recipe.make(output), "seconds": round(time.monotonic() - begin, 1)}
     (output / card.FILE).write_text(card.card(report))
     temporary = output / "summary.partial"
     temporary.write_text(json.dumps(report, indent=2) + "\n")
     temporary.replace(output / "summary.json")
-    print(f"{output}: {report['kept']} kept, {len(report['refused'])} refused, {report['seconds']} s")
-    for name, reason in report["refused"].items():
-        print(f"refused  {name}: {reason}")
+    print(f"{output}: {report['kept']} kept, {len(report['rejected'])} rejected, {report['seconds']} s")
+    for name, reason in report["rejected"].items():
+        print(f"rejected  {name}: {reason}")
 
 
 if __name__ == "__main__":

@@ -33,14 +33,14 @@ def card(report: Mapping[str, Any]) -> str:
     """The card in Markdown."""
     recipe = report["settings"]["recipe"]
     lines = [f"# {recipe}", "", WHAT[recipe], "", "## Counts", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {told(value)} |" for name, value in report.items() if name not in ("settings", "refused")]
-    lines += [f"| refused | {len(report['refused'])} |", "", "## Made with", "", "| setting | value |", "|---|---|"]
+    lines += [f"| {name} | {told(value)} |" for name, value in report.items() if name not in ("settings", "rejected")]
+    lines += [f"| rejected | {len(report['rejected'])} |", "", "## Made with", "", "| setting | value |", "|---|---|"]
     lines += [f"| {name} | {told(value)} |" for name, value in report["settings"].items()]
     if KNOWN.get(recipe):
         lines += ["", "## To know before use", "", *(f"- {text}" for text in KNOWN[recipe])]
-    if report["refused"]:
-        lines += ["", "## Refused", "", "| recording | reason |", "|---|---|"]
-        lines += [f"| {cell(name)} | {cell(reason)} |" for name, reason in report["refused"].items()]
+    if report["rejected"]:
+        lines += ["", "## Rejected", "", "| recording | reason |", "|---|---|"]
+        lines += [f"| {cell(name)} | {cell(reason)} |" for name, reason in report["rejected"].items()]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@ with columns file, licence and whatever else is known of where it comes from.
 
     python -m launch.prepare_data --recipe=cligen_general --input=CASTS --output=DIR --size=480x832 --preview
 
-Damaged recordings are repaired where that is possible; what was repaired, masked and refused is in summary.json.
+Damaged recordings are repaired where that is possible; what was repaired, masked and rejected is in summary.json.
 """
 
 import csv
@@ -39,7 +39,7 @@ def make(output: Path) -> dict[str, Any]:
     """Makes the data; returns the report."""
     from neural_computer.recording.cligen.clips import Cutting
     from neural_computer.recording.cligen.general import General
-    from neural_computer.recording.cligen.llm_captions import Writer
+    from neural_computer.recording.cligen.llm_captions import Captioner
     from neural_computer.recording.datasets import CligenGeneral
     from neural_computer.recording.terminal.replay import Playing
 
@@ -52,8 +52,8 @@ def make(output: Path) -> dict[str, Any]:
         overlap=OVERLAP.value,
         stride=STRIDE.value,
     )
-    writer = None if WRITER.value is None else Writer(Path(WRITER.value), output / "captions")
-    maker = General(Playing(fps=RATE), cutting, sources=sources(Path(INPUT.value)), writer=writer)
+    captioner = None if WRITER.value is None else Captioner(Path(WRITER.value), output / "captions")
+    maker = General(Playing(fps=RATE), cutting, sources=sources(Path(INPUT.value)), captioner=captioner)
     return terminal.make(output, maker, terminal.files(".cast", "recordings"), CligenGeneral)
 
 

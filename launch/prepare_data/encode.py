@@ -61,4 +61,4 @@ def make(output: Path) -> dict[str, Any]:
     encode.tell(plan(), output)
     encode.begin(plan(), output)
     encode.write(plan(), encode.loaded(plan(), output, ROWS.value), output)
-    return {"kept": sum(plan().info.splits.values()), "refused": {}}
+    return {"kept": sum(plan().info.splits.values()), "rejected": {}}

@@ -25,4 +25,4 @@ def make(output: Path) -> dict[str, Any]:
     repl.record_all(repl.sums(OPERANDS.value), recordings, WORKERS.value)
     builder = PythonRepl(recordings, data_dir=str(output))
     builder.download_and_prepare()
-    return {"kept": sum(split.num_examples for split in builder.info.splits.values()), "refused": {}}
+    return {"kept": sum(split.num_examples for split in builder.info.splits.values()), "rejected": {}}

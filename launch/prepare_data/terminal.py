@@ -1,4 +1,4 @@
-"""What the recipes of terminal clips share: footage made in chunks by several processes, then drawn by a tfds builder."""
+"""What the recipes of terminal clips share: clip stores recorded by several processes, then drawn by a tfds builder."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from launch.prepare_data.repl import WORKERS
 from launch.prepare_data.videos import INPUT, SIZE
 
 PIXELS = flags.DEFINE_integer("font", 13, "Recipes of terminals: the font's size in pixels.", lower_bound=4)
-CHUNK = flags.DEFINE_integer("chunk", 8, "Recipes of terminals: recordings in a file of footage.", lower_bound=1)
+CHUNK = flags.DEFINE_integer("chunk", 8, "Recipes of terminals: recordings in a clip store.", lower_bound=1)
 BEAM = flags.DEFINE_boolean("beam", False, "Recipes of terminals: draw with Beam, --workers processes at a time.")
 
 
@@ -46,7 +46,7 @@ def settings() -> dict[str, Any]:
 def make(
     output: Path, maker: Callable[[Sequence[Any], Path], None], items: Sequence[Any], builder: Any
 ) -> dict[str, Any]:
-    """Makes footage of the items and draws it; returns the report."""
+    """Records clips of the items and draws them; returns the report."""
     from neural_computer.recording.cligen import clip_store
     from neural_computer.recording.workers import make_all
 
@@ -57,23 +57,29 @@ def make(
     for stale in set(recordings.glob("*.npz")) - set(paths):
         stale.unlink()
     rows = [row for path in paths for row in clip_store.report(path)["rows"]]
-    refused = {row["name"]: row["refused"] for row in rows if "refused" in row}
+    rejected = {row["name"]: row["rejected"] for row in rows if "rejected" in row}
     kept = sum(row["clips"] for row in rows)
     if not kept:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(rejected.items())[:3])
         raise ValueError(f"none of the {len(rows)} recordings can be used ({reasons})")
     built = builder(recordings, size=size(), pixels=PIXELS.value, beam=BEAM.value, data_dir=str(output))
     built.download_and_prepare(download_config=pipeline() if BEAM.value else None)
     splits = built.info.splits.values()
+    if "test" not in {split.name for split in splits}:
+        print(
+            f"{output}: split test is empty: the hash of its name puts a recording into test with a chance of "
+            f"{built.held_out}; add recordings or rename one; launch.train works without it, launch.evaluate needs it"
+        )
     return {
         "kept": kept,
-        "refused": refused,
+        "rejected": rejected,
         "recordings": len(rows),
         "splits": {split.name: split.num_examples for split in splits},
         "repaired": {row["name"]: row["repairs"] for row in rows if row.get("repairs")},
         "frozen clips dropped": sum(row.get("frozen", 0) for row in rows),
         "masked strings": dict(sum((Counter(row.get("masked", {})) for row in rows), Counter())),
-        "captions left to the template": sum(row.get("unwritten", 0) for row in rows),
+        "captions left to the template": sum(row.get("template_captions", 0) for row in rows),
+        "commands not found": dict(Counter(name for row in rows for name in row.get("not_found", ()))),
         "bytes a clip": round(sum(split.num_bytes for split in splits) / kept),
         **counted(paths),
     }

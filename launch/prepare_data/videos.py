@@ -1,8 +1,9 @@
 """A folder of videos: NAME.mp4 (or .gif, .mkv, .webm), its caption in NAME.txt, and, if there are any, its input events in
 NAME.events.jsonl, one object a line: {"time": 0.4, "kind": "press", "key": "a"}.
+
+The hash of NAME puts about one video in ten into split test, so that adding a video moves no other one.
 """
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from neural_computer import media
 from neural_computer.data import events as logged
+from neural_computer.data import splits
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.types import Episode, Event
 
@@ -19,6 +21,9 @@ INPUT = flags.DEFINE_string("input", None, "Recipe videos: the folder of videos;
 SIZE = flags.DEFINE_string("size", "48x128", "Recipe videos: HEIGHTxWIDTH of the frames; videos are letterboxed to it.")
 FPS = flags.DEFINE_float("fps", 5.0, "Recipe videos: frames per second of the data.", lower_bound=0.01)
 WINDOW = flags.DEFINE_integer("window", 9, "Recipe videos: frames of a training window; shorter videos are refused.")
+TEST_SHARE = flags.DEFINE_float(
+    "test_share", 0.1, "Recipe videos: share of names that go to split test.", lower_bound=0, upper_bound=1
+)
 LICENCE = flags.DEFINE_string("licence", "unknown", "Recipe videos: the videos' licence, kept with every episode.")
 
 SUFFIXES = (".mp4", ".gif", ".mkv", ".webm", ".mov")
@@ -29,20 +34,23 @@ def settings() -> dict[str, Any]:
     if INPUT.value is None:
         raise ValueError("--input: is missing; recipe videos needs a folder of NAME.mp4 and NAME.txt")
     names = {"input": INPUT.value, "size": SIZE.value, "fps": FPS.value, "window": WINDOW.value}
-    return names | {"videos": [path.name for path in videos()]}
+    return names | {"test_share": TEST_SHARE.value, "videos": [path.name for path in videos()]}
 
 
 def videos() -> list[Path]:
-    """The folder's videos, by name. Raises ValueError if there is none."""
+    """Returns the folder's videos, by name. Raises ValueError if there is none."""
     folder = Path(INPUT.value)
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-    if not found:
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    if not paths:
         raise ValueError(f"{folder}: holds no videos ({', '.join(SUFFIXES)})")
-    return found
+    return paths
 
 
 def make(output: Path) -> dict[str, Any]:
-    """Writes the videos as episodes, one in ten held out; returns how many were kept and why others were refused."""
+    """Writes the videos as episodes; returns the numbers kept, in all and by split, and why the others were refused.
+
+    Raises ValueError if split train is empty. An empty split test is printed, since evaluation will miss it.
+    """
     size = re.fullmatch(r"(\d+)x(\d+)", SIZE.value)
     if not size:
         raise ValueError(f"--size={SIZE.value}: must be HEIGHTxWIDTH, such as 48x128")
@@ -50,23 +58,34 @@ def make(output: Path) -> dict[str, Any]:
     writers = {split: EpisodeWriter(output, split, window=WINDOW.value) for split in ("train", "test")}
     kept = dict.fromkeys(writers, 0)
     refused: dict[str, str] = {}
-    paths = sorted(videos(), key=lambda path: hashlib.sha256(path.stem.encode()).digest())
-    held_out = max(len(paths) // 10, 1)
-    for path in tqdm(paths, desc="videos", unit="video", dynamic_ncols=True):
-        # In the order of their names' hashes: the first that can be used is for training, the next ones are held out.
-        split = "test" if kept["train"] and kept["test"] < held_out else "train"
+    for path in tqdm(videos(), desc="videos", unit="video", dynamic_ncols=True):
+        split = splits.of(path.stem, TEST_SHARE.value)
         try:
             writers[split].write(episode(path, height, width))
             kept[split] += 1
         except ValueError as error:
             refused[path.name] = str(error)
-    if not kept["train"]:
+    if not any(kept.values()):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(refused.items())[:3])
         raise ValueError(f"{INPUT.value}: none of its {len(refused)} videos can be used ({reasons})")
+    if not kept["train"]:
+        raise ValueError(f"{INPUT.value}: {empty('train', kept['test'])}")
+    if not kept["test"]:
+        print(f"{output}: {empty('test', kept['train'])}; launch.train works without it, launch.evaluate needs it")
     for split, writer in writers.items():
         if kept[split]:
             writer.close()
-    return {"kept": sum(kept.values()), "refused": refused}
+    return {"kept": sum(kept.values()), "splits": kept, "rejected": refused}
+
+
+def empty(split: str, others: int) -> str:
+    """Says that a split is empty, why, and what to do."""
+    share = "smaller" if split == "train" else "larger"
+    return (
+        f"split {split} is empty: the hash of its name puts a video into test with a chance of "
+        f"--test_share={TEST_SHARE.value}, and none of the {others} usable ones fell into {split}; add videos, rename "
+        f"one, or give a {share} --test_share"
+    )
 
 
 def episode(path: Path, height: int, width: int) -> Episode:

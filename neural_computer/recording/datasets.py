@@ -1,6 +1,6 @@
-"""The datasets this project makes, as tfds builders that write array_record and need no TensorFlow.
+"""tfds builders of the datasets that are recorded here; they write array_record and need no TensorFlow.
 
-Records are written to a local or mounted folder: array_record cannot write to object stores, so build there and copy.
+array_record cannot write to object stores: build in a local or mounted folder and copy it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from neural_computer.data import records
+from neural_computer.data import records, splits
 from neural_computer.recording.cligen import clip_store
 from neural_computer.recording.terminal import repl
 from neural_computer.screens.terminal import Atlas
@@ -17,7 +17,7 @@ from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
 
 
 class PythonRepl(tfds.core.GeneratorBasedBuilder):
-    """Python sessions that add two numbers, from the recordings in a folder; `split` is by hash of the operand pair."""
+    """Python sessions that add two numbers, from the recordings in a folder; the operand pair decides the split."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -42,17 +42,17 @@ class PythonRepl(tfds.core.GeneratorBasedBuilder):
 
 
 class Cligen(tfds.core.GeneratorBasedBuilder):
-    """Terminal clips drawn from a folder of footage at `size` (height, width), in the font's `pixels`.
+    """Terminal clips of the clip stores in a folder, drawn at `size` (height, width) with a font of `pixels` pixels.
 
-    A clip whose meta names no split goes to test with its whole recording if that is among the `held_out` share with the
-    smallest hashes. With `beam`, chunks of footage are drawn by a Beam pipeline, else one after another in this process;
-    the records and their order are the same.
+    A recording whose row names a split goes there with all its clips; the others are split by their names, about a
+    `held_out` share to test. With `beam`, clip stores are drawn by a Beam pipeline, else one after another in this
+    process; the records and their order are the same. Raises ValueError if no recording is left for split train.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    TOLD = ""
+    DESCRIPTION = ""
     THEME = DEFAULT
-    """Whose cursor is drawn"""
+    """Theme whose cursor colour is drawn"""
 
     def __init__(
         self,
@@ -68,17 +68,21 @@ class Cligen(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(description=self.TOLD, features=records.features())
+        return self.dataset_info_from_configs(description=self.DESCRIPTION, features=records.features())
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         rows = [row for file in self.files for row in clip_store.report(file)["rows"] if row["clips"]]
-        free = sorted((row["name"] for row in rows if "split" not in row), key=clip_store.rank)
-        test = set(free[: max(1, round(self.held_out * len(free)))] if len(free) > 1 else ())
-        splits = {row["name"]: row.get("split") or ("test" if row["name"] in test else "train") for row in rows}
-        return {split: self._generate_examples(splits, split) for split in sorted(set(splits.values()), reverse=True)}
+        split_of = {row["name"]: row.get("split") or splits.of(row["name"], self.held_out) for row in rows}
+        names = sorted(set(split_of.values()), reverse=True)
+        if names and "train" not in names:
+            raise ValueError(
+                f"split train is empty: the hash of its name puts a recording into test with a chance of {self.held_out}, "
+                f"and all of the {len(split_of)} usable ones fell there; add recordings or rename one"
+            )
+        return {name: self._generate_examples(split_of, name) for name in names}
 
-    def _generate_examples(self, splits: dict[str, str], split: str) -> Any:
-        wanted = frozenset(name for name, own in splits.items() if own == split)
+    def _generate_examples(self, split_of: dict[str, str], split: str) -> Any:
+        wanted = frozenset(name for name, own in split_of.items() if own == split)
         if not self.beam:
             return draw(self.files, wanted, self.size, self.pixels, self.THEME)
         beam = tfds.core.lazy_imports.apache_beam
@@ -90,27 +94,27 @@ class Cligen(tfds.core.GeneratorBasedBuilder):
 def draw(
     files: Iterable[Path], wanted: frozenset[str], size: tuple[int, int], pixels: int, theme: Theme
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(key, record) of the clips in some files whose recordings are wanted."""
+    """(key, record) of those clips in some clip stores whose recordings are `wanted`, drawn at `size`."""
     atlas = Atlas(pixels, (round(pixels * 16 / 13), round(pixels * 8 / 13)), theme)
     for file in files:
-        for each in clip_store.load(file):
-            if each.meta["source"]["recording"] in wanted:
-                episode = clip_store.drawn(each, atlas, size)
+        for clip in clip_store.load(file):
+            if clip.meta["source"]["recording"] in wanted:
+                episode = clip_store.episode(clip, atlas, size)
                 for number, record in enumerate(records.records(episode, len(episode.frames), 1)):
                     yield f"{episode.id}/{number}", record
 
 
 class CligenGeneral(Cligen):
-    TOLD = "Clips of terminal recordings that people made and published, after the paper's CLIGen (General)."
+    DESCRIPTION = "Clips of terminal recordings that people made and published, after the paper's CLIGen (General)."
 
 
 class CligenClean(Cligen):
     THEME = MOCHA
-    TOLD = "Terminals typed to by scripts, one font, theme and size, after the paper's CLIGen (Clean)."
+    DESCRIPTION = "Terminals typed to by scripts, one font, theme and size, after the paper's CLIGen (Clean)."
 
 
 class Guiworld(tfds.core.GeneratorBasedBuilder):
-    """Desktop clips of `frames` frames, by split: `jobs` maps a split to what `clips_of` makes episodes of."""
+    """Desktop clips: `jobs` maps a split to its jobs, and `clips_of(job)` yields a job's episodes."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -119,8 +123,8 @@ class Guiworld(tfds.core.GeneratorBasedBuilder):
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        told = "A desktop, its mouse and its keyboard, after the paper's GUIWorld."
-        return self.dataset_info_from_configs(description=told, features=records.features())
+        description = "A desktop, its mouse and its keyboard, after the paper's GUIWorld."
+        return self.dataset_info_from_configs(description=description, features=records.features())
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {split: self._generate_examples(jobs) for split, jobs in self.jobs.items()}
@@ -133,7 +137,7 @@ class Guiworld(tfds.core.GeneratorBasedBuilder):
 
 
 def recorded(jobs: Iterable[Any], clips_of: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(key, record) of the clips of some jobs."""
+    """(key, record) of the clips that `clips_of` yields for some jobs."""
     for job in jobs:
         for episode in clips_of(job):
             for number, record in enumerate(records.records(episode, len(episode.frames), 1)):

@@ -1,14 +1,14 @@
-"""Programs that nobody vouches for, started where they can reach nothing: bubblewrap, without privileges, with limits.
+"""Sandboxes for untrusted programs: bubblewrap, without privileges, with resource limits.
 
-Inside there is /usr to read, three small scratch folders to write (home, /workspace, /tmp) and nothing else: no network,
-no process, user, host name or System V object of outside, no capability, no user namespace to make new ones in.
+Inside, /usr can be read and three small scratch folders (home, /workspace, /tmp) can be written. There is no network, no
+process, user, host name or System V object of the machine, no capability and no way to make a user namespace.
 The uid is dropped first: bubblewrap started by root could remount / writable and write /proc/sys.
 
-Memory is bounded by processes x address space, plus the scratch folders; what the kernel would keep for a process beyond
-its address space (memfd, System V segments, io_uring) is refused by a seccomp filter.
+Memory is bounded by processes x address space, plus the scratch folders. A seccomp filter rejects the system calls by
+which the kernel would keep memory beyond the address space (memfd, System V segments, io_uring).
 
-Why not Docker: it needs a daemon and its socket, which is root for whoever may write there; a start takes a second where
-bubblewrap takes milliseconds; and a container's default is a root with capabilities, a network and no limits.
+Why not Docker: whoever may write to its daemon's socket is root; a container starts in a second, bubblewrap in
+milliseconds; a container's default is a root user with capabilities, a network and no limits.
 """
 
 import os
@@ -21,16 +21,24 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from neural_computer.errors import Error
+
 UID = 64976
-"""Whom root becomes: an id that no account has. An ordinary user stays who they are."""
+"""User id that root changes to before a sandbox starts; no account has it. An ordinary user keeps their own."""
 
 PERSON, PERSON_ID, HOST = "NeuralComputer", 1976, "NeuralComputer"
 HOME, WORKSPACE = f"/home/{PERSON}", "/workspace"
-"""Who one is inside and where: as on the recordings that the paper's data engine ships."""
+"""User, host and folders inside, as on the recordings that the paper's data engine ships"""
+
+INSTALL = "bash launch/install_sandbox.sh"
+"""The command that installs bubblewrap, Python and the programs of generated tapes"""
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games:/opt/bin"
 ENVIRONMENT = {"USER": PERSON, "LOGNAME": PERSON, "PATH": PATH, "HOME": HOME, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
 ENVIRONMENT |= {"TERM": "xterm-256color", "TZ": "UTC", "INPUTRC": "/dev/null"}
+
+VISIBLE = ("/usr/", "/bin/", "/sbin/")
+"""Folders of the machine whose programs can be started inside"""
 
 FILES = {
     "/etc/passwd": f"{PERSON}:x:{PERSON_ID}:{PERSON_ID}::{HOME}:/bin/bash\n",
@@ -38,27 +46,27 @@ FILES = {
     "/etc/hosts": f"127.0.0.1 localhost {HOST}\n",
 }
 
-MACHINES = {
-    # audit number; memfd_create memfd_secret shmget msgget io_uring_setup userfaultfd ptrace bpf perf_event_open
+BLOCKED_CALLS = {
+    # audit architecture; memfd_create memfd_secret shmget msgget io_uring_setup userfaultfd ptrace bpf perf_event_open
     # add_key request_key keyctl
     "x86_64": (0xC000003E, (319, 447, 29, 68, 425, 323, 101, 321, 298, 248, 249, 250)),
     "aarch64": (0xC00000B7, (279, 447, 194, 186, 425, 282, 117, 280, 241, 217, 218, 219)),
 }
-"""What the filter refuses, by machine: memory beyond the address space, and doors that a shell session needs not."""
+"""Numbers of the system calls that the seccomp filter rejects, by machine: those that hold memory beyond the address
+space, and kernel interfaces that a shell session does not need"""
+
+GUARD = ("/bin/bash", "-c", 'read -t 0 -u "$0" && exit 1; pipe=$0; exec {pipe}<&- "$@"')
+"""bubblewrap's --die-with-parent only works once bubblewrap runs: if the parent was killed earlier, the child would be
+orphaned. So the first program inside checks that the parent still holds the other end of a pipe."""
 
 
-GUARD = ("/bin/bash", "-c", 'read -t 0 -u "$0" && exit 1; life=$0; exec {life}<&- "$@"')
-"""bubblewrap dies with whoever started it, but only once it runs: one that was killed before would leave an orphan. So the
-first thing inside, when bubblewrap is on its guard, is to look whether the other end of a pipe is still held."""
-
-
-class SandboxError(RuntimeError):
-    """There is no sandbox here; the message says why and what to do."""
+class SandboxError(Error, RuntimeError):
+    """No sandbox can be started on this machine; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a sandboxed program may use. Sizes in bytes."""
+    """Resource limits of a sandboxed program. Sizes in bytes."""
 
     processes: int = 32
     memory: int = 256 << 20
@@ -72,48 +80,53 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Starts programs that can reach nothing. `unsafe` starts them without bubblewrap where it does not work: under the
-    limits and the dropped uid, but with the machine's files and network in reach; only for programs you wrote."""
+    """Starts programs that can reach nothing of the machine.
+
+    With `unsafe`, and where bubblewrap does not work, programs start without it: under the limits and the dropped uid, but
+    with the machine's files and network in reach. That is only for programs that you wrote.
+    """
 
     limits: Limits = field(default_factory=Limits)
     unsafe: bool = False
     reads: Mapping[str, str] = field(default_factory=dict)
-    """{path inside: path of outside that can be read there, if there is one}"""
+    """{path inside: the machine's path that is mounted there, read-only; a path that does not exist is left out}"""
     shares: Mapping[str, str] = field(default_factory=dict)
-    """{path inside: folder of outside that stands there, to be written}"""
+    """{path inside: the machine's folder that is mounted there, writable}"""
     files: Mapping[str, str] = field(default_factory=dict)
-    """{path inside: text of a file there}, beside FILES"""
+    """{path inside: content of a file there}, beside FILES"""
 
     def start(self, argv: Sequence[str], environment: Mapping[str, str], home: str, **options: Any) -> subprocess.Popen:
-        """The program, started; `options` are Popen's. It sees ENVIRONMENT and `environment`.
+        """Starts a program with the variables of ENVIRONMENT and `environment`; `options` are Popen's.
 
-        `home` is an empty folder outside, which serves where `unsafe` applies. Raises SandboxError where there is no
-        sandbox.
+        `home` is an empty folder of the machine; a program without a sandbox (`unsafe`) has it as its home. Raises
+        SandboxError where no sandbox can be started.
         """
         inner = [*self._limited(), *argv]
         if confined(self.unsafe):
-            # bubblewrap itself must not heed what a tape sets: LD_PRELOAD, PATH.
-            life = _life(os.getpid())
-            inner = [*GUARD, str(life), *_environment(ENVIRONMENT | dict(environment)), *inner]
+            # A tape's variables (LD_PRELOAD, PATH) must not reach bubblewrap itself.
+            pipe = _parent_pipe(os.getpid())
+            inner = [*GUARD, str(pipe), *_environment(ENVIRONMENT | dict(environment)), *inner]
             files = [_file(_filter()), *(_file(text.encode()) for text in self._files.values())]
+            command = [*self._bubblewrap(files), *inner]
             try:
-                return subprocess.Popen(
-                    [*self._walls(files), *inner], env={}, cwd="/", pass_fds=[*files, life], **_dropped(), **options
-                )
+                return subprocess.Popen(command, env={}, cwd="/", pass_fds=[*files, pipe], **_unprivileged(), **options)
             finally:
                 for file in files:
                     os.close(file)
         if os.getuid() == 0:
             os.chown(home, UID, UID)
         inner = [*_environment(ENVIRONMENT | {"HOME": home} | dict(environment)), *inner]
-        return subprocess.Popen(inner, env={}, cwd=home, **_dropped(), **options)
+        return subprocess.Popen(inner, env={}, cwd=home, **_unprivileged(), **options)
 
     @property
     def _files(self) -> Mapping[str, str]:
         return {**FILES, **self.files}
 
     def _limited(self) -> list[str]:
-        """Inside the walls, so that every sandbox's processes are counted by themselves."""
+        """Command that runs the command behind it under the limits.
+
+        It runs inside bubblewrap, so that the kernel counts every sandbox's processes apart.
+        """
         limits = self.limits
         return [
             "/usr/bin/prlimit",
@@ -126,55 +139,64 @@ class Sandbox:
             "--",
         ]
 
-    def _walls(self, files: Sequence[int]) -> list[str]:
-        """bubblewrap's command line; `files` are the filter and the files inside, opened."""
-        walls = [_bwrap(), "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
-        walls += ["--new-session", "--die-with-parent", "--seccomp", str(files[0])]
-        walls += ["--uid", str(PERSON_ID), "--gid", str(PERSON_ID), "--hostname", HOST]
-        walls += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    def _bubblewrap(self, files: Sequence[int]) -> list[str]:
+        """bubblewrap's command line; `files` are descriptors of the seccomp filter and of the files inside."""
+        command = [_bwrap(), "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+        command += ["--new-session", "--die-with-parent", "--seccomp", str(files[0])]
+        command += ["--uid", str(PERSON_ID), "--gid", str(PERSON_ID), "--hostname", HOST]
+        command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
         for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
             if os.path.islink(name):
-                walls += ["--symlink", os.readlink(name), name]
+                command += ["--symlink", os.readlink(name), name]
             elif os.path.isdir(name):
-                walls += ["--ro-bind", name, name]
+                command += ["--ro-bind", name, name]
         for file, name in zip(files[1:], self._files, strict=True):
-            walls += ["--perms", "0644", "--file", str(file), name]
-        # Debian's vim, awk and others are links to links in there.
-        walls += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
-        walls += ["--symlink", "/usr/bin/python3", "/opt/bin/python"]
+            command += ["--perms", "0644", "--file", str(file), name]
+        # On Debian, vim, awk and others are links into this folder.
+        command += ["--ro-bind-try", "/etc/alternatives", "/etc/alternatives"]
+        command += ["--symlink", "/usr/bin/python3", "/opt/bin/python"]
         for scratch in (HOME, WORKSPACE, "/tmp"):
-            walls += ["--size", str(self.limits.file), "--tmpfs", scratch]
+            command += ["--size", str(self.limits.file), "--tmpfs", scratch]
         for inside, outside in self.reads.items():
-            walls += ["--ro-bind-try", outside, inside]
+            command += ["--ro-bind-try", outside, inside]
         for inside, outside in self.shares.items():
-            walls += ["--bind", outside, inside]
-        # The rest of / and /dev would be memory without a limit; the namespaces' settings in /proc/sys would be ours.
-        walls += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
-        return [*walls, "--chdir", WORKSPACE, "--"]
+            command += ["--bind", outside, inside]
+        # Files written elsewhere in / and /dev would take memory without a limit; /proc/sys would be writable.
+        command += ["--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/"]
+        return [*command, "--chdir", WORKSPACE, "--"]
 
 
 @cache
 def confined(unsafe: bool = False) -> bool:
-    """Does bubblewrap work here, for an unprivileged user? Raises SandboxError if it does not, or returns False where
-    that is allowed."""
-    why = _try()
-    if why and not unsafe:
-        raise SandboxError(f"no sandbox: {why}; or, for programs that you wrote yourself, --unsafe")
-    return not why
+    """Whether bubblewrap works on this machine for an unprivileged user. Raises SandboxError if not, unless `unsafe`."""
+    problem = _problem()
+    if problem and not unsafe:
+        raise SandboxError(f"no sandbox: {problem}; or, for programs that you wrote yourself, --unsafe")
+    return not problem
 
 
-def _try() -> str:
-    """Why bubblewrap cannot be used, or nothing."""
+def _problem() -> str:
+    """Why bubblewrap cannot be used; empty if it can."""
     if not _bwrap():
-        return "bwrap is not installed: apt-get install bubblewrap"
-    if platform.machine() not in MACHINES:
-        return f"its filter of system calls is written for {', '.join(MACHINES)}, not {platform.machine()}"
-    walls = [_bwrap(), "--unshare-all", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "--proc", "/proc"]
-    tried = subprocess.run([*walls, "true"], capture_output=True, text=True, cwd="/", **_dropped())
-    if tried.returncode == 0:
+        return f"bwrap is not installed: {INSTALL}"
+    if platform.machine() not in BLOCKED_CALLS:
+        return f"its filter of system calls is written for {', '.join(BLOCKED_CALLS)}, not {platform.machine()}"
+    command = [
+        _bwrap(),
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+    ]
+    result = subprocess.run([*command, "true"], capture_output=True, text=True, cwd="/", **_unprivileged())
+    if result.returncode == 0:
         return ""
     return (
-        f"an unprivileged user cannot make namespaces here ({tried.stderr.strip()}); it takes bubblewrap 0.8, the sysctl "
+        f"an unprivileged user cannot make namespaces here ({result.stderr.strip()}); it takes bubblewrap 0.8, the sysctl "
         "user.max_user_namespaces > 0 and, in a container, a seccomp profile that allows them"
     )
 
@@ -183,31 +205,36 @@ def _bwrap() -> str:
     return shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin") or ""
 
 
-def has(program: str) -> bool:
-    """Can this program be started inside?"""
-    return program == "python" or shutil.which(program, path=PATH) is not None
+def has(program: str, unsafe: bool = False) -> bool:
+    """Whether this program can be started inside; with `unsafe`, and where no sandbox works, on the machine itself.
+
+    Inside, python is the machine's /usr/bin/python3, and a link that leaves /usr is broken.
+    """
+    outside = unsafe and not confined(unsafe=True)
+    path = shutil.which("/usr/bin/python3" if program == "python" and not outside else program, path=PATH)
+    return path is not None and (outside or os.path.realpath(path).startswith(VISIBLE))
 
 
 def _environment(variables: Mapping[str, str]) -> list[str]:
-    """A command that runs the command behind it with these variables and no others."""
+    """Command that runs the command behind it with these environment variables and no others."""
     return ["/usr/bin/env", "--ignore-environment", *(f"{name}={value}" for name, value in variables.items())]
 
 
-def _dropped() -> dict[str, Any]:
-    """Popen's options that give up root; nothing for an ordinary user."""
+def _unprivileged() -> dict[str, Any]:
+    """Popen's options by which root becomes UID; none for an ordinary user."""
     return {"user": UID, "group": UID, "extra_groups": []} if os.getuid() == 0 else {}
 
 
 @cache
-def _life(process: int) -> int:
-    """A pipe's reading end, at whose other end nobody writes, and which ends with this process."""
+def _parent_pipe(process: int) -> int:
+    """Reading end of a pipe whose writing end closes when this process ends; one pipe for each value of `process`."""
     read, write = os.pipe()
-    del write  # Open as long as the process, and closed for what it starts.
+    del write  # It stays open as long as this process, and is not inherited.
     return read
 
 
 def _file(content: bytes) -> int:
-    """A descriptor that reads the content, from memory."""
+    """Descriptor of a file in memory with this content."""
     file = os.memfd_create("sandbox")
     os.write(file, content)
     os.lseek(file, 0, os.SEEK_SET)
@@ -216,13 +243,13 @@ def _file(content: bytes) -> int:
 
 @cache
 def _filter() -> bytes:
-    """A classic BPF program for seccomp: system calls of another machine or of MACHINES' list fail with EPERM."""
-    audit, refused = MACHINES[platform.machine()]
+    """Classic BPF program for seccomp: BLOCKED_CALLS, and system calls of another architecture, fail with EPERM."""
+    audit, blocked = BLOCKED_CALLS[platform.machine()]
     load, equal, least, give = 0x20, 0x15, 0x35, 0x06
-    count = len(refused)
+    count = len(blocked)
     lines = [(load, 0, 0, 4), (equal, 0, count + 3, audit), (load, 0, 0, 0)]
-    # From this number on x86_64 has a second table of calls.
+    # On x86_64, numbers from here on are a second table of calls (x32).
     lines += [(least, count + 1, 0, 0x40000000)]
-    lines += [(equal, count - i, 0, number) for i, number in enumerate(refused)]
+    lines += [(equal, count - i, 0, number) for i, number in enumerate(blocked)]
     lines += [(give, 0, 0, 0x7FFF0000), (give, 0, 0, 0x00050001)]
     return b"".join(struct.pack("=HBBI", *line) for line in lines)

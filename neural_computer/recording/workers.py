@@ -1,4 +1,4 @@
-"""Long work in chunks, by several processes: every chunk leaves a file that appears whole, so broken off it goes on."""
+"""Work in chunks by several processes. Every chunk becomes one file, so an interrupted run continues where it stopped."""
 
 import hashlib
 import json
@@ -24,9 +24,9 @@ def make_all(
     of: str,
     unit: str,
 ) -> list[Path]:
-    """The files of all chunks of items, in their order; `make(chunk, path)` writes what is not there yet.
+    """Files of all chunks of items, in order; `make(chunk, path)` writes those that do not exist, whole or not at all.
 
-    `of` says what the files depend on beside their items, whose text names them: of other settings, another file.
+    A file's name has a hash of its items' text and of `of`, the settings that its content depends on beside the items.
     """
     from tqdm import tqdm
 
@@ -55,11 +55,11 @@ def _digest(items: Sequence[Any], of: str) -> str:
 
 
 def end_with_parent() -> None:
-    """Ends this worker soon after the process that made it, even if that was killed and could tell nobody."""
+    """Initializer of a worker process: it ends within about a second of its parent, even of a parent that was killed."""
 
     def watch(sentinel: int) -> None:
         wait([sentinel])
-        os.kill(os.getpid(), signal.SIGINT)  # what is under way cleans up
+        os.kill(os.getpid(), signal.SIGINT)  # the work in progress cleans up
         time.sleep(1)
         os._exit(1)
 

@@ -1,7 +1,7 @@
-"""Characters as pictures of coverage: from a chain of fonts, or drawn where neighbours must join.
+"""Glyphs as coverage masks: from a chain of fonts, or drawn where neighbours must join.
 
-The first font that has a character draws it: DejaVu Sans Mono, DejaVu Sans (both come with matplotlib), those of
-installed packages, those given. What none has is a box.
+The first font that has a character draws it: DejaVu Sans Mono, DejaVu Sans (both come with matplotlib), fonts of installed
+packages, then the caller's own. A character that no font has is a box.
 """
 
 import importlib.util
@@ -17,30 +17,30 @@ import numpy as np
 from jaxtyping import UInt8
 
 PACKAGED = (("fontpkg_jetbrains_mono", "files/JetBrainsMono[wght].ttf"),)
-"""Fonts that are used where their packages are installed: package, file."""
+"""(package, file) of fonts that are used if their packages are installed"""
 
-Mask = UInt8[np.ndarray, "h w"]
+Coverage = UInt8[np.ndarray, "h w"]
 
 
 class Font(NamedTuple):
-    """A font and its bold, at the size asked for, and the characters that it has."""
+    """A font in two weights at one size, and the code points that it has."""
 
     regular: Any
     bold: Any
-    known: frozenset[int]
+    code_points: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Coverage of characters, 0 to 255, in cells of (height, width) pixels at a font size in pixels."""
+    """Draws characters as coverage, 0 to 255, in cells of (height, width) pixels, at a font size in pixels."""
 
     size: int
     cell: tuple[int, int]
     fonts: tuple[str, ...] = ()
-    """Font files to look in for what the others lack"""
+    """Font files for characters that the other fonts lack"""
 
-    def draw(self, char: str, bold: bool = False, cells: int = 1) -> Mask:
-        """A character over one cell, or two. Spaces and controls are empty; what no font has is a box."""
+    def draw(self, char: str, bold: bool = False, cells: int = 1) -> Coverage:
+        """Coverage of a character over one or two cells. Spaces and controls are empty; a missing character is a box."""
         from PIL import Image, ImageDraw
 
         height, width = self.cell[0], self.cell[1] * cells
@@ -51,7 +51,7 @@ class Glyphs:
         image = Image.new("L", (width, height))
         pen = ImageDraw.Draw(image)
         for font in self._chain:
-            if ord(char) in font.known:
+            if ord(char) in font.code_points:
                 face = font.bold if bold else font.regular
                 if font is self._chain[0]:
                     pen.text((0, round(height * 0.75)), char, fill=255, font=face, anchor="ls")
@@ -69,7 +69,7 @@ class Glyphs:
 
 
 def _load(regular: Path, bold: Path, size: int) -> Font:
-    """A font in two weights. Raises ValueError for a file that is none."""
+    """Loads a font in two weights. Raises ValueError for a file that is no font."""
     from matplotlib.ft2font import FT2Font
     from PIL import ImageFont
 
@@ -81,7 +81,7 @@ def _load(regular: Path, bold: Path, size: int) -> Font:
 
 
 def _fit(pen: Any, char: str, face: Any, height: int, width: int) -> None:
-    """Draws a character of another font in the middle, smaller if it would not fit."""
+    """Draws a character of a fallback font in the middle, smaller if it would not fit."""
     baseline = round(height * 0.75)
     while face.size > 4 and face.getlength(char) > width + 1:
         face = face.font_variant(size=face.size - 1)
@@ -89,14 +89,14 @@ def _fit(pen: Any, char: str, face: Any, height: int, width: int) -> None:
 
 
 def font_path(name: str) -> Path:
-    """A font file that matplotlib ships."""
+    """Path of a font that matplotlib ships."""
     import matplotlib
 
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
 
 
 def packaged() -> Iterator[Path]:
-    """The fonts of PACKAGED that are installed."""
+    """Paths of the fonts of PACKAGED that are installed."""
     for package, file in PACKAGED:
         spec = importlib.util.find_spec(package)
         for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -104,17 +104,17 @@ def packaged() -> Iterator[Path]:
                 yield path
 
 
-# Characters that touch their neighbours: a font's would leave gaps, for its line height is not the cell's.
+# Characters that touch their neighbours: a font's own would leave gaps, since its line height is not the cell's.
 
 ARMS = {"LIGHT": (0, 1), "SINGLE": (0, 1), "HEAVY": (0, 2), "DOUBLE": (-1, 2)}
-"""From where to where a line of each weight is, in pixels beside the cell's middle; a double one is hollow."""
+"""{weight: (from, to)} of a line across, in pixels from the cell's middle; a double line is hollow"""
 SHADES = {0x2591: 64, 0x2592: 128, 0x2593: 191}
 DOTS = ((0, 3), (1, 4), (2, 5), (6, 7))
 """Bits of a Braille character's dots, left and right, from top to bottom"""
 
 
-def joined(char: str, height: int, width: int) -> Mask | None:
-    """Lines, blocks, Braille and Powerline's triangles, edge to edge; None for every other character."""
+def joined(char: str, height: int, width: int) -> Coverage | None:
+    """Coverage of lines, blocks, Braille and Powerline's triangles, edge to edge; None for other characters."""
     code = ord(char)
     if 0x2500 <= code < 0x2580:
         return _lines(unicodedata.name(char).removeprefix("BOX DRAWINGS "), height, width)
@@ -125,8 +125,8 @@ def joined(char: str, height: int, width: int) -> Mask | None:
     return _triangle(code == 0xE0B0, height, width) if code in (0xE0B0, 0xE0B2) else None
 
 
-def _lines(name: str, height: int, width: int) -> Mask | None:
-    """A box drawing, whose name tells each arm's weight: "DOWN LIGHT AND RIGHT HEAVY". None for dashes and diagonals."""
+def _lines(name: str, height: int, width: int) -> Coverage | None:
+    """A box drawing, whose name has each arm's weight: "DOWN LIGHT AND RIGHT HEAVY". None for dashes and diagonals."""
     if "DIAGONAL" in name or "DASH" in name:
         return None
     arms: dict[str, str] = {}
@@ -146,14 +146,14 @@ def _lines(name: str, height: int, width: int) -> Mask | None:
 
 
 def _arm(arm: str, span: tuple[int, int], height: int, width: int) -> tuple[slice, slice]:
-    """The pixels of a line from the cell's middle to one of its edges."""
+    """(rows, columns) of a line from the cell's middle to one of its edges."""
     (top, bottom), (left, right) = ((half + span[0], half + span[1]) for half in (height // 2, width // 2))
     rows = {"UP": slice(0, bottom), "DOWN": slice(top, height)}.get(arm, slice(top, bottom))
     return rows, {"LEFT": slice(0, right), "RIGHT": slice(left, width)}.get(arm, slice(left, right))
 
 
-def _block(code: int, height: int, width: int) -> Mask:
-    """A block element: so many eighths from one side, a shade, or quarters."""
+def _block(code: int, height: int, width: int) -> Coverage:
+    """A block element: some eighths from one side, a shade, or quadrants."""
     out = np.zeros((height, width), np.uint8)
     sides = {0x2580: ("UPPER", 4), 0x2590: ("RIGHT", 4), 0x2594: ("UPPER", 1), 0x2595: ("RIGHT", 1)}
     sides |= {0x2580 + n: ("LOWER", n) for n in range(1, 9)} | {0x2590 - n: ("LEFT", n) for n in range(1, 8)}
@@ -170,14 +170,14 @@ def _block(code: int, height: int, width: int) -> Mask:
 
 
 def _side(side: str, eighths: int, height: int, width: int) -> tuple[slice, slice]:
-    """The pixels of so many eighths of a cell from one of its sides."""
+    """(rows, columns) of `eighths` of a cell from one of its sides."""
     h, w = max(1, round(height * eighths / 8)), max(1, round(width * eighths / 8))
     rows = {"UPPER": slice(0, h), "LOWER": slice(height - h, height)}.get(side, slice(0, height))
     return rows, {"LEFT": slice(0, w), "RIGHT": slice(width - w, width)}.get(side, slice(0, width))
 
 
-def _braille(bits: int, height: int, width: int) -> Mask:
-    """Dots in the middles of the eighths of a cell, each half as large as its eighth."""
+def _braille(bits: int, height: int, width: int) -> Coverage:
+    """Braille dots in the middles of a cell's eighths, each half as large as its eighth."""
     out = np.zeros((height, width), np.uint8)
     h, w = max(1, height // 8), max(1, width // 4)
     for row, pair in enumerate(DOTS):
@@ -188,8 +188,8 @@ def _braille(bits: int, height: int, width: int) -> Mask:
     return out
 
 
-def _triangle(right: bool, height: int, width: int) -> Mask:
-    """A triangle over the whole cell that points right, or left."""
+def _triangle(right: bool, height: int, width: int) -> Coverage:
+    """A triangle over the whole cell that points right or left."""
     from PIL import Image, ImageDraw
 
     image = Image.new("L", (width * 4, height * 4))

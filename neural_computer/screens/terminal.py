@@ -1,4 +1,4 @@
-"""Terminal screens: bytes to cells by avt (asciinema's emulator), cells to pixels by a glyph atlas."""
+"""Terminal screens: output to cells by avt (asciinema's emulator), cells to pixels by a glyph atlas."""
 
 import re
 import unicodedata
@@ -13,23 +13,23 @@ from neural_computer.screens.glyphs import Glyphs
 from neural_computer.screens.themes import DEFAULT, Theme
 
 BOLD, UNDERLINE, INVERSE, FAINT, WIDE_TAIL, BAR, LINE = 1, 2, 4, 8, 16, 32, 64
-"""Flags of a cell. WIDE_TAIL is the right half of a character two columns wide; BAR and LINE tell that the cursor in
-this cell is a line on its left or on its bottom, and no block."""
+"""Flags of a cell. WIDE_TAIL: right half of a character two columns wide. BAR, LINE: the cursor in this cell is a line on
+its left or at its bottom instead of a block."""
 WIDE = 128
-"""Inside the atlas: the left half of a character two columns wide."""
+"""Flag inside the atlas: left half of a character two columns wide"""
 
 LARGEST = 1000
-"""Rows and columns beyond this are refused before the emulator sees them: it aborts the process when memory runs out."""
+"""Rows and columns at most; more are rejected here, since the emulator aborts the process when memory runs out"""
 
 ANSI = DEFAULT.table[:16]
 PIECE = 2**9
-"""Characters that the emulator is fed at once: it hands back every row that scrolls away, and may be told to repeat."""
+"""Characters per call of the emulator: it returns every row that scrolls away, and output can ask it to repeat"""
 TILES = 2**16
-"""Cells that an atlas keeps drawn"""
+"""Cells that an atlas caches"""
 
 
 class Cells(NamedTuple):
-    """A screen, or with leading axes several: what stands in every cell and where the cursor is."""
+    """Cells and cursor of a screen, or, with leading axes, of several."""
 
     chars: UInt32[np.ndarray, "*t r c"]
     """code points"""
@@ -37,24 +37,24 @@ class Cells(NamedTuple):
     bg: UInt8[np.ndarray, "*t r c 3"]
     flags: UInt8[np.ndarray, "*t r c"]
     cursor: Int[np.ndarray, "*t 2"]
-    """row, column; (-1, -1) when it is hidden"""
+    """row, column; (-1, -1) if the cursor is hidden"""
 
     def text(self) -> str:
-        """The rows of one screen, of equal width, joined by newlines."""
-        tail = (self.flags & WIDE_TAIL).astype(bool)
-        rows = zip(self.chars, tail, strict=True)
+        """Rows of one screen, padded with blanks, joined by newlines."""
+        tails = (self.flags & WIDE_TAIL).astype(bool)
+        rows = zip(self.chars, tails, strict=True)
         return "\n".join(
-            (row[~gone] if gone.any() else row).astype("<u4").tobytes().decode("utf-32-le") for row, gone in rows
+            (row[~tail] if tail.any() else row).astype("<u4").tobytes().decode("utf-32-le") for row, tail in rows
         )
 
 
 def stack(screens: list[Cells]) -> Cells:
-    """Screens of one size as one."""
+    """Stacks screens of one size along a new first axis."""
     return Cells(*(np.stack(field) for field in zip(*screens, strict=True)))
 
 
 def blank(rows: int, cols: int, theme: Theme = DEFAULT) -> Cells:
-    """An empty screen without a cursor. Raises ValueError for a size no terminal has."""
+    """Empty screen without a cursor. Raises ValueError for rows or columns outside 1 to LARGEST."""
     if not (1 <= rows <= LARGEST and 1 <= cols <= LARGEST):
         raise ValueError(f"terminal of {cols}x{rows}: columns and rows must be between 1 and {LARGEST}")
     return Cells(
@@ -67,36 +67,36 @@ def blank(rows: int, cols: int, theme: Theme = DEFAULT) -> Cells:
 
 
 class Screen:
-    """A terminal that shows what it is fed."""
+    """A terminal: takes the output of a program and shows its screen."""
 
     def __init__(self, rows: int, cols: int, theme: Theme = DEFAULT):
         import avt
 
-        self._seen = blank(rows, cols, theme)  # the sizes are checked before the emulator sees them
+        self._cells = blank(rows, cols, theme)  # checks the size before the emulator gets it
         self.rows, self.cols, self.theme = rows, cols, theme
         self._vt = avt.Vt(cols, rows, 0)
         self._stale = set(range(rows))
         self._place, self._shape, self._end = (-1, -1, 0), 0, ""
 
     def feed(self, text: str) -> None:
-        """Takes what a program wrote."""
+        """Takes output of a program. Raises ValueError for output that the emulator cannot show."""
         for start in range(0, len(text), PIECE):
             changed, _ = _guarded(self._vt.feed_str, text[start : start + PIECE])
             self._stale.update(changed)
         if not text.isascii() and any(unicodedata.east_asian_width(char) in "WF" for char in set(text)):
-            # avt does not tell of a row that a wide character, finding no room at its end, clears or leaves.
+            # avt does not report a row that a wide character clears or leaves because it has no room at the row's end.
             self._stale.update(range(self.rows))
         self._reshape(text)
 
     def resize(self, rows: int, cols: int) -> None:
-        """Gives the terminal another size. Raises ValueError for one no terminal has."""
-        self._seen = blank(rows, cols, self.theme)
+        """Changes the terminal's size. Raises ValueError for rows or columns outside 1 to LARGEST."""
+        self._cells = blank(rows, cols, self.theme)
         _guarded(self._vt.resize, cols, rows)
         self.rows, self.cols, self._stale = rows, cols, set(range(rows))
 
     def cells(self) -> Cells:
-        """What is on the screen now, read-only; the very object given before if nothing has changed since."""
-        cursor, last = self._vt.cursor, self._seen
+        """Cells of the screen, read-only; the same object as before if nothing has changed."""
+        cursor, last = self._vt.cursor, self._cells
         place = (cursor.row, min(cursor.col, self.cols - 1), self._shape) if cursor.visible else (-1, -1, 0)
         if self._stale or place != self._place:
             now = Cells(*(field.copy() for field in last))
@@ -107,15 +107,15 @@ class Screen:
             if cursor.visible:
                 now.flags[place[:2]] |= self._shape
             if any((new != old).any() for new, old in zip(now, last, strict=True)):
-                self._seen = now
+                self._cells = now
                 for field in now:
                     field.setflags(write=False)
             self._place = place
             self._stale.clear()
-        return self._seen
+        return self._cells
 
     def _read(self, into: Cells, row: int) -> None:
-        """Copies a row of the emulator; cells that look alike are written at once."""
+        """Copies a row of the emulator; runs of cells with one pen are styled at once."""
         line = self._vt[row]
         cells = line.cells[: self.cols]
         text = "".join([cell.char or " " for cell in cells])
@@ -131,10 +131,10 @@ class Screen:
                 if cell.width == 0 and c and cells[c - 1].width == 2:
                     into.flags[row, c] |= WIDE_TAIL
                 elif cell.width == 2 and (c + 1 == self.cols or cells[c + 1].width):
-                    into.chars[row, c] = ord(" ")  # half of a wide character that the edge has cut
+                    into.chars[row, c] = ord(" ")  # half of a wide character, cut by the edge
 
     def _dress(self, cells: Cells, row: int, span: slice, pen: Any) -> None:
-        """The colours and flags of some cells."""
+        """Writes the colours and flags of some cells of a row."""
         fg, bg, theme = pen.foreground, pen.background, self.theme
         cells.fg[row, span] = theme.fg if fg is None else colour(fg, theme)
         cells.bg[row, span] = theme.bg if bg is None else colour(bg, theme)
@@ -142,7 +142,7 @@ class Screen:
         cells.flags[row, span] = sum(flag for on, flag in styles if on)
 
     def _reshape(self, text: str) -> None:
-        """Follows the cursor's shape (DECSCUSR), which the emulator does not."""
+        """Updates the cursor's shape (DECSCUSR), which the emulator ignores."""
         text = self._end + text
         for change in re.finditer(r"\x1b\[(\d?) q|\x1bc|\x1b\[!p", text) if "\x1b" in text else ():
             self._shape = {"3": LINE, "4": LINE, "5": BAR, "6": BAR}.get(change[1], 0)
@@ -150,7 +150,7 @@ class Screen:
 
 
 def _guarded(call: Any, *arguments: Any) -> Any:
-    """What the emulator returns. Raises ValueError where it panics, which is no Exception of Python's."""
+    """Result of a call of the emulator. Raises ValueError where it panics, which is no subclass of Exception."""
     try:
         return call(*arguments)
     except BaseException as error:
@@ -160,7 +160,7 @@ def _guarded(call: Any, *arguments: Any) -> Any:
 
 
 def colour(of: Any, theme: Theme = DEFAULT) -> np.ndarray:
-    """An avt colour, indexed (xterm's 256) or direct, as RGB."""
+    """RGB of an avt colour, indexed (xterm's 256) or direct."""
     try:
         return np.asarray([of[0], of[1], of[2]], np.uint8)
     except IndexError:
@@ -169,25 +169,25 @@ def colour(of: Any, theme: Theme = DEFAULT) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Atlas:
-    """Cells drawn once each; screens are put together from them in numpy.
+    """Draws screens: each distinct cell once, the screens from these tiles in numpy.
 
-    `size` is in pixels, `cell` is (height, width) of a character cell: at 8x16, two latent cells of the codec.
+    `size` is the font's in pixels, `cell` is (height, width) of a character cell: at 16x8, two latent cells of the codec.
     """
 
     size: int = 13
     cell: tuple[int, int] = (16, 8)
     theme: Theme = DEFAULT
-    """Whose cursor is drawn; the cells bring their own colours"""
+    """Theme whose cursor colour is drawn; cells have their own colours"""
     fonts: tuple[str, ...] = ()
-    """Font files to look in for what the others lack"""
+    """Font files for characters that the other fonts lack"""
 
     def draw(self, cells: Cells) -> UInt8[np.ndarray, "*t h w 3"]:
-        """The picture of a screen, or of several. A character that no font has is a box."""
+        """Pictures of a screen or of several. A character that no font has is a box."""
         *lead, rows, cols = cells.chars.shape
         each = Cells(*(x.reshape(-1, *x.shape[len(lead) :]) for x in cells))
         height, width = self.cell
         video = np.empty((len(each.chars), rows, height, cols), np.dtype((np.void, 3 * width)))
-        # Screens that follow one another differ in few rows: those are put together, the others copied.
+        # Successive screens differ in few rows: those are drawn, the others copied.
         screen, row = np.nonzero(_changed(each))
         tiles, tile = self._tiles_of(self._with_cursor(each, screen, row))
         ends = np.searchsorted(screen, np.arange(len(video) + 1))
@@ -200,7 +200,7 @@ class Atlas:
         return pixels.reshape(*lead, rows * height, cols * width, 3)
 
     def _with_cursor(self, cells: Cells, screen: np.ndarray, row: np.ndarray) -> Cells:
-        """Some rows, in which the cursor's cell has the cursor's colours and both halves of a wide character are it."""
+        """Some rows, with the cursor's colours in its cell, and wide characters in both of their cells."""
         chars, fg, bg, flags = (x[screen, row] for x in cells[:4])
         here = np.flatnonzero(cells.cursor[screen, 0] == row)
         at = here, cells.cursor[screen[here], 1]
@@ -218,20 +218,20 @@ class Atlas:
         return Cells(chars, fg, bg, flags, cells.cursor[screen])
 
     def _tiles_of(self, rows: Cells) -> tuple[np.ndarray, np.ndarray]:
-        """The different cells of some rows, as pictures (h, n) of lines of pixels, and which of them stands where."""
-        pairs, pair = _kinds(_rgb(rows.fg) << 24 | _rgb(rows.bg))
-        kinds, kind = _kinds(pair << 32 | rows.flags.astype(np.int64) << 24 | rows.chars)
-        known, names = self._tiles, [(int(pairs[k >> 32]), k & 0xFFFFFFFF) for k in kinds.tolist()]
-        if len(known) + len(names) > TILES:
-            known.clear()
-        for name in names:
-            if name not in known:
-                known[name] = self._tile(name[1] & 0xFFFFFF, name[1] >> 24, name[0])
-        tiles = np.stack([known[name] for name in names], axis=1)
-        return tiles.reshape(*tiles.shape[:2], -1).view(np.dtype((np.void, 3 * self.cell[1])))[..., 0], kind
+        """(pictures (h, n) of the n distinct cells of some rows, as lines of pixels; index of each cell's picture)."""
+        pairs, pair = _unique(_rgb(rows.fg) << 24 | _rgb(rows.bg))
+        cells, index = _unique(pair << 32 | rows.flags.astype(np.int64) << 24 | rows.chars)
+        cache, keys = self._tiles, [(int(pairs[k >> 32]), k & 0xFFFFFFFF) for k in cells.tolist()]
+        if len(cache) + len(keys) > TILES:
+            cache.clear()
+        for key in keys:
+            if key not in cache:
+                cache[key] = self._tile(key[1] & 0xFFFFFF, key[1] >> 24, key[0])
+        tiles = np.stack([cache[key] for key in keys], axis=1)
+        return tiles.reshape(*tiles.shape[:2], -1).view(np.dtype((np.void, 3 * self.cell[1])))[..., 0], index
 
     def _tile(self, char: int, flags: int, colours: int) -> UInt8[np.ndarray, "h w 3"]:
-        """One cell in its colours (48 bits: fg, bg)."""
+        """Picture of one cell; `colours` are 48 bits: fg, bg."""
         fg, bg = (np.asarray([c >> 16 & 255, c >> 8 & 255, c & 255], np.int32) for c in (colours >> 24, colours))
         if flags & INVERSE:
             fg, bg = bg, fg
@@ -248,7 +248,7 @@ class Atlas:
         return tile
 
     def _mask(self, char: int, flags: int) -> UInt8[np.ndarray, "h w"]:
-        """The coverage of a cell, 0 to 255."""
+        """Coverage of a cell, 0 to 255."""
         name, width = (chr(char), bool(flags & BOLD), 2 if flags & (WIDE | WIDE_TAIL) else 1), self.cell[1]
         if name not in self._masks:
             self._masks[name] = self._glyphs.draw(*name)
@@ -268,7 +268,7 @@ class Atlas:
 
 
 def _changed(cells: Cells) -> np.ndarray:
-    """(t, r): which rows of which screens look different from the screen before, the cursor in them included."""
+    """(t, r): whether a row differs from the same row of the screen before, the cursor included."""
     rows, before = np.arange(cells.chars.shape[1]), np.roll(cells.cursor, 1, axis=0)
     new = np.zeros(cells.chars.shape[:2], bool)
     new |= (cells.cursor != before).any(1)[:, None] & ((cells.cursor[:, :1] == rows) | (before[:, :1] == rows))
@@ -280,21 +280,21 @@ def _changed(cells: Cells) -> np.ndarray:
 
 
 def _rgb(colours: np.ndarray) -> np.ndarray:
-    """Colours as one number each, 24 bits."""
+    """Colours as numbers of 24 bits."""
     r, g, b = np.moveaxis(colours.astype(np.int64), -1, 0)
     return r << 16 | g << 8 | b
 
 
-def _kinds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different values, and for every place which of them stands there."""
+def _unique(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distinct values, index of each value among them); fast where all are equal."""
     if (values == values.flat[0]).all():
         return values.flat[:1], np.zeros(values.shape, np.int64)
-    kinds, places = np.unique(values, return_inverse=True)
-    return kinds, places.reshape(values.shape)
+    distinct, index = np.unique(values, return_inverse=True)
+    return distinct, index.reshape(values.shape)
 
 
 def draw_text(text: str, atlas: Atlas | None = None) -> UInt8[np.ndarray, "h w 3"]:
-    """Plain text, white on black, as a screen as large as it needs."""
+    """Picture of plain text, white on black, on a screen that fits it."""
     lines = text.split("\n")
     cells = blank(len(lines), max(1, *map(len, lines)))
     for row, line in zip(cells.chars, lines, strict=True):

@@ -1,4 +1,4 @@
-"""Colours of terminals: the sixteen named ones, what is plain, and the cursor's."""
+"""Colour themes of terminals: text, background, the sixteen named colours, the cursor."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ RGB = tuple[int, int, int]
 
 
 def rgb(text: Any) -> RGB:
-    """The colour that "#1e1e2e" names. Raises ValueError for what names none."""
+    """Colour of a text such as "#1e1e2e". Raises ValueError for another form."""
     if not isinstance(text, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         raise ValueError(f"{str(text)[:40]!r} must be a colour such as #1e1e2e")
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:], 16)
@@ -21,7 +21,7 @@ def rgb(text: Any) -> RGB:
 
 @dataclass(frozen=True)
 class Theme:
-    """Plain text, its background and the sixteen named colours; without a colour of its own a cursor swaps the cell's."""
+    """Colours of plain text, its background, the sixteen named colours, and the cursor; None swaps the cell's colours."""
 
     fg: RGB
     bg: RGB
@@ -30,7 +30,7 @@ class Theme:
 
     @classmethod
     def of(cls, header: Any) -> "Theme":
-        """The theme in a recording's header: fg, bg and a palette of 8 or 16 joined by colons. Raises ValueError."""
+        """Theme of a recording's header: fg, bg, and a palette of 8 or 16 colours joined by colons. Raises ValueError."""
         if not isinstance(header, Mapping) or not isinstance(header.get("palette"), str):
             raise ValueError("must have fg, bg and palette")
         named = tuple(rgb(part) for part in header["palette"].split(":"))
@@ -41,7 +41,7 @@ class Theme:
 
     @cached_property
     def table(self) -> UInt8[np.ndarray, "256 3"]:
-        """xterm's 256 colours: the named ones, a 6x6x6 cube, a ramp of greys."""
+        """xterm's 256 colours: the sixteen named ones, a 6x6x6 cube, 24 greys."""
         steps = (0, 95, 135, 175, 215, 255)
         cube = [(r, g, b) for r in steps for g in steps for b in steps]
         return np.asarray([*self.named, *cube, *((8 + 10 * n,) * 3 for n in range(24))], np.uint8)

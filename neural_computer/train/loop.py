@@ -154,7 +154,7 @@ def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: M
     rows = len(sample.index) * jax.process_count()
     work = f"{rows} videos"
     if isinstance(trainer.model, NeuralComputer):
-        each = operations(trainer, sample.text.shape[1])
+        each = operations(trainer, jax.tree.leaves(sample.text)[0].shape[1])
         work += f" of {prod(tokens(trainer.model))} tokens, {rows * each:.3g} operations by formula"
     logging.info(
         "a step: %s; state %.1f MiB a device, frozen %.1f MiB",

@@ -15,7 +15,7 @@ def drawn(seed: int = 0) -> dict[str, np.ndarray]:
     """Random tensors under torchvision's keys, scaled so that activations neither vanish nor explode."""
     shapes = jax.eval_shape(r3d.R3D18().init, jax.random.key(0), jnp.zeros((1, 1, 16, 16, 3)))["params"]
     rng, tensors = np.random.default_rng(seed), {}
-    for path, (conv, norm) in r3d.keys().items():
+    for path, (conv, norm) in r3d.torchvision_keys().items():
         at = shapes
         for part in path.split("/"):
             at = at[part]
@@ -44,7 +44,7 @@ def test_a_tensor_that_a_file_lacks_is_named():
 
 def test_every_tensor_of_the_published_file_has_a_place():
     """20 convolutions; torchvision's file has 5 tensors each, a count of batches each and the last layer's two besides."""
-    assert len(r3d.keys()) == 20 and len(drawn()) == 20 * 5
+    assert len(r3d.torchvision_keys()) == 20 and len(drawn()) == 20 * 5
 
 
 @pytest.mark.slow

@@ -114,15 +114,15 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     (videos / "good0.events.jsonl").write_text('{"time": 0.5, "kind": "press", "key": "a"}\n')
     media.write_video(videos / "short.mp4", np.zeros((4, 60, 100, 3), np.uint8), 10)
     (videos / "short.txt").write_text("too short")
-    # Its name has the smallest hash: by names alone it would be the one held out.
     media.write_video(videos / "mute685.mp4", np.zeros((20, 60, 100, 3), np.uint8), 10)
     (videos / "odd.mp4").write_text("no video at all")
     (videos / "odd.txt").write_text("odd")
     arguments = ["--recipe=videos", f"--input={videos}", f"--output={tmp_path}/data", "--size=48x128", "--fps=5"]
     told = program("launch.prepare_data", *arguments).stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert summary["kept"] == 4 and set(summary["refused"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
-    assert "has 2 frames at 5.0 fps" in summary["refused"]["short.mp4"] and "refused  mute685.mp4" in told
+    assert summary["kept"] == 4 and set(summary["rejected"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
+    assert summary["splits"] == {"train": 1, "test": 3}
+    assert "has 2 frames at 5.0 fps" in summary["rejected"]["short.mp4"] and "rejected  mute685.mp4" in told
     sources = [ClipSource(tmp_path / "data", split, 9) for split in ("train", "test")]
     ids = [{source[i].id for i in range(len(source))} for source in sources]
     assert ids[0] | ids[1] == {f"good{i}" for i in range(4)} and not ids[0] & ids[1] and ids[1]

@@ -17,15 +17,11 @@ import pytest
 
 from neural_computer.recording import sandbox as boxes
 from neural_computer.recording.sandbox import Limits, Sandbox, SandboxError
-from neural_computer.recording.terminal.recorder import RecordingError, Session
+from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession
+from tests.recording import needs
 
 ROOT = os.getuid() == 0
-WHY = ""
-try:
-    boxes.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+sandboxed = needs.sandboxed("python")
 as_root = pytest.mark.skipif(not ROOT, reason="shown to work outside only by root")
 
 NOTHING = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -44,7 +40,7 @@ def inside(argv: list[str], limits: Limits | None = None, environment: dict | No
 
 def outside(argv: list[str], root: bool = False) -> str:
     """What it printed beside the sandbox, as an unprivileged user or, if allowed, as root."""
-    who = {} if root else boxes._dropped()
+    who = {} if root else boxes._unprivileged()
     return subprocess.run(argv, timeout=60, cwd="/", **NOTHING, **who).stdout
 
 
@@ -61,7 +57,7 @@ def open_folder():
 
 
 def accepted(server: socket.socket) -> list[bytes]:
-    """What arrives at a socket, told in a list that grows."""
+    """Messages that arrive at a socket, in a list that grows."""
     heard: list[bytes] = []
 
     def take():
@@ -143,11 +139,11 @@ def test_the_callers_home_and_the_machines_secrets_are_not_there():
 def test_writing_succeeds_in_three_scratch_folders_only():
     source = """
 import os
-found = []
+places = []
 for top, folders, _ in os.walk("/"):
     folders[:] = [f for f in folders if top != "/" or f not in ("proc", "usr")]
-    found += [os.path.join(top, f) for f in folders]
-for place in sorted(found + ["/", "/usr", "/usr/bin", "/usr/local/bin", "/proc", "/proc/self"]):
+    places += [os.path.join(top, f) for f in folders]
+for place in sorted(places + ["/", "/usr", "/usr/bin", "/usr/local/bin", "/proc", "/proc/self"]):
     try:
         open(place + "/written", "w").close()
         print(place)
@@ -232,7 +228,7 @@ print(sum(fill(place) for place in (os.path.expanduser("~"), "/workspace", "/tmp
 @pytest.fixture
 def neighbour():
     """A process outside that belongs to whom the sandbox's programs belong to."""
-    child = subprocess.Popen(["/usr/bin/sleep", "60"], cwd="/", **boxes._dropped())
+    child = subprocess.Popen(["/usr/bin/sleep", "60"], cwd="/", **boxes._unprivileged())
     yield child
     child.kill()
     child.wait()
@@ -310,7 +306,7 @@ print(children)
 
 @sandboxed
 def test_a_memory_bomb_stops_at_the_limit():
-    source = "held = []\nwhile len(held) < 400: held.append(bytearray(1 << 20))\nprint('ESCAPED')"
+    source = "blocks = []\nwhile len(blocks) < 400: blocks.append(bytearray(1 << 20))\nprint('ESCAPED')"
     assert outside(python(source)) == "ESCAPED\n"
     assert "MemoryError" in inside(python(source))
 
@@ -340,7 +336,7 @@ def test_a_loop_ends_when_its_processor_time_is_spent():
 def test_what_runs_on_in_the_background_ends_with_the_session():
     mark = "31415926"
     daemon = f"(setsid nohup sleep {mark} >/dev/null 2>&1 &) ; sleep .2; pgrep -c sleep\n"
-    with Session(["/bin/sh"], 4, 40, sandbox=Sandbox(), silence=0.5) as session:
+    with TerminalSession(["/bin/sh"], 4, 40, sandbox=Sandbox(), silence=0.5) as session:
         session.settle()
         session.press(daemon)
         list(session.follow(1, to_the_end=True))
@@ -368,7 +364,7 @@ def test_the_callers_terminal_is_not_typed_to():
     push = python(
         "import fcntl, sys, termios\nfor c in b'E': fcntl.ioctl(0, termios.TIOCSTI, bytes([c]))\nprint('PUSHED')"
     )
-    if "PUSHED" not in on_a_terminal(lambda: subprocess.run(push, **boxes._dropped())):
+    if "PUSHED" not in on_a_terminal(lambda: subprocess.run(push, **boxes._unprivileged())):
         pytest.skip("this kernel allows nobody to push characters (dev.tty.legacy_tiocsti = 0)")
 
     def start():
@@ -444,20 +440,20 @@ def fresh():
 
 def test_without_bubblewrap_it_refuses_in_one_line_that_says_what_to_install(fresh, monkeypatch):
     monkeypatch.setattr(boxes, "_bwrap", lambda: "")
-    with pytest.raises(
-        SandboxError, match=r"^no sandbox: bwrap is not installed: apt-get install bubblewrap;.*--unsafe$"
-    ):
+    with pytest.raises(SandboxError, match=rf"^no sandbox: bwrap .*{boxes.INSTALL}.*--unsafe$"):
         inside(["/bin/true"])
 
 
-def test_without_user_namespaces_it_refuses_unless_told_otherwise(fresh, monkeypatch, open_folder):
+def test_without_user_namespaces_it_refuses_unless_unsafe_is_allowed(fresh, monkeypatch, open_folder):
     fake = open_folder / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setattr(boxes, "_bwrap", lambda: str(fake))
     with pytest.raises(SandboxError, match="cannot make namespaces here .bwrap: No permissions.*--unsafe"):
         inside(["/bin/true"])
-    with Session(["/bin/bash", "--norc", "--noprofile"], 4, 80, sandbox=Sandbox(unsafe=True), silence=0.3) as session:
+    with TerminalSession(
+        ["/bin/bash", "--norc", "--noprofile"], 4, 80, sandbox=Sandbox(unsafe=True), silence=0.3
+    ) as session:
         session.settle()
         session.press("id -u; ulimit -u; cd ~ && touch x && echo $HOME\r")
         shown = session.settle()
@@ -466,20 +462,20 @@ def test_without_user_namespaces_it_refuses_unless_told_otherwise(fresh, monkeyp
 
 
 @sandboxed
-def test_a_program_that_is_not_there_is_told():
+def test_a_program_that_does_not_exist_is_an_error():
     with (
         pytest.raises(RecordingError, match="ended with code 127.*nowhere"),
-        Session(["/nowhere"], 4, 80, sandbox=Sandbox()) as session,
+        TerminalSession(["/nowhere"], 4, 80, sandbox=Sandbox()) as session,
     ):
         session.settle()
 
 
 RECORDER = """
 import sys, time
-from neural_computer.recording.terminal.recorder import Session
+from neural_computer.recording.terminal.recorder import TerminalSession
 from neural_computer.recording.sandbox import Sandbox
 print("on", flush=True)
-with Session(["/usr/bin/sleep", sys.argv[1]], 4, 40, sandbox=Sandbox()):
+with TerminalSession(["/usr/bin/sleep", sys.argv[1]], 4, 40, sandbox=Sandbox()):
     time.sleep(60)
 """
 

@@ -12,7 +12,10 @@ from neural_computer.screens.glyphs import Glyphs
 from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
 from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
 from tests.fuzz import fuzz
+from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
+
+needs.package("avt", "recording")
 
 
 def shown(text: str, rows: int = 2, cols: int = 8) -> Cells:
@@ -124,14 +127,14 @@ def fed(size: tuple[int, int], pieces: list[str], look: bool) -> Cells:
     return screen.cells()
 
 
-def check_screens(made: tuple[tuple[int, int], list[str]]) -> None:
-    """Whatever is written: reading only what changed reads what is there, and it can be drawn and told as text."""
+def check_screens(case: tuple[tuple[int, int], list[str]]) -> None:
+    """Whatever is written: reading only what changed reads what is there, and it can be drawn and read as text."""
     try:
-        whole = fed(*made, look=False)
+        whole = fed(*case, look=False)
     except ValueError as error:
         assert "the emulator" in str(error)
         return
-    assert equal(fed(*made, look=True), whole)
+    assert equal(fed(*case, look=True), whole)
     rows, cols = whole.chars.shape
     assert ATLAS.draw(whole).shape == (rows * 16, cols * 8, 3)
     widths = [len(row) for row in whole.text().split("\n")]
@@ -143,13 +146,13 @@ ATLAS = Atlas()
 
 @given(st.tuples(SIZES, OUTPUT))
 @settings(deadline=None, max_examples=30)
-def test_reading_only_what_changed_reads_what_is_there(made):
-    check_screens(made)
+def test_reading_only_what_changed_reads_what_is_there(case):
+    check_screens(case)
 
 
-@pytest.mark.parametrize("made", [((4, 1), ["é", "\r", "日本"]), ((3, 2), ["000", "\x1bM", "日本"])])
-def test_a_row_that_a_wide_character_finds_no_room_in_is_read(made):
-    check_screens(made)
+@pytest.mark.parametrize("case", [((4, 1), ["é", "\r", "日本"]), ((3, 2), ["000", "\x1bM", "日本"])])
+def test_a_row_that_a_wide_character_finds_no_room_in_is_read(case):
+    check_screens(case)
 
 
 @pytest.mark.slow
@@ -355,7 +358,7 @@ def test_every_braille_character_is_another_picture():
 def test_what_no_font_has_is_one_box_and_what_a_later_font_has_is_none():
     boxes = {glyph(char).tobytes() for char in ("\ue725", "\U0001f4c1")}
     assert len(boxes) == 1
-    assert glyph("⏩").tobytes() not in boxes or ord("⏩") not in Glyphs(13, (16, 8))._chain[1].known
+    assert glyph("⏩").tobytes() not in boxes or ord("⏩") not in Glyphs(13, (16, 8))._chain[1].code_points
     assert glyph("\ue0b0")[:, 0].max() == 255 and glyph("\ue0b0").tobytes() not in boxes
 
 

@@ -12,7 +12,7 @@ from neural_computer.convert import pretrained
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
 from neural_computer.experiment import Experiment
-from neural_computer.types import Episode, Event
+from neural_computer.types import Episode, Event, FrozenParams
 from neural_computer.workflows import checks, workdir
 from tests import builders
 from tests.builders import TERMS, desktop
@@ -116,12 +116,12 @@ def test_training_from_encoded_clips_is_training_from_videos(clicked, tmp_path, 
     made = desktop("internal", cursor, **TERMS)
     videos = ClipSource(clicked, "random_slow", 5)
     source = cached(made, clicked, tmp_path, split="random_slow")
-    frozen, network = {"codec": checks.fit_codec(made, videos)}, builders.params(made).network
+    frozen, network = FrozenParams(codec=checks.fit_codec(made, videos)), builders.params(made).network
     settings = {"tokenizer": made.tokenizer, "captions": {"plain": 1.0}, "batch_size": ROWS}
     gradients = jax.jit(lambda frozen, rows: made.trainer.gradients(network, frozen, rows, 0))
     (video,), (read,) = some(videos, 1, **settings, inputs=made.inputs), some(source, 1, **settings)
     jax.tree.map(np.testing.assert_array_equal, read.actions, video.actions)
-    (one, right), (two, same) = gradients(frozen, video), gradients({}, read)
+    (one, right), (two, same) = gradients(frozen, video), gradients(FrozenParams(), read)
     for name, value in right.items():
         np.testing.assert_allclose(same[name], value, rtol=1e-5)
     alike(one, two)
@@ -158,7 +158,7 @@ def test_published_weights_go_into_a_mode_whose_own_part_is_trained(converted, e
         if name.startswith("head/"):
             np.testing.assert_array_equal(ours[name], leaf)
     state = made.trainer.start(network)
-    held = builders.frozen(made) | workdir.held_params(made.trainer, network)
+    held = builders.frozen(made)._replace(network_held=made.trainer.optimizer.split(network)[1])
     new, metrics = jax.jit(lambda s, b: made.trainer.update(s, held, b, 0))(state, batch(made))
     assert np.isfinite(metrics["loss"]) and metrics["gradient_norm"] > 0
     moved = flatten_dict(jax.tree.map(lambda a, b: abs(a - b).max(), state.network, new.network), sep="/")

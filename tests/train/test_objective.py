@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neural_computer.actions.align import Alignment
-from neural_computer.train.objective import Objective, active, average, cursor_loss, info_nce
+from neural_computer.train.objective import Objective, active, cursor_loss, info_nce, weighted_mean
 from neural_computer.types import Batch
 from tests import builders
 
@@ -123,4 +123,4 @@ def test_the_future_is_foretold_and_never_made_to_fit():
 
 
 def test_an_average_without_weight_is_nothing():
-    assert average(jnp.ones(3), jnp.zeros(3)) == 0
+    assert weighted_mean(jnp.ones(3), jnp.zeros(3)) == 0

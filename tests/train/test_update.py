@@ -1,10 +1,9 @@
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from neural_computer.denoiser import Denoiser
 from neural_computer.train.objective import Objective
 from tests.builders import batch, experiment, frozen, params, start
 
@@ -76,7 +75,7 @@ def test_no_noise_is_used_twice():
     """A network that says nothing, videos of nothing: the loss is the noise's own square, new for every index and seed."""
     small = experiment()
     network = jax.tree.map(jnp.zeros_like, params(small).network)
-    computer = dataclasses.replace(small.computer, target="v", clean_first=False)
+    computer = small.replace(denoiser=Denoiser(small.computer.network)).computer
     encoded = small.trainer.encode(frozen(small), jax.tree.map(jnp.asarray, batch(1)))
     silent = encoded._replace(latents=jnp.zeros_like(encoded.latents))
     objective = jax.jit(lambda i, k: small.trainer.objective(computer, network, silent._replace(index=i), k)[0])

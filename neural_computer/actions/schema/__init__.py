@@ -46,7 +46,9 @@ NONE, CLICK, SCROLL, TEXT, SHORTCUT = range(5)
 BUTTONS = ("left", "middle", "right")
 CLICKS = 3
 """A fourth click in a row begins anew."""
-DIRECTIONS = ("up", "down", "left", "right")
+NOTCH = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
+"""Direction of a scroll -> (dx, dy) of one notch of the wheel."""
+DIRECTIONS = tuple(NOTCH)
 
 OTHER = "other"
 """What stands for every shortcut that the table lacks."""

@@ -20,6 +20,7 @@ from neural_computer.actions.schema import (
     FLAGS,
     MODIFIERS,
     NONE,
+    NOTCH,
     OTHER,
     SCROLL,
     SHORTCUT,
@@ -174,7 +175,7 @@ def _again(slot: dict[str, Any], texts: tuple[str, ...], down: set[str]) -> Iter
             yield Event(0.0, "release" if button in down else "press", key=button)
             down ^= {button}
     elif slot["kind"] == SCROLL:
-        dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[DIRECTIONS[slot["direction"]]]
+        dx, dy = NOTCH[DIRECTIONS[slot["direction"]]]
         yield Event(0.0, "scroll", dx=float(dx * slot["amount"]), dy=float(dy * slot["amount"]))
     elif slot["kind"] == TEXT:
         for char in texts[slot["text"]]:

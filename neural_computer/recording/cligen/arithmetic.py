@@ -1,6 +1,6 @@
 """The arithmetic probe: problems, and the tapes in which a real Python solves them.
 
-An operand pair (a, b) belongs to one split, whatever is done with it: no model can have seen a held-out pair.
+An operand pair (a, b) is in one split for all operations, so no model has seen a pair of the test split.
 """
 
 import zlib
@@ -8,19 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neural_computer.recording.cligen.clip_store import rank
+from neural_computer.data import splits
 
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "modulo": "%"}
 DIGITS = (1, 2, 3)
-HELD_OUT = 0.1
-"""Share of the operand pairs that are in no training problem."""
 TRIES = 200
-"""Draws a problem, at most: when nearly all problems of a kind are taken, another kind is drawn."""
+"""Draws for one more problem at most; then hardly any is left"""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """`kind` of two whole numbers; division is exact, subtraction never below zero."""
+    """Operation `kind` on two whole numbers; division is exact, subtraction never below zero."""
 
     kind: str
     a: int
@@ -28,22 +26,24 @@ class Problem:
 
     @property
     def expression(self) -> str:
+        """The problem as typed to Python, such as 12+7."""
         return f"{self.a}{SIGNS[self.kind]}{self.b}"
 
     @property
     def answer(self) -> str:
-        """What Python prints."""
+        """Python's output."""
         a, b = self.a, self.b
         whole = {"add": a + b, "subtract": a - b, "multiply": a * b, "divide": a // b, "modulo": a % b}[self.kind]
         return f"{whole}.0" if self.kind == "divide" else str(whole)
 
     @property
     def split(self) -> str:
-        return "test" if int.from_bytes(rank(f"{self.a},{self.b}")[:8], "big") < HELD_OUT * 2**64 else "train"
+        """Split of the operand pair."""
+        return splits.of(f"{self.a},{self.b}")
 
     @property
     def tape(self) -> str:
-        """A tape of the paper's kind: Python is started, computes the expression, and ends."""
+        """Tape as in the paper: Python starts, computes the expression, and ends."""
         lines = [
             f"# ID: arithmetic/{self.expression}",
             f"# KIND: {self.kind}",
@@ -55,22 +55,22 @@ class Problem:
 
 
 def problems(count: int, split: str = "train", seed: int = 0) -> list[Problem]:
-    """So many different problems of a split, kinds and digits drawn evenly. Raises ValueError if there are not so many."""
+    """`count` distinct problems of a split, kinds and digits uniform. Raises ValueError if there are fewer."""
     rng = np.random.default_rng([seed, zlib.crc32(split.encode())])
-    found: dict[Problem, None] = {}
-    while len(found) < count:
+    distinct: dict[Problem, None] = {}
+    while len(distinct) < count:
         for _ in range(TRIES):
             problem = draw(rng)
-            if problem.split == split and problem not in found:
-                found[problem] = None
+            if problem.split == split and problem not in distinct:
+                distinct[problem] = None
                 break
         else:
-            raise ValueError(f"{count} problems of split {split!r}: there are hardly more than {len(found)}")
-    return list(found)
+            raise ValueError(f"{count} problems of split {split!r}: there are hardly more than {len(distinct)}")
+    return list(distinct)
 
 
 def draw(rng: np.random.Generator) -> Problem:
-    """Any problem: a kind, the digits of its larger operand, and operands that fit both."""
+    """A problem of any split: a kind, the digits of its larger operand, then operands that fit both."""
     kind, digits = str(rng.choice(list(SIGNS))), int(rng.choice(DIGITS))
     least, most = 10 ** (digits - 1), 10**digits
     a, b = int(rng.integers(least, most)), int(rng.integers(least, most))
@@ -85,7 +85,7 @@ def draw(rng: np.random.Generator) -> Problem:
 
 
 def printed(screens: tuple[str, ...], problem: Problem) -> str | None:
-    """What stands under the expression on the first screen that has anything there; None if none has."""
+    """Line below the expression on the first screen that has one; None if no screen has."""
     for screen in dict.fromkeys(screens):
         lines = [line.rstrip() for line in screen.split("\n")]
         typed = f">>> {problem.expression}"

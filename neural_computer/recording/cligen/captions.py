@@ -1,10 +1,10 @@
-"""Captions of a clip in three tiers, from its screens and keys, by templates: the same clip has the same captions.
+"""Captions of a clip in three tiers, written by templates from its screens and keys: deterministic.
 
-semantic   what happens and what it looks like; no word of the output is quoted
-regular    the commands and the first and last of what they printed
-detailed   the last screen's text, its colours, its layout
+semantic   activity and appearance, without quoting the output
+regular    the commands, and the first and last rows of their output
+detailed   text, colours and layout of the last screen
 
-A Clean clip's caption is its script (`script`), an arithmetic clip's may tell the answer (`answered`).
+A Clean clip's caption is its script (`script`); an arithmetic clip's may have the answer (`with_answer`).
 """
 
 import hashlib
@@ -15,7 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from neural_computer.recording.cligen.phrases import COLOURS, FAMILIES, TRAITS
+from neural_computer.recording.cligen.phrases import COLOURS, TRAITS
+from neural_computer.recording.terminal.programs import FAMILIES
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.recording.terminal.tape import Command, Tape
 from neural_computer.screens.terminal import Cells
@@ -23,31 +24,31 @@ from neural_computer.screens.terminal import Cells
 TIERS = ("semantic", "regular", "detailed")
 _BEFORE = r"[^\s$#%>❯➜λ»]{1,60}(?:\s[^\s$#%>❯➜λ»]{1,40})?\s?"
 PROMPT = re.compile(rf"^(?:(?:{_BEFORE})?(?:>>>|[$>❯➜λ])|{_BEFORE}[#%»])\s(?P<command>\S.*)$")
-"""A line that someone typed at a prompt."""
+"""Row with a command at a prompt"""
 WAITING = re.compile(r"(?:>>>|[$#%>❯➜λ»:])\s*$")
 SILENT = ("Sleep", "Hide", "Show", "Wait", "Screenshot", "Copy")
-"""A tape's commands that press no key."""
+"""Commands of a tape that press no key"""
 FRAMES = re.compile("[\u2500-\u259f]+")
-"""Lines, corners and blocks that frames and bars are drawn with."""
+"""Characters that draw frames and bars: lines, corners, blocks"""
 QUOTED = 54
-"""Words of output that a regular caption quotes at most."""
+"""Words of output that a regular caption quotes at most"""
 DENSE = 100
-"""Words beyond which a detailed caption leaves out lines whose words it has: text encoders read 512 tokens."""
+"""Words beyond which a detailed caption omits repeated words: text encoders read 512 tokens"""
 
 
 def captions(clip: Replay) -> dict[str, str]:
-    """The three tiers of a clip."""
+    """{tier: caption} of a clip."""
     scene = Scene(clip)
     return {"semantic": semantic(scene), "regular": regular(scene), "detailed": detailed(scene)}
 
 
 def words(text: str) -> list[str]:
-    """What stands between blanks and holds a letter or a digit."""
+    """Words of a text: the parts between blanks that have a letter or a digit."""
     return [word for word in text.split() if any(map(str.isalnum, word))]
 
 
 def quotation(caption: str, clip: Replay) -> str | None:
-    """The first three successive words, not all numbers, that a caption has from a screen of the clip; None if it has none."""
+    """First three successive words, not all numbers, that a caption shares with a screen of the clip; None if none."""
     screens = {triple for text in set(clip.texts) for row in text.split("\n") for triple in _triples(row)}
     return next((" ".join(triple) for triple in _triples(caption) if triple in screens), None)
 
@@ -60,12 +61,12 @@ def _triples(text: str) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Scene:
-    """What there is to say of a clip."""
+    """Features of a clip that captions are written from."""
 
     clip: Replay
 
     def text(self, frame: int) -> list[str]:
-        """The rows of a frame's screen that hold anything, without drawn frames; those that run over the edge are one."""
+        """Rows of a frame's screen that have text, without drawn frames; rows that continue past the edge are joined."""
         rows, full = [""], False
         for row in _rows(self.clip.screens, int(self.clip.index[frame])):
             rows[-1 if full else len(rows) :] = [rows[-1] + row if full else row]
@@ -74,64 +75,66 @@ class Scene:
 
     @cached_property
     def last(self) -> list[str]:
+        """Rows of the last screen."""
         return self.text(-1)
 
     @cached_property
     def new(self) -> list[str]:
-        """The rows of the last screen that the first did not have."""
+        """Rows of the last screen that the first screen does not have."""
         before = set(self.text(0))
         return [row for row in self.last if row not in before]
 
     @cached_property
     def commands(self) -> list[str]:
-        """What was typed at prompts in this clip, in order; the longest form of each."""
+        """Commands that appear at prompts during the clip, in order; the longest form of each."""
         before = {m["command"] for row in self.text(0) if (m := PROMPT.match(row))}
-        found: list[str] = []
+        commands: list[str] = []
         for screen in dict.fromkeys(self.clip.index.tolist()):
             for row in _rows(self.clip.screens, screen):
                 match = PROMPT.match(row.strip())
-                if match and match["command"] not in before and match["command"] not in found:
-                    found = [c for c in found if not match["command"].startswith(c)] + [match["command"]]
-        return found
+                if match and match["command"] not in before and match["command"] not in commands:
+                    commands = [c for c in commands if not match["command"].startswith(c)] + [match["command"]]
+        return commands
 
     @cached_property
     def colours(self) -> list[str]:
-        """The names of the colours of the last screen's text, the commonest first, white and grey left out."""
+        """Names of the last screen's text colours, the most frequent first, without white and grey."""
         screen = int(self.clip.index[-1])
-        shown = self.clip.screens.chars[screen] != ord(" ")
-        names = [hue(rgb) for rgb in self.clip.screens.fg[screen][shown]] if shown.sum() < 4000 else []
+        filled = self.clip.screens.chars[screen] != ord(" ")
+        names = [hue(rgb) for rgb in self.clip.screens.fg[screen][filled]] if filled.sum() < 4000 else []
         names = [name for name in names if name]
         return sorted(dict.fromkeys(names), key=lambda name: (-names.count(name), name))
 
     @cached_property
     def moves(self) -> np.ndarray:
-        """The frames at which the screen changes."""
+        """Frames at which the screen changes."""
         return np.flatnonzero(np.diff(self.clip.index)) + 1
 
     @cached_property
     def changed(self) -> float:
-        """The share of cells that differ between the first screen and the last."""
+        """Share of cells that differ between the first and the last screen."""
         chars = self.clip.screens.chars
         return float((chars[self.clip.index[0]] != chars[self.clip.index[-1]]).mean())
 
     @cached_property
     def traits(self) -> list[str]:
-        """What the text on the last screen looks like."""
+        """Phrases of TRAITS that describe the last screen's text."""
         text = "\n".join(self.last)
         return [phrase for phrase, pattern, least in TRAITS if len(pattern.findall(text)) >= least]
 
     @property
     def seconds(self) -> float:
+        """Length of the clip."""
         return len(self.clip.index) / self.clip.fps
 
     @property
     def waits(self) -> bool:
-        """Does it end at a prompt?"""
+        """Whether the clip ends at a prompt."""
         return bool(self.last) and bool(WAITING.search(self.last[-1]))
 
 
 def semantic(scene: Scene) -> str:
-    """What happens, in general terms: nothing that stands on the screen is quoted."""
+    """Caption in general terms, without a quotation from the screen."""
     rows, cols = scene.clip.screens.chars.shape[1:]
     size = "small" if cols < 70 else "wide" if cols > 110 else "standard"
     return " ".join(
@@ -152,7 +155,7 @@ def _backdrop(scene: Scene) -> str:
 
 
 def _activity(scene: Scene) -> str:
-    """The commands by what they are for; without any, the way the screen changes."""
+    """Sentence on the purposes of the commands; without commands, on how the screen changes."""
     kinds = list(dict.fromkeys(family(command) for command in scene.commands))
     if kinds:
         count = len(scene.commands)
@@ -171,7 +174,7 @@ def _activity(scene: Scene) -> str:
 
 
 def _course(scene: Scene) -> str:
-    """When and how much the screen changes."""
+    """Sentence on when and how much the screen changes."""
     if not len(scene.moves):
         return "Nothing moves."
     begin, end = scene.moves[0] / scene.clip.fps, scene.moves[-1] / scene.clip.fps
@@ -195,31 +198,31 @@ def _end(scene: Scene) -> str:
 
 
 def regular(scene: Scene) -> str:
-    """The commands and what they printed, the beginning and the end of it."""
+    """Caption with the commands, and the first and last rows of their output."""
     typed = [f"`{_cut(command, 9)}`" for command in scene.commands[:4]]
     ran = (
         f"In the terminal the user runs {_list(typed)}." if typed else "In the terminal a program writes to the screen."
     )
-    skip = {row for row in scene.last if (m := PROMPT.match(row)) and m["command"] in scene.commands}
-    fresh = set(scene.new) - skip
-    new = [row for row in scene.last if row in fresh and words(row)]
-    old = [row for row in scene.last if row not in fresh | skip and words(row)]
-    said = f" It prints {_both(new, QUOTED)}." if new else " Nothing is printed."
-    left = QUOTED - len(words(said))
-    return ran + said + (f" The screen still shows {_both(old, left)}." if old and left > 8 else "")
+    typed_rows = {row for row in scene.last if (m := PROMPT.match(row)) and m["command"] in scene.commands}
+    new_rows = set(scene.new) - typed_rows
+    new = [row for row in scene.last if row in new_rows and words(row)]
+    old = [row for row in scene.last if row not in new_rows | typed_rows and words(row)]
+    output = f" It prints {_both(new, QUOTED)}." if new else " Nothing is printed."
+    left = QUOTED - len(words(output))
+    return ran + output + (f" The screen still shows {_both(old, left)}." if old and left > 8 else "")
 
 
 def _both(rows: Sequence[str], budget: int) -> str:
-    """The first and the last of some rows, quoted, and how many stand between them."""
+    """First and last rows, quoted, and the number of rows between them."""
     head, tail = _ends(rows, budget)
     more = len(rows) - len(head) - len(tail)
-    quoted = [_list([f'"{row}"' for row in part]) for part in (head, tail) if part]
+    quotes = [_list([f'"{row}"' for row in part]) for part in (head, tail) if part]
     between = f", then {_count(more, 'more row')}" if more else ""
-    return f"{between}, and in the end ".join(quoted) if tail else quoted[0] + between
+    return f"{between}, and in the end ".join(quotes) if tail else quotes[0] + between
 
 
 def _ends(rows: Sequence[str], budget: int) -> tuple[list[str], list[str]]:
-    """The first and the last rows that a budget of words allows, in turns, each cut to a third of it."""
+    """(first rows, last rows), taken in turns within a budget of words; each row is cut to a third of the budget."""
     head: list[str] = []
     tail: list[str] = []
     first, last = 0, len(rows) - 1
@@ -239,49 +242,49 @@ def _ends(rows: Sequence[str], budget: int) -> tuple[list[str], list[str]]:
 
 
 def detailed(scene: Scene) -> str:
-    """The last screen's text, row by row, with its colours and its layout."""
+    """Caption with the text, the colours and the layout of the last screen."""
     rows, cols = scene.clip.screens.chars.shape[1:]
-    quoted = _literal(scene.last)
-    body = " / ".join(quoted).removesuffix(".") if quoted else "nothing"
+    quotes = _literal(scene.last)
+    body = " / ".join(quotes).removesuffix(".") if quotes else "nothing"
     colours = f", {_list(scene.colours[:4])} parts" if scene.colours else ""
     return f"A {cols}x{rows} terminal{colours}. {len(scene.last)} rows read: {body.removesuffix('.')}. {_place(scene)}"
 
 
 def _literal(rows: Sequence[str]) -> list[str]:
-    """The rows without their frames and rules; on a dense screen, without words that were quoted before."""
+    """Rows as quoted: without frames and rules; on a dense screen, without words of earlier rows."""
     dense = sum(len(words(row)) for row in rows) > DENSE
-    seen: set[str] = set()
-    quoted = []
+    earlier: set[str] = set()
+    quotes = []
     for row in rows:
-        said = words(row)
-        fresh = [word for word in said if word not in seen]
-        if fresh:
-            quoted.append(" ".join(fresh if dense else said))
-            seen.update(said)
-    return quoted
+        row_words = words(row)
+        new = [word for word in row_words if word not in earlier]
+        if new:
+            quotes.append(" ".join(new if dense else row_words))
+            earlier.update(row_words)
+    return quotes
 
 
 def _place(scene: Scene) -> str:
-    """Where the cursor is."""
+    """Sentence on the cursor's place."""
     row, col = scene.clip.screens.cursor[int(scene.clip.index[-1])].tolist()
     return "The cursor is hidden." if row < 0 else f"The cursor is in row {row + 1}, column {col + 1}."
 
 
 def family(command: str) -> str:
-    """What a command is for, by its first word."""
-    words = re.sub(r"^(?:\w+=\S+\s+|sudo\s+|time\s+|nohup\s+|env\s+)+", "", command).split()
-    name = re.sub(r"[\d.]+$", "", words[0].rsplit("/", 1)[-1]) if words else ""
+    """Purpose of a command, by its first word."""
+    parts = re.sub(r"^(?:\w+=\S+\s+|sudo\s+|time\s+|nohup\s+|env\s+)+", "", command).split()
+    name = re.sub(r"[\d.]+$", "", parts[0].rsplit("/", 1)[-1]) if parts else ""
     if name in FAMILIES:
         return FAMILIES[name]
     if command.startswith("#"):
         return "writing a comment"
     if re.match(r"[\w.]+\s*(?:\(|=|[-+*/%])", command) or command.startswith(("import ", "from ", "print")):
         return "evaluating an expression"
-    return "starting a script" if words and words[0].startswith(("./", "/", "~")) else "running a program"
+    return "starting a script" if parts and parts[0].startswith(("./", "/", "~")) else "running a program"
 
 
 def hue(rgb: np.ndarray) -> str:
-    """The name of a colour; empty for greys."""
+    """Name of a colour; empty for greys."""
     r, g, b = (int(x) for x in rgb)
     if max(r, g, b) - min(r, g, b) < 40:
         return ""
@@ -294,7 +297,7 @@ def _rows(screens: Cells, screen: int) -> list[str]:
 
 
 def _list(parts: Sequence[str]) -> str:
-    """Parts as a sentence lists them."""
+    """Parts joined by commas and "and"."""
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}" if parts else ""
 
 
@@ -311,7 +314,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def script(tape: Tape) -> str:
-    """A tape's actions as its caption: `Type "python"; Enter; Ctrl+C`. What only waits or hides is left out."""
+    """Caption of a tape: its actions, `Type "python"; Enter; Ctrl+C`, without SILENT commands."""
     return "; ".join(_action(command) for command in tape.commands if command.name not in SILENT)
 
 
@@ -322,7 +325,7 @@ def _action(command: Command) -> str:
     return f'{command.name} "{command.text}"' if command.name == "Type" else command.name + times
 
 
-def answered(caption: str, answer: str, name: str, seed: int = 0) -> str:
-    """The caption of clip `name`, with the answer appended in a half of the clips, drawn by seed and name."""
+def with_answer(caption: str, answer: str, name: str, seed: int = 0) -> str:
+    """Caption of clip `name`; in half of the clips, chosen by the hash of seed and name, the answer is appended."""
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return f"{caption} The answer is {answer}" if digest[0] & 1 else caption

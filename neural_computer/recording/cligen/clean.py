@@ -1,4 +1,4 @@
-"""CLIGen (Clean): tapes to footage: played in a sandbox, one clip a tape, the script its caption."""
+"""CLIGen (Clean): plays tapes in a sandbox, one clip a tape; the tape is its caption."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from neural_computer.recording.cligen import arithmetic, redact
 from neural_computer.recording.cligen.arithmetic import Problem
-from neural_computer.recording.cligen.captions import answered, captions, script
-from neural_computer.recording.cligen.clip_store import Footage, save
+from neural_computer.recording.cligen.captions import captions, script, with_answer
+from neural_computer.recording.cligen.clip_store import StoredClip, save
 from neural_computer.recording.cligen.clips import clip
-from neural_computer.recording.cligen.general import measured
+from neural_computer.recording.cligen.general import measurements
 from neural_computer.recording.sandbox import Sandbox
-from neural_computer.recording.terminal import tape
-from neural_computer.recording.terminal.isolated_replay import Projector
+from neural_computer.recording.terminal import tape as tapes
+from neural_computer.recording.terminal.isolated_replay import ReplayProcess
 from neural_computer.recording.terminal.player import play
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.recording.terminal.replay import Playing
@@ -22,7 +22,7 @@ from neural_computer.screens.themes import MOCHA
 
 
 class Script(NamedTuple):
-    """A tape to play."""
+    """A tape to play: its name, its text, the family it belongs to, and of the arithmetic probe its problem."""
 
     name: str
     text: str
@@ -35,10 +35,10 @@ class Script(NamedTuple):
 
 @dataclass(frozen=True)
 class Clean:
-    """What is made of tapes, and how: called with some scripts and the path that their footage goes to.
+    """Called with some scripts and a path: records their clips and writes them to a clip store there.
 
-    A video longer than `frames` is uniformly subsampled, a shorter one stands on its last frame. The answer is appended to
-    the caption of a half of the arithmetic clips, drawn by `seed` and name.
+    A video longer than `frames` is uniformly subsampled, a shorter one repeats its last frame. The answer is appended to
+    the caption of half of the arithmetic clips, chosen by `seed` and name.
     """
 
     frames: int = 81
@@ -48,49 +48,53 @@ class Clean:
     unsafe: bool = False
 
     def __call__(self, scripts: Sequence[Script], path: Path) -> None:
-        made: list[Footage] = []
+        clips: list[StoredClip] = []
         rows: list[dict[str, Any]] = []
-        playing = Playing(fps=self.fps, idle=60.0, theme=MOCHA)
-        with Projector(playing) as projector:
+        with ReplayProcess(Playing(fps=self.fps, idle=60.0, theme=MOCHA)) as process:
             for each in scripts:
                 row: dict[str, Any] = {"name": each.name, "clips": 0, "family": each.family}
                 try:
-                    made.append(self.footage(each, projector, row))
+                    clips.append(self.clip(each, process, row))
                     row["clips"] = 1
                 except (ValueError, OSError, RecordingError) as error:
-                    row["refused"] = str(error)
+                    row["rejected"] = str(error)
                 rows.append(row)
-        save(path, made, {"rows": rows})
+        save(path, clips, {"rows": rows})
 
-    def footage(self, each: Script, projector: Projector, row: dict[str, Any]) -> Footage:
-        """The clip of a tape. Raises ValueError, OSError, RecordingError for one that comes to nothing."""
-        found = tape.parse(each.text, each.name)
-        whole = projector.replay(play(found, Sandbox(unsafe=self.unsafe)))
-        known = redact.search(whole, {})
-        row["masked"] = dict(known.counts)
-        if reason := redact.refusal(known.counts):
+    def clip(self, each: Script, process: ReplayProcess, row: dict[str, Any]) -> StoredClip:
+        """Clip of a script; adds counts to its row of the report.
+
+        Raises ValueError, OSError or RecordingError for a script that gives no clip.
+        """
+        tape = tapes.parse(each.text, each.name)
+        cast = play(tape, Sandbox(unsafe=self.unsafe))
+        row["not_found"] = cast.meta.get("not_found", [])
+        whole = process.replay(cast)
+        secrets = redact.search(whole, {})
+        row["masked"] = dict(secrets.counts)
+        if reason := redact.rejection(secrets.counts):
             raise ValueError(reason)
-        video = clip(redact.mask(whole, known), 0, len(whole.index) - 1, self.frames)
+        video = clip(redact.mask(whole, secrets), 0, len(whole.index) - 1, self.frames)
         if len(video.screens.chars) == 1:
             raise ValueError("nothing moves in it")
-        told = {"script": known.mask(script(found)), **{k: known.mask(v) for k, v in captions(video).items()}}
-        meta = self._meta(each, found) | measured(video)
+        texts = {tier: secrets.mask(text) for tier, text in (("script", script(tape)), *captions(video).items())}
+        meta = self._meta(each, tape) | measurements(video)
         if each.problem is not None:
             row["split"] = each.problem.split
-            told |= solved(each, told["script"], video.texts, self.seed)
+            texts |= arithmetic_captions(each, texts["script"], video.texts, self.seed)
             meta |= {"task": "arithmetic", "expression": each.problem.expression, "answer": each.problem.answer}
-        return Footage(each.name, video, told, meta)
+        return StoredClip(each.name, video, texts, meta)
 
-    def _meta(self, each: Script, found: Tape) -> dict[str, Any]:
+    def _meta(self, each: Script, tape: Tape) -> dict[str, Any]:
         return {
-            "source": {"recording": each.name, "family": each.family, **dict(found.meta)},
+            "source": {"recording": each.name, "family": each.family, **dict(tape.meta)},
             "licence": self.licence,
             "data_info": {"version": "tape", "env": {"TERM": "xterm-256color"}},
         }
 
 
-def solved(each: Script, told: str, screens: tuple[str, ...], seed: int) -> dict[str, str]:
-    """Captions of an arithmetic clip: plain, answered, and `script`, which is answered in a half of the clips.
+def arithmetic_captions(each: Script, caption: str, screens: tuple[str, ...], seed: int) -> dict[str, str]:
+    """Captions of an arithmetic clip: plain, answered, and `script`, which has the answer in half of the clips.
 
     Raises ValueError if the video shows another answer than the problem's.
     """
@@ -99,7 +103,7 @@ def solved(each: Script, told: str, screens: tuple[str, ...], seed: int) -> dict
     if (shown := arithmetic.printed(screens, problem)) != problem.answer:
         raise ValueError(f"{problem.expression}: the video shows {shown!r}, the answer is {problem.answer}")
     return {
-        "script": answered(told, problem.answer, each.name, seed),
-        "plain": told,
-        "answered": f"{told} The answer is {problem.answer}",
+        "script": with_answer(caption, problem.answer, each.name, seed),
+        "plain": caption,
+        "answered": f"{caption} The answer is {problem.answer}",
     }

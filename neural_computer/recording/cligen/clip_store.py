@@ -1,6 +1,8 @@
-"""Clips before they are drawn: masked screens, keys, captions. Small on disk, so a dataset is drawn from them at any size."""
+"""Clip stores: files of clips before they are drawn, as redacted screens, keys and captions.
 
-import hashlib
+They are small, so datasets of any size and font can be drawn from the same clip stores.
+"""
+
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from neural_computer.files import write_whole
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.screens.terminal import Atlas, Cells
 from neural_computer.types import Episode, Event
@@ -18,25 +21,20 @@ FIELDS = (*Cells._fields, "index")
 
 
 @dataclass(frozen=True)
-class Footage:
-    """One clip."""
+class StoredClip:
+    """One clip: its screens and keys, its captions and its meta."""
 
     id: str
     clip: Replay
     captions: Mapping[str, str] = field(default_factory=dict)
-    """By tier"""
+    """{tier: caption}"""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """JSON values: where it comes from, what was measured of it, what a task needs to score it"""
+    """JSON values: source, licence, measurements, and what a task needs to score the clip"""
 
 
-def rank(name: str) -> bytes:
-    """What orders names as if by chance, and the same everywhere."""
-    return hashlib.sha256(name.encode()).digest()
-
-
-def drawn(footage: Footage, atlas: Atlas, size: tuple[int, int]) -> Episode:
-    """The clip as an episode with frames of `size` (height, width), letterboxed."""
-    clip, (height, width) = footage.clip, size
+def episode(stored: StoredClip, atlas: Atlas, size: tuple[int, int]) -> Episode:
+    """The clip as an episode, its frames letterboxed to `size` (height, width)."""
+    clip, (height, width) = stored.clip, size
     rows, cols = clip.screens.chars.shape[1:]
     original = (rows * atlas.cell[0], cols * atlas.cell[1])
     scale = min(height / original[0], width / original[1])
@@ -47,57 +45,57 @@ def drawn(footage: Footage, atlas: Atlas, size: tuple[int, int]) -> Episode:
         "scaled_size": scaled,
         "padding": ((height - scaled[0]) // 2, (width - scaled[1]) // 2),
     }
-    info = {**footage.meta.get("data_info", {}), **geometry}
+    info = {**stored.meta.get("data_info", {}), **geometry}
     return Episode(
-        id=footage.id,
+        id=stored.id,
         frames=clip.video(atlas, size),
         fps=clip.fps,
-        captions=footage.captions,
+        captions=stored.captions,
         cells=clip.texts,
         events=clip.events,
-        meta={**footage.meta, "data_info": info},
+        meta={**stored.meta, "data_info": info},
     )
 
 
-def save(path: Path, footages: Iterable[Footage], report: Mapping[str, Any]) -> None:
-    """Writes clips and what there is to tell of their making into one file, whole or not at all."""
+def save(path: Path, clips: Iterable[StoredClip], report: Mapping[str, Any]) -> None:
+    """Writes clips and the report of their recording to one file, whole or not at all."""
     arrays: dict[str, Any] = {}
-    told = []
-    for number, each in enumerate(footages):
-        clip = each.clip
+    entries = []
+    for number, stored in enumerate(clips):
+        clip = stored.clip
         arrays |= {f"{number}/{name}": x for name, x in zip(FIELDS, (*clip.screens, clip.index), strict=True)}
         rest = {name: getattr(clip, name) for name in ("fps", "markers", "start", "speed")}
         events = [[None if x != x else x for x in event] for event in clip.events]
-        told.append({"id": each.id, "captions": dict(each.captions), "meta": dict(each.meta), "events": events, **rest})
-    text = json.dumps({"clips": told, "report": dict(report)})
+        meta = {"id": stored.id, "captions": dict(stored.captions), "meta": dict(stored.meta)}
+        entries.append({**meta, "events": events, **rest})
+    text = json.dumps({"clips": entries, "report": dict(report)})
     file = io.BytesIO()
-    np.savez_compressed(file, told=np.frombuffer(text.encode(), np.uint8), **arrays)
-    temporary = path.with_suffix(".partial")
-    temporary.write_bytes(file.getvalue())
-    temporary.replace(path)
+    np.savez_compressed(file, allow_pickle=False, header=np.frombuffer(text.encode(), np.uint8), **arrays)
+    write_whole(path, file.getvalue())
 
 
-def load(path: Path) -> Iterator[Footage]:
-    """The clips in a file. Raises ValueError for one that is damaged."""
-    told, arrays = _opened(path)
-    for number, each in enumerate(told["clips"]):
+def load(path: Path) -> Iterator[StoredClip]:
+    """Clips of a file. Raises ValueError for a damaged one."""
+    header, arrays = _read(path)
+    for number, entry in enumerate(header["clips"]):
         *cells, index = (arrays[f"{number}/{name}"] for name in FIELDS)
         nan: Any = float("nan")
-        events = tuple(Event(*(nan if x is None else x for x in event)) for event in each["events"])
-        markers = tuple((time, name) for time, name in each["markers"])
-        clip = Replay(Cells(*cells), index, each["fps"], events, markers, each["start"], each["speed"])
-        yield Footage(each["id"], clip, each["captions"], each["meta"])
+        events = tuple(Event(*(nan if x is None else x for x in event)) for event in entry["events"])
+        markers = tuple((time, name) for time, name in entry["markers"])
+        clip = Replay(Cells(*cells), index, entry["fps"], events, markers, entry["start"], entry["speed"])
+        yield StoredClip(entry["id"], clip, entry["captions"], entry["meta"])
 
 
 def report(path: Path) -> dict[str, Any]:
-    """What was told of the making of a file's clips. Raises ValueError for one that is damaged."""
-    return _opened(path)[0]["report"]
+    """Report that `save` was given. Raises ValueError for a damaged file."""
+    return _read(path)[0]["report"]
 
 
-def _opened(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays) of a file."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        return json.loads(arrays.pop("told").tobytes()), arrays
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        return json.loads(arrays.pop("header").tobytes()), arrays
     except Exception as error:
         raise ValueError(f"{path}: cannot be read ({error}); delete it and it is made again") from error

@@ -1,4 +1,4 @@
-"""CLIGen (General): anybody's recordings to footage: read leniently, played in a child, masked, cut, captioned."""
+"""CLIGen (General): public recordings to clips: read leniently, replayed in a child process, redacted, cut, captioned."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,76 +8,76 @@ from typing import Any
 
 from neural_computer.recording.cligen import redact
 from neural_computer.recording.cligen.captions import captions
-from neural_computer.recording.cligen.clip_store import Footage, save
+from neural_computer.recording.cligen.clip_store import StoredClip, save
 from neural_computer.recording.cligen.clips import Cutting, cut
-from neural_computer.recording.cligen.llm_captions import Writer, WriterError, length, prompt
+from neural_computer.recording.cligen.llm_captions import Captioner, CaptionError, length_problem, prompt
 from neural_computer.recording.cligen.redact import Rules
 from neural_computer.recording.cligen.stats import videogen
 from neural_computer.recording.terminal import cast as casts
 from neural_computer.recording.terminal.cast import Cast
-from neural_computer.recording.terminal.isolated_replay import Projector
+from neural_computer.recording.terminal.isolated_replay import ReplayProcess
 from neural_computer.recording.terminal.replay import Playing, Replay
 
 
 @dataclass(frozen=True)
 class General:
-    """What is made of recordings, and how: called with some files and the path that their footage goes to.
+    """Called with some files and a path: cuts their recordings into clips and writes them to a clip store there.
 
-    `sources` tells of a file, by its name, where it comes from and its licence. With a `writer`, its captions stand in
-    place of the templates', which it is given; one that gives none leaves the template's, and that is counted.
+    `sources` maps a file's name to its origin and licence. A `captioner` rewords the captions of the templates; where it
+    fails, the template's caption stays and the row of the report counts it.
     """
 
     playing: Playing = Playing()
     cutting: Cutting = Cutting()
     rules: Rules = Rules()
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    writer: Writer | None = None
+    captioner: Captioner | None = None
 
     def __call__(self, files: Sequence[Path], path: Path) -> None:
-        made: list[Footage] = []
+        clips: list[StoredClip] = []
         rows: list[dict[str, Any]] = []
-        with Projector(self.playing) as projector:
+        with ReplayProcess(self.playing) as process:
             for file in files:
                 row: dict[str, Any] = {"name": file.name, "clips": 0}
                 try:
-                    clips = list(self.footage(file, projector, row))
-                    if not clips:
+                    parts = list(self.clips(file, process, row))
+                    if not parts:
                         raise ValueError("nothing moves in it")
-                    row["clips"] = len(clips)
-                    made += clips
+                    row["clips"] = len(parts)
+                    clips += parts
                 except (ValueError, OSError) as error:
-                    row["refused"] = str(error)
+                    row["rejected"] = str(error)
                 rows.append(row)
-        save(path, made, {"rows": rows})
+        save(path, clips, {"rows": rows})
 
-    def footage(self, file: Path, projector: Projector, row: dict[str, Any]) -> Iterator[Footage]:
-        """The clips of a recording; what was repaired, masked and dropped goes into `row`. Raises ValueError, OSError."""
+    def clips(self, file: Path, process: ReplayProcess, row: dict[str, Any]) -> Iterator[StoredClip]:
+        """Clips of a recording; adds repairs and counts to its row of the report. Raises ValueError, OSError."""
         cast = casts.read(file)
         row["repairs"] = list(cast.repairs)
         number = 0
-        for part in projector.parts(cast):
-            known = redact.search(part, cast.meta)
-            row["masked"] = dict(Counter(row.get("masked", {})) + known.counts)
-            if reason := redact.refusal(row["masked"], self.rules):
+        for part in process.parts(cast):
+            secrets = redact.search(part, cast.meta)
+            row["masked"] = dict(Counter(row.get("masked", {})) + secrets.counts)
+            if reason := redact.rejection(row["masked"], self.rules):
                 raise ValueError(reason)
-            found = cut(redact.mask(part, known), self.cutting)
-            row["frozen"] = row.get("frozen", 0) + found.frozen
-            meta = redact.mask_meta(self._meta(cast, file), known)
-            for clip in found.clips:
-                told = {name: known.mask(text) for name, text in captions(clip).items()}
-                yield Footage(f"{file.stem}/{number}", clip, self._written(told, row), meta | measured(clip))
+            pieces = cut(redact.mask(part, secrets), self.cutting)
+            row["frozen"] = row.get("frozen", 0) + pieces.frozen
+            meta = redact.mask_meta(self._meta(cast, file), secrets)
+            for clip in pieces.clips:
+                texts = {tier: secrets.mask(text) for tier, text in captions(clip).items()}
+                yield StoredClip(f"{file.stem}/{number}", clip, self._reworded(texts, row), meta | measurements(clip))
                 number += 1
 
-    def _written(self, told: dict[str, str], row: dict[str, Any]) -> dict[str, str]:
-        """The captions in the writer's words."""
-        if self.writer is None:
-            return told
-        facts, out = "\n".join(told.values()), dict(told)
-        for tier in told:
+    def _reworded(self, texts: dict[str, str], row: dict[str, Any]) -> dict[str, str]:
+        """The captions in the captioner's words, if there is a captioner."""
+        if self.captioner is None:
+            return texts
+        facts, out = "\n".join(texts.values()), dict(texts)
+        for tier in texts:
             try:
-                out[tier] = self.writer(prompt(tier, facts), lambda text, tier=tier: length(tier, text))  # type: ignore[misc]
-            except WriterError:
-                row["unwritten"] = row.get("unwritten", 0) + 1
+                out[tier] = self.captioner(prompt(tier, facts), lambda text, tier=tier: length_problem(tier, text))  # type: ignore[misc]
+            except CaptionError:
+                row["template_captions"] = row.get("template_captions", 0) + 1
         return out
 
     def _meta(self, cast: Cast, file: Path) -> dict[str, Any]:
@@ -91,6 +91,6 @@ class General:
         }
 
 
-def measured(clip: Replay) -> dict[str, Any]:
-    """Figures of a clip, and where in its recording it is."""
+def measurements(clip: Replay) -> dict[str, Any]:
+    """Measurements of a clip (see `stats.videogen`), and its place and speed in the recording."""
     return {"videogen": videogen(clip), "clip": {"start": round(clip.start, 3), "speed": round(clip.speed, 4)}}

@@ -1,7 +1,7 @@
-"""Recordings without secrets and personal strings: masked in cells before anything is drawn, in text and among keys.
+"""Redacts recordings: masks secrets and personal strings in screens, before anything is drawn, in texts and in keys.
 
-The screen is what counts: what a program wrote in pieces, in colours or over several rows is read as it stands there.
-What is found once, on any screen or typed, is masked wherever the recording shows it, in part or whole.
+Text is read from the screen, so output in pieces, in colours or over several rows is read as a viewer sees it. A string
+that is detected once, on any screen or among the keys, is masked wherever the recording shows it, in part or whole.
 """
 
 import os
@@ -20,48 +20,48 @@ from neural_computer.screens.terminal import WIDE_TAIL, Cells
 from neural_computer.types import Event
 
 LONGEST = 4000
-"""Characters that rows are joined to at most: a screen full of text is no single line."""
+"""Characters of joined rows at most: a screen full of text is no single line"""
 STRETCH = 8
-"""So many successive characters of a secret are masked wherever they stand: a window may cut it."""
+"""Length of the parts of a secret that are masked wherever they are: a window may cut the secret"""
 PREFIX = 3
-"""So many first characters of a secret are masked left of the cursor: it is being typed."""
-SECRET = ("key", "token", "password", "private key")
-NAMED = ("user", "host", "home")
+"""Characters of a secret's beginning that are masked left of the cursor, where it is being typed"""
+SECRET_KINDS = ("key", "token", "password", "private key")
+NAME_KINDS = ("user", "host", "home")
 
 Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Which recordings are refused outright."""
+    """When a recording is rejected instead of masked."""
 
     kinds: tuple[str, ...] = ("private key",)
-    most: int = 60
-    """Different strings masked"""
+    max_strings: int = 60
+    """Distinct masked strings at most"""
 
 
-def refusal(counts: Mapping[str, int], rules: Rules = Rules()) -> str | None:  # noqa: B008  # frozen
-    """Why a recording with so many masked strings must not be used, or None."""
+def rejection(counts: Mapping[str, int], rules: Rules = Rules()) -> str | None:  # noqa: B008  # frozen
+    """Reason to reject a recording with these numbers of masked strings by kind, or None."""
     for kind in rules.kinds:
         if counts.get(kind):
-            return f"holds a {kind}: recordings with one are refused whole"
+            return f"holds a {kind}: recordings with one are rejected whole"
     total = sum(counts.values())
-    return f"{total} different strings are masked, more than {rules.most}" if total > rules.most else None
+    return f"{total} different strings are masked, more than {rules.max_strings}" if total > rules.max_strings else None
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is secret or personal in one recording: every string with its kind."""
+class Secrets:
+    """Secret and personal strings of one recording: {string: kind}."""
 
     strings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def counts(self) -> Counter[str]:
-        """How many different strings of each kind."""
+        """Number of distinct strings of each kind."""
         return Counter(self.strings.values())
 
     def spans(self, text: str) -> list[Span]:
-        """The places to mask in a line; they may overlap."""
+        """(start, stop) of the parts of a line to mask; they may overlap."""
         spans = [(finding.start, finding.stop) for finding in find(text)]
         if self.strings:
             spans += [match.span() for match in self._literal.finditer(text)]
@@ -69,20 +69,20 @@ class Known:
         return spans
 
     def mask(self, text: str) -> str:
-        """The text with all of it masked, character by character."""
-        return "\n".join(_starred(line, self.spans(line)) for line in text.split("\n"))
+        """The text with every secret masked, character by character."""
+        return "\n".join(_mask_spans(line, self.spans(line)) for line in text.split("\n"))
 
-    def begun(self, text: str) -> int:
-        """How many characters at the end of `text` are the beginning of a secret."""
+    def prefix_at_end(self, text: str) -> int:
+        """Number of characters at the end of `text` that are the beginning of a secret."""
         return max((k for s in self._secrets for k in range(PREFIX, len(s)) if text.endswith(s[:k])), default=0)
 
-    def ending(self, text: str) -> int:
-        """How many characters at the start of `text` are the end of a secret whose beginning has left the screen."""
+    def suffix_at_start(self, text: str) -> int:
+        """Number of characters at the start of `text` that are the end of a secret whose beginning has left the screen."""
         return max((k for s in self._secrets for k in range(PREFIX, len(s)) if text.startswith(s[-k:])), default=0)
 
     @cached_property
     def _secrets(self) -> list[str]:
-        return [text for text, kind in self.strings.items() if kind in SECRET]
+        return [text for text, kind in self.strings.items() if kind in SECRET_KINDS]
 
     @cached_property
     def _grams(self) -> frozenset[str]:
@@ -90,25 +90,25 @@ class Known:
 
     @cached_property
     def _literal(self) -> re.Pattern[str]:
-        """Every string whole; a name or a short one only as a word of its own."""
-        inside = [s for s, kind in self.strings.items() if kind not in NAMED and len(s) >= STRETCH]
+        """Pattern of all strings; a name or a short string matches only as a word of its own."""
+        inside = [s for s, kind in self.strings.items() if kind not in NAME_KINDS and len(s) >= STRETCH]
         words = [s for s in self.strings if s not in set(inside) and len(s) >= 3]
         parts = [re.escape(s) for s in sorted(inside, key=len, reverse=True)]
         parts += [rf"(?<![\w-]){re.escape(s)}(?![\w-])" for s in sorted(words, key=len, reverse=True)]
         return re.compile("|".join(parts) or r"(?!)")
 
 
-def sanitize(replay: Replay, meta: Mapping[str, Any] | None = None) -> tuple[Replay, Counter[str]]:
-    """The recording with everything masked, and how many different strings of each kind were."""
-    known = search(replay, meta or {})
-    return mask(replay, known), known.counts
+def redact(replay: Replay, meta: Mapping[str, Any] | None = None) -> tuple[Replay, Counter[str]]:
+    """(recording with all secrets masked, number of distinct strings of each kind)."""
+    secrets = search(replay, meta or {})
+    return mask(replay, secrets), secrets.counts
 
 
 # Searching
 
 
-def search(replay: Replay, meta: Mapping[str, Any]) -> Known:
-    """What is secret or personal in a recording, whose header is `meta`: on its screens, among its keys, in its header."""
+def search(replay: Replay, meta: Mapping[str, Any]) -> Secrets:
+    """Secret and personal strings of a recording: on its screens, among its keys, and in its header `meta`."""
     strings = environment(meta)
     lines: dict[str, None] = {}
     for screen in _each(replay.screens):
@@ -116,17 +116,17 @@ def search(replay: Replay, meta: Mapping[str, Any]) -> Known:
         lines |= dict.fromkeys(line.text for line in page)
         rows = [line.text for line in page if line.single]
         strings |= {row: "private key" for r in key_blocks(rows, strings) if (row := rows[r].strip())}
-    segments = typed(replay.events)
-    strings |= {s.text: "password" for s in segments if len(s.text) > 3 and _asked(replay, s)}
-    lines |= dict.fromkeys([*(s.text for s in segments), *_strings(meta)])
+    typed = inputs(replay.events)
+    strings |= {s.text: "password" for s in typed if len(s.text) > 3 and _at_password_prompt(replay, s)}
+    lines |= dict.fromkeys([*(s.text for s in typed), *_strings(meta)])
     for line in lines:
         for finding in find(line):
             strings.setdefault(line[finding.start : finding.stop], finding.kind)
-    return Known(strings)
+    return Secrets(strings)
 
 
 class Line(NamedTuple):
-    """A row of a screen, or rows that run on, and the cell of each character."""
+    """A row of a screen (`single`), or joined rows, and the index of each character's cell."""
 
     text: str
     cells: np.ndarray
@@ -138,7 +138,7 @@ def _each(screens: Cells) -> Iterator[Cells]:
 
 
 def _page(screen: Cells) -> list[Line]:
-    """The rows of a screen, each alone and, where one is full to its edge, with those that follow."""
+    """Rows of a screen: each alone, and those that are full to the edge joined with the rows that follow."""
     rows, cols = screen.chars.shape
     head = (screen.flags & WIDE_TAIL) == 0
     cells = np.flatnonzero(head)
@@ -160,7 +160,7 @@ def _decode(chars: np.ndarray) -> str:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every string inside a JSON value."""
+    """All strings inside a JSON value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -174,29 +174,29 @@ def _strings(value: Any) -> Iterator[str]:
 # Masking
 
 
-def mask(replay: Replay, known: Known) -> Replay:
-    """The recording with what is known masked in cells and events."""
-    return replace(replay, screens=_mask_screens(replay.screens, known), events=_mask_events(replay, known))
+def mask(replay: Replay, secrets: Secrets) -> Replay:
+    """The recording with its secrets masked in cells and events."""
+    return replace(replay, screens=_mask_screens(replay.screens, secrets), events=_mask_events(replay, secrets))
 
 
-def mask_meta(value: Any, known: Known) -> Any:
-    """A JSON value with every string in it masked."""
+def mask_meta(value: Any, secrets: Secrets) -> Any:
+    """A JSON value with the secrets masked in all its strings."""
     if isinstance(value, str):
-        return known.mask(value)
+        return secrets.mask(value)
     if isinstance(value, Mapping):
-        return {key: mask_meta(inner, known) for key, inner in value.items()}
-    return [mask_meta(inner, known) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: mask_meta(inner, secrets) for key, inner in value.items()}
+    return [mask_meta(inner, secrets) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _starred(text: str, spans: Iterable[Span]) -> str:
-    marked = {i for start, stop in spans for i in range(start, stop)}
-    return "".join(MARK if i in marked and not char.isspace() else char for i, char in enumerate(text))
+def _mask_spans(text: str, spans: Iterable[Span]) -> str:
+    places = {i for start, stop in spans for i in range(start, stop)}
+    return "".join(MARK if i in places and not char.isspace() else char for i, char in enumerate(text))
 
 
-def _mask_screens(screens: Cells, known: Known) -> Cells:
+def _mask_screens(screens: Cells, secrets: Secrets) -> Cells:
     flat = [_decode(screen.chars.ravel()) for screen in _each(screens)]
-    seen: dict[str, list[Span]] = {}
-    spans = [_spans(screen, known, seen) for screen in _each(screens)]
+    cache: dict[str, list[Span]] = {}
+    spans = [_spans(screen, secrets, cache) for screen in _each(screens)]
     order = range(len(flat))
     _spread(flat, spans, order)
     _spread(flat, spans, order[::-1])
@@ -214,52 +214,56 @@ def _mask_screens(screens: Cells, known: Known) -> Cells:
     return screens._replace(chars=chars, flags=flags)
 
 
-def _spans(screen: Cells, known: Known, seen: dict[str, list[Span]]) -> set[Span]:
-    """What to mask on a screen, as ranges of its cells row after row."""
-    found = set()
+def _spans(screen: Cells, secrets: Secrets, cache: dict[str, list[Span]]) -> set[Span]:
+    """(start, stop) of the cells of a screen to mask, numbered row by row; `cache` has the spans of texts."""
+    spans = set()
     page = _page(screen)
     for text, cells, _ in page:
-        if text not in seen:
-            seen[text] = known.spans(text)
-        found |= {(int(cells[a]), int(cells[b - 1]) + 1) for a, b in seen[text]}
+        if text not in cache:
+            cache[text] = secrets.spans(text)
+        spans |= {(int(cells[a]), int(cells[b - 1]) + 1) for a, b in cache[text]}
     rows = [line for line in page if line.single]
-    blocks = key_blocks([line.text for line in rows], known.strings)
-    found |= {(int(rows[r].cells[0]), int(rows[r].cells[-1]) + 1) for r in blocks}
+    blocks = key_blocks([line.text for line in rows], secrets.strings)
+    spans |= {(int(rows[r].cells[0]), int(rows[r].cells[-1]) + 1) for r in blocks}
     cols = screen.chars.shape[1]
     row, col = screen.cursor.tolist()
-    if row >= 0 and (size := known.begun(_decode(screen.chars.ravel()[: row * cols + col])[-200:])):
-        found.add((row * cols + col - size, row * cols + col))
-    if size := known.ending(rows[0].text):
-        found.add((0, size))
-    return found
+    if row >= 0 and (size := secrets.prefix_at_end(_decode(screen.chars.ravel()[: row * cols + col])[-200:])):
+        spans.add((row * cols + col - size, row * cols + col))
+    if size := secrets.suffix_at_start(rows[0].text):
+        spans.add((0, size))
+    return spans
 
 
 def _spread(flat: list[str], spans: list[set[Span]], order: range) -> None:
-    """Masks what is being typed or deleted: the beginning, in the same place, of what the screen before has masked."""
-    carried: dict[Span, str] = {}
+    """Masks secrets that are being typed or deleted: beginnings, in the same place, of what the previous screen masks.
+
+    Screens are visited in `order`; spans are added to `spans`.
+    """
+    carry: dict[Span, str] = {}
     for i in order:
-        kept = {}
-        for (start, stop), whole in carried.items():
+        present = {}
+        for (start, stop), whole in carry.items():
             length = len(os.path.commonprefix([flat[i][start:stop], whole]))
             if length == stop - start or (length and flat[i][start + length] == " "):
                 spans[i].add((start, start + length))
-                kept[start, stop] = whole
-        carried = kept | {(start, stop): flat[i][start:stop] for start, stop in spans[i] if (start, stop) not in kept}
+                present[start, stop] = whole
+        new = {(start, stop): flat[i][start:stop] for start, stop in spans[i] if (start, stop) not in present}
+        carry = present | new
 
 
 # Keys
 
 
-class Typed(NamedTuple):
-    """What was typed up to a Return, and which event each character came from."""
+class Input(NamedTuple):
+    """Text that was typed up to a Return, and the index of each character's event."""
 
     text: str
     places: list[int]
 
 
-def typed(events: Sequence[Event]) -> list[Typed]:
-    """The lines that the events type, with what was erased again left out."""
-    segments: list[Typed] = []
+def inputs(events: Sequence[Event]) -> list[Input]:
+    """Lines that the events type, without characters that were erased again."""
+    lines: list[Input] = []
     text, places = "", list[int]()
     for i, event in enumerate(events):
         if event.kind == "press" and event.key == "BackSpace":
@@ -267,13 +271,13 @@ def typed(events: Sequence[Event]) -> list[Typed]:
         elif char := _char(event):
             text, places = text + char, places + [i] * len(char)
         elif event.kind == "press" and (event.key in ("Return", "KP_Enter") or "+" in event.key):
-            segments.append(Typed(text, places))
+            lines.append(Input(text, places))
             text, places = "", []
-    return [s for s in (*segments, Typed(text, places)) if s.text]
+    return [line for line in (*lines, Input(text, places)) if line.text]
 
 
 def _char(event: Event) -> str:
-    """What an event types; empty for other keys."""
+    """Text that an event types; empty for other keys."""
     if event.kind == "text":
         return event.text
     if event.kind != "press":
@@ -281,15 +285,17 @@ def _char(event: Event) -> str:
     return " " if event.key == "space" else event.key if len(event.key) == 1 and event.key.isprintable() else ""
 
 
-def _asked(replay: Replay, segment: Typed) -> bool:
-    """Was a secret asked for when it was typed?"""
+def _at_password_prompt(replay: Replay, line: Input) -> bool:
+    """Whether any of the line's characters was typed while the screen asked for a secret."""
     last = len(replay.index) - 1
-    frames = {min(max(int(replay.events[i].time * replay.fps), 0), last) for i in segment.places}
-    return any(PROMPT.search(_left(replay.screens, screen)) for screen in {int(replay.index[f]) for f in frames})
+    frames = {min(max(int(replay.events[i].time * replay.fps), 0), last) for i in line.places}
+    return any(
+        PROMPT.search(_before_cursor(replay.screens, screen)) for screen in {int(replay.index[f]) for f in frames}
+    )
 
 
-def _left(screens: Cells, screen: int) -> str:
-    """What stands left of the cursor; of a hidden one, on the last row that holds anything."""
+def _before_cursor(screens: Cells, screen: int) -> str:
+    """Text left of the cursor; with a hidden cursor, the last row that has text."""
     row, col = screens.cursor[screen].tolist()
     if row < 0:
         rows = np.flatnonzero((screens.chars[screen] != ord(" ")).any(1))
@@ -297,18 +303,18 @@ def _left(screens: Cells, screen: int) -> str:
     return _decode(screens.chars[screen, row, :col])
 
 
-def _mask_events(replay: Replay, known: Known) -> tuple[Event, ...]:
-    """The events with the keys of secrets replaced, those among them that were erased again too."""
+def _mask_events(replay: Replay, secrets: Secrets) -> tuple[Event, ...]:
+    """Events with the keys of secrets masked, including keys among them that were erased again."""
     events = list(replay.events)
-    for segment in typed(replay.events):
-        spans = [(0, len(segment.text))] if _asked(replay, segment) else known.spans(segment.text)
+    for line in inputs(replay.events):
+        spans = [(0, len(line.text))] if _at_password_prompt(replay, line) else secrets.spans(line.text)
         for start, stop in spans:
-            for i in range(segment.places[start], segment.places[stop - 1] + 1):
-                events[i] = _hidden(events[i])
+            for i in range(line.places[start], line.places[stop - 1] + 1):
+                events[i] = _mask_event(events[i])
     return tuple(events)
 
 
-def _hidden(event: Event) -> Event:
+def _mask_event(event: Event) -> Event:
     if event.kind == "text":
         return event._replace(text=MARK * len(event.text))
     return event._replace(key=MARK) if _char(event).strip() else event

@@ -1,7 +1,7 @@
-"""What in a line of a terminal is secret or personal: where it stands, and of which kind it is.
+"""Patterns of secrets and personal strings (PII) in a line of a terminal.
 
-Formats are a table. No entropy is measured: commit hashes, checksums and UUIDs look as random as keys do, and terminals
-are full of them.
+Formats are a table. Entropy is no criterion: commit hashes, checksums and UUIDs look as random as keys, and terminals are
+full of them.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ MARK = "*"
 
 
 class Finding(NamedTuple):
-    """Characters `start` to `stop` of a text, which are a `kind` of secret or of personal string."""
+    """Characters `start` to `stop` of a text, a secret or personal string of this `kind`."""
 
     kind: str
     start: int
@@ -57,7 +57,7 @@ KEYS = (
     r"EAACEdEose0cBA[0-9A-Za-z]+",  # Facebook
 )
 TOKEN = r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"
-"""A JSON web token."""
+"""JSON web token"""
 
 WORDS = r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|(?:access|private|auth|signing|account)[_-]?key)"
 VALUE = r"(?:\"(?P<double>[^\"]{4,})\"|'(?P<single>[^']{4,})'|(?P<bare>[^\s\"'`,;)]{4,}))"
@@ -93,7 +93,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 COMPILED = tuple((kind, re.compile(pattern)) for kind, pattern in PATTERNS)
 
 START, REST = r"^\W{0,8}(?:\(\S+\)\W{0,3})?", r"(?:[:\s)\]]\s*\S.{0,120}?)?[$#%>❯➜λ»]"
-"""Of a prompt, before and after `user@host`."""
+"""Patterns of a prompt before and behind `user@host`"""
 NAMES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
@@ -112,10 +112,10 @@ NAMES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("user", r"^\W{0,8}(?i:login|username|logged in as)(?: as)?: (?P<it>[A-Za-z_][\w.-]+)\s*$"),
     )
 )
-"""Where people and machines are named."""
+"""(kind, pattern) of places where people and machines are named"""
 
 VARIABLES = {"USER": "user", "LOGNAME": "user", "USERNAME": "user", "HOSTNAME": "host", "HOST": "host"}
-"""Of a recording's environment."""
+"""{variable of a recording's environment: kind}"""
 
 _COMMON = """
     root user users admin guest ubuntu debian ec2-user runner vagrant pi git nobody me you test tester dev docker
@@ -124,7 +124,7 @@ _COMMON = """
     github.com gitlab.com bitbucket.org raspberrypi machine computer bash zsh fish linux macos windows username name
 """
 COMMON = frozenset(_COMMON.split())
-"""Names that say nothing of anybody."""
+"""Names that identify nobody"""
 
 PLACEHOLDER = re.compile(
     r"(?i)[$<{(\[*/~.%\\]|-|x{3,}|your|my[_-]|example|none\b|null\b|true\b|false\b|str\b|string|int\b|bool|object|undefined|nil\b"
@@ -135,37 +135,37 @@ _SUFFIXES = """
     zip gz tgz xz log sh service socket target timer mount scope slice device path swap
 """
 SUFFIXES = frozenset(_SUFFIXES.split())
-"""`icon@2x.png` and `getty@tty1.service` are no addresses."""
+"""Suffixes of files and services: `icon@2x.png` and `getty@tty1.service` are no email addresses"""
 RESOLVERS = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "208.67.222.222", "208.67.220.220"})
 
 BEGIN = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----")
 END = re.compile(r"-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----")
 BODY = re.compile(r"[A-Za-z0-9+/=_-]{12,}|[A-Za-z-]+: .+|[A-Za-z0-9+/]{0,11}={0,2}")
-"""A row of a key's block: base64, a header, or the short last row."""
+"""Row of a key's block: base64, a header, or the short last row"""
 PROMPT = re.compile(r"(?i:password|passphrase|passcode|\bpin\b|secret|token|api[ _-]?key)[^:>?]{0,60}[:>?]\s*$")
-"""Left of the cursor where a secret is asked for."""
+"""Text left of the cursor where a program asks for a secret"""
 
 
 @lru_cache(100_000)
 def find(text: str) -> tuple[Finding, ...]:
-    """The secrets and addresses in a line, and the names at the places where names stand. They may overlap."""
-    found = [
+    """Secrets and addresses in a line, and names of people and machines at NAMES' places. They may overlap."""
+    secrets = [
         Finding(kind, *span)
         for kind, pattern in COMPILED
         for match in pattern.finditer(text)
         if (span := _span(match)) and _real(kind, text[slice(*span)])
     ]
-    return (*found, *(Finding(kind, *place) for kind, place in _names(text)))
+    return (*secrets, *(Finding(kind, *place) for kind, place in _names(text)))
 
 
 def _span(match: re.Match[str]) -> tuple[int, int]:
-    """The value's place, inside its quotes."""
+    """Span of the value, without its quotes."""
     inner = [name for name in ("double", "single", "bare") if match.groupdict().get(name) is not None]
     return match.span(inner[0] if inner else "it")
 
 
 def _real(kind: str, value: str) -> bool:
-    """Is it what its pattern takes it for, and not a variable, a placeholder, a file or a machine of everybody's?"""
+    """Whether a match is what its pattern stands for, and no variable, placeholder, file or public machine."""
     if kind == "password":
         return not PLACEHOLDER.match(value) and "(" not in value and len(set(value)) > 1
     if kind == "email":
@@ -187,26 +187,29 @@ def _names(text: str) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def environment(meta: Mapping[str, Any]) -> dict[str, str]:
-    """The names that a recording's header gives away, with their kinds."""
+    """{name: kind} of people and machines that a recording's header gives away."""
     variables = meta.get("env") or {}
-    named = {str(value): VARIABLES[name] for name, value in variables.items() if name in VARIABLES}
-    return {name: kind for name, kind in named.items() if name.lower() not in COMMON and len(name) > 1}
+    names = {str(value): VARIABLES[name] for name, value in variables.items() if name in VARIABLES}
+    return {name: kind for name, kind in names.items() if name.lower() not in COMMON and len(name) > 1}
 
 
 def key_blocks(rows: list[str], strings: Mapping[str, str]) -> list[int]:
-    """The rows that belong to a private key's block. Its begin or its end may have left the screen: what follows a row
-    that is known as one's (by `strings`, see `sanitize.Known`) is one's."""
-    taken: set[int] = set()
+    """Indices of the rows of private-key blocks.
+
+    If BEGIN or END has scrolled off the screen, rows next to a row of a key count as part of the block; `strings` maps
+    strings of this recording to their kinds (see `redact.Secrets`).
+    """
+    block: set[int] = set()
     for r, row in enumerate(rows):
         if BEGIN.search(row) or (strings.get(row.strip()) == "private key" and not END.search(row)):
-            taken.update(_run(rows, range(r, len(rows)), END))
+            block.update(_run(rows, range(r, len(rows)), END))
         if END.search(row):
-            taken.update(_run(rows, range(r, -1, -1), BEGIN))
-    return sorted(taken)
+            block.update(_run(rows, range(r, -1, -1), BEGIN))
+    return sorted(block)
 
 
 def _run(rows: list[str], places: range, last: re.Pattern[str]) -> Iterator[int]:
-    """The rows from one end of a block as far as they look like one."""
+    """Rows from one end of a block, up to its other end or the first row that cannot belong to it."""
     for n, r in enumerate(places):
         row = rows[r].strip(" │|┃║")
         if n and not last.search(row) and not BODY.fullmatch(row):

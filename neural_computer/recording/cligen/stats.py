@@ -1,4 +1,4 @@
-"""What can be measured of a clip: the paper's `meta.videogen`."""
+"""Measurements of a clip: the paper's `meta.videogen`."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from neural_computer.recording.terminal.replay import Replay
 
 
 def videogen(clip: Replay) -> dict[str, Any]:
-    """Figures of a clip, per frame, cell or second as their names say; intervals between typed keys in seconds.
+    """Measurements of a clip. Densities are per frame, rates per second, intervals between typed keys in seconds.
 
-    Visual complexity is the share of cells with a character other than a blank, times how many colours these have, to a
-    sixteenth: 0 for an empty screen, 1 for a full one in sixteen colours.
+    visual_complexity = (share of cells with a character) * min(colours, 16) / 16: 0 for an empty screen, 1 for a full one
+    in sixteen colours.
     """
     screens, seconds = clip.screens, len(clip.index) / clip.fps
     filled = screens.chars != ord(" ")

@@ -1,6 +1,6 @@
-"""Asciinema recordings: versions 1, 2 and 3 are read as one type, with absolute times; version 2 is written.
+"""Asciinema recordings: reads versions 1, 2 and 3 as one type with absolute times, writes version 2.
 
-Strictly read, any violation is an error. Leniently read, what can be repaired is, and every repair is listed.
+A strict reader rejects any violation of the format. A lenient one repairs what it can and lists every repair.
 """
 
 import json
@@ -14,24 +14,27 @@ from neural_computer.screens.terminal import LARGEST, Theme
 
 CODES = {"o": "output", "i": "input", "m": "marker", "r": "resize", "x": "exit status"}
 
-KNOWN = ("title", "timestamp", "duration", "idle_time_limit", "command", "env", "theme", "tags", "keys", "tape")
-"""What is kept of a header, beside its size."""
+HEADER_KEYS = (
+    *("title", "timestamp", "duration", "idle_time_limit", "command", "env", "theme", "tags"),
+    *("keys", "tape", "not_found"),
+)
+"""Keys of a header that are kept, beside its size"""
 
 SIZE = (80, 24)
-"""Columns and rows that stand for missing ones."""
+"""Default columns and rows"""
 
 LONGEST = 2**25
-"""Bytes of the largest file that is read."""
+"""Bytes of a file at most"""
 
 LATEST = 1e9
-"""Seconds that no recording lasts."""
+"""Seconds of a recording at most; more are no seconds"""
 
-PATIENCE = 1000
-"""A file that needs more repairs is no recording."""
+MAX_REPAIRS = 1000
+"""Repairs of a file at most; one that needs more is no recording"""
 
 
 class Entry(NamedTuple):
-    """What happened at `time`, in seconds since the start: its code (see CODES) and what belongs to it."""
+    """One entry: `time` in seconds since the start, a code of CODES, and the text, marker, size or status."""
 
     time: float
     code: str
@@ -40,21 +43,21 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Cast:
-    """A terminal's recording. Entries stand in the order of their times."""
+    """Recording of a terminal. Entries are in the order of their times."""
 
     cols: int
     rows: int
     entries: tuple[Entry, ...]
     version: int = 2
-    """Of the file that it was read from"""
+    """Version of the file that it was read from"""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """What is known of the header (see KNOWN), as JSON values"""
+    """JSON values of the header, by HEADER_KEYS"""
     repairs: tuple[str, ...] = ()
-    """What a lenient reader changed, each with its line"""
+    """Changes that a lenient reader made, each with its line"""
 
 
 def read(path: str | Path, strict: bool = False) -> Cast:
-    """The recording in a file. Raises ValueError, "FILE:LINE: rule", for what is none or, if strict, breaks a rule."""
+    """Recording of a file. Raises ValueError "FILE:LINE: rule" for a file that is none or, if strict, breaks a rule."""
     path = Path(path)
     if (size := path.stat().st_size) > LONGEST:
         raise ValueError(f"{path.name}:1: has {size} bytes; recordings have at most {LONGEST}; cut it in parts")
@@ -62,19 +65,19 @@ def read(path: str | Path, strict: bool = False) -> Cast:
 
 
 def parse(data: bytes, name: str = "cast", strict: bool = False) -> Cast:
-    """The recording in some bytes; `name` is what errors call them. Raises ValueError as `read` does."""
-    return _Reader(name, strict).cast(data)
+    """Recording of a file's content; errors call it `name`. Raises ValueError as `read` does."""
+    return _CastReader(name, strict).cast(data)
 
 
 def write(cast: Cast, path: str | Path) -> None:
-    """Writes a recording as version 2, which keeps all of it but its repairs."""
+    """Writes a recording as version 2, which keeps everything but its repairs."""
     header = {"version": 2, "width": cast.cols, "height": cast.rows, **cast.meta}
     lines = [json.dumps(header), *(json.dumps([e.time, e.code, e.data]) for e in cast.entries)]
     Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def size_of(data: str) -> tuple[int, int]:
-    """(columns, rows) of a resize, "80x24". Raises ValueError for what is none."""
+    """(columns, rows) of a resize such as "80x24". Raises ValueError for another text or an impossible size."""
     cols, _, rows = data.partition("x")
     if not (cols.isascii() and cols.isdigit() and rows.isascii() and rows.isdigit() and len(data) < 20):
         raise ValueError(f"{data[:20]!r} must be COLSxROWS")
@@ -83,8 +86,8 @@ def size_of(data: str) -> tuple[int, int]:
     return int(cols), int(rows)
 
 
-class _Reader:
-    """One file's reading: what it found wrong so far, and whether that ends it."""
+class _CastReader:
+    """Reads one file and collects its repairs; if strict, the first violation raises."""
 
     def __init__(self, name: str, strict: bool):
         self.name, self.strict = name, strict
@@ -101,7 +104,7 @@ class _Reader:
             header["theme"] = size["theme"]
         if version == 3 and isinstance(size.get("type"), str):
             header["env"] = {"TERM": size["type"], **_mapping(header.get("env"))}
-        meta = {key: header[key] for key in KNOWN if header.get(key) is not None}
+        meta = {key: header[key] for key in HEADER_KEYS if header.get(key) is not None}
         if "theme" in meta and not self._try(number, "theme", lambda: Theme.of(meta["theme"])):
             del meta["theme"]
         if "keys" in meta and not self._try(number, "keys", lambda: _keys(meta["keys"])):
@@ -110,36 +113,36 @@ class _Reader:
         entries = tuple(self._timed(events, relative=version != 2))
         return Cast(cols, rows, entries, version, meta, tuple(self.repairs))
 
-    def _wrong(self, line: int, rule: str, repair: str) -> None:
-        """Notes a repair. Raises ValueError instead if strict."""
+    def _repair(self, line: int, rule: str, repair: str) -> None:
+        """Notes a violated rule and its repair. Raises ValueError instead if strict."""
         if self.strict:
             raise ValueError(f"{self.name}:{line}: {rule}; read leniently, {repair}")
-        if len(self.repairs) == PATIENCE:
-            raise ValueError(f"{self.name}:{line}: more than {PATIENCE} lines need repair; this is no recording")
+        if len(self.repairs) == MAX_REPAIRS:
+            raise ValueError(f"{self.name}:{line}: more than {MAX_REPAIRS} lines need repair; this is no recording")
         self.repairs.append(f"{line}: {rule}; {repair}")
 
     def _try(self, line: int, what: str, check: Callable[[], Any]) -> bool:
-        """Does the check pass? What fails it is left out."""
+        """Whether a check passes; notes that the value is left out if not."""
         try:
             check()
         except ValueError as error:
-            self._wrong(line, f"{what}: {error}", "it is left out")
+            self._repair(line, f"{what}: {error}", "it is left out")
             return False
         return True
 
     def _text(self, data: bytes) -> str:
         if data.startswith(b"\xef\xbb\xbf"):
-            self._wrong(1, "begins with a byte order mark", "it is left out")
+            self._repair(1, "begins with a byte order mark", "it is left out")
             data = data[3:]
         try:
             return data.decode()
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            self._wrong(line, "is not UTF-8", "each such byte becomes U+FFFD")
+            self._repair(line, "is not UTF-8", "each such byte becomes U+FFFD")
             return data.decode(errors="replace")
 
     def _header(self, lines: list[str]) -> tuple[int, dict[str, Any]]:
-        """The header and its line. Raises ValueError if there is none."""
+        """(line, header). Raises ValueError if the file has none."""
         first = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), 0)
         header = _json(lines[first])
         if header is None or _mapping(header).get("version") == 1:
@@ -150,20 +153,20 @@ class _Reader:
         return first + 1, _mapping(header)
 
     def _side(self, line: int, name: str, value: Any, usual: int) -> int:
-        """A count of columns or rows. Raises ValueError for one that no terminal has."""
+        """Number of columns or rows. Raises ValueError for one outside 1 to LARGEST."""
         if type(value) is int and 1 <= value <= LARGEST:
             return value
         number = _number(value)
         if number is not None and number == int(number) and 1 <= number <= LARGEST:
-            self._wrong(line, f"{name}={value!r} must be an integer", "it is made one")
+            self._repair(line, f"{name}={value!r} must be an integer", "it is made one")
             return int(number)
         if value in (None, 0):
-            self._wrong(line, f"{name} is {'missing' if value is None else 0}", f"it becomes {usual}")
+            self._repair(line, f"{name} is {'missing' if value is None else 0}", f"it becomes {usual}")
             return usual
         raise ValueError(f"{self.name}:{line}: {name}={str(value)[:40]} must be between 1 and {LARGEST}")
 
     def _v1(self, header: Mapping[str, Any]) -> Iterator[tuple[int, list[Any]]]:
-        """Version 1's output as version 3 has it, numbered as if each stood on a line."""
+        """Output of version 1 as events of version 3, numbered from one."""
         stdout = header.get("stdout")
         if not isinstance(stdout, list):
             raise ValueError(f"{self.name}:1: stdout must be a list of [delay, text]; it is missing or something else")
@@ -171,10 +174,10 @@ class _Reader:
             if isinstance(event, list) and event:
                 yield number, [event[0], "o", *event[1:]]
             else:
-                self._wrong(number, "stdout: must hold [delay, text]", "it is left out")
+                self._repair(number, "stdout: must hold [delay, text]", "it is left out")
 
     def _lines(self, lines: list[str], header: int, version: int) -> Iterator[tuple[int, list[Any]]]:
-        """The events after the header, each with its line."""
+        """(line, event) after the header."""
         for number, line in enumerate(lines[header:], header + 1):
             if not line.strip() or (version == 3 and line.startswith("#")):
                 continue
@@ -182,20 +185,20 @@ class _Reader:
             if isinstance(event, list) and event:
                 yield number, event
             else:
-                self._wrong(number, "must be [time, code, data]", "the line is left out")
+                self._repair(number, "must be [time, code, data]", "the line is left out")
 
     def _timed(self, events: Iterator[tuple[int, list[Any]]], relative: bool) -> Iterator[Entry]:
-        """The events as entries. A step back in time takes none; later ones keep their distances."""
-        now, ahead = 0.0, 0.0  # `ahead` of the file's clock, by all its steps back
-        for line, (given, *rest) in events:
-            time = _number(given)
+        """Events as entries with absolute times. A step back in time becomes no time; later intervals are kept."""
+        now, ahead = 0.0, 0.0  # `ahead` of the file's clock by the sum of its steps back
+        for line, (value, *rest) in events:
+            time = _number(value)
             if time is None:
-                self._wrong(line, f"time {str(given)[:40]} must be a number", "no time passes")
-            elif isinstance(given, str):
-                self._wrong(line, f"time {given[:40]!r} must be a number", "it is read as one")
+                self._repair(line, f"time {str(value)[:40]} must be a number", "no time passes")
+            elif isinstance(value, str):
+                self._repair(line, f"time {value[:40]!r} must be a number", "it is read as one")
             then = now if time is None else now + time if relative else time + ahead
             if then < now:
-                self._wrong(line, f"time goes back by {now - then:.6g} s", "no time passes")
+                self._repair(line, f"time goes back by {now - then:.6g} s", "no time passes")
                 ahead, then = ahead + now - then, now
             now = then
             if now > LATEST:
@@ -205,14 +208,14 @@ class _Reader:
 
     def _entry(self, line: int, time: float, rest: list[Any]) -> Entry | None:
         if len(rest) > 2:
-            self._wrong(line, "has more than three parts", "those are left out")
+            self._repair(line, "has more than three parts", "those are left out")
         code, data = rest[:2] if len(rest) >= 2 else (None, None)
         if not isinstance(code, str) or code not in CODES or not isinstance(data, str):
             rule = f"must be [time, code, text] with a code of {', '.join(CODES)}"
-            self._wrong(line, rule, "the line is left out")
+            self._repair(line, rule, "the line is left out")
             return None
         if not data.isascii() and any("\ud800" <= char <= "\udfff" for char in data):
-            self._wrong(line, "holds half a surrogate pair", "it becomes U+FFFD")
+            self._repair(line, "holds half a surrogate pair", "it becomes U+FFFD")
             data = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in data)
         if code == "r" and not self._try(line, "resize", lambda: size_of(data)):
             return None
@@ -220,7 +223,7 @@ class _Reader:
 
 
 def _keys(value: Any) -> None:
-    """Raises ValueError unless it is a list of times and names."""
+    """Raises ValueError unless the value is a list of [time, name]."""
     for pair in value if isinstance(value, list) else [value]:
         if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str)):
             raise ValueError("must be a list of [time, name]")
@@ -230,14 +233,14 @@ def _keys(value: Any) -> None:
 
 
 def _json(text: str) -> Any:
-    """A JSON value; None for what is none. NaN and infinities are none."""
+    """Value of a JSON text; None for invalid JSON, NaN and infinities included."""
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_reject)
     except (ValueError, RecursionError):
         return None
 
 
-def _refuse(constant: str) -> None:
+def _reject(constant: str) -> None:
     raise ValueError(constant)
 
 
@@ -246,7 +249,7 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """A number, or a string of one, that is finite and no truth value."""
+    """Value of a finite number or of a string of one; None for anything else, booleans included."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Recordings that nobody vouches for, played in a child process that a bad one can only end.
+"""Replays untrusted recordings in a child process with CPU and memory limits; a bad recording can only kill the child.
 
 The emulator is native code: it aborts its process when memory runs out, and some output keeps it busy for hours.
 """
@@ -29,65 +29,65 @@ from neural_computer.types import Event
 ENDS = {signal.SIGPROF: "took more than its seconds of computing", signal.SIGABRT: "needed more than its memory"}
 
 
-class Projector:
-    """A child process that plays one recording after another, as a context manager; a new one follows one that ended.
+class ReplayProcess:
+    """A child process that replays one recording after another, as a context manager; a child that dies is replaced.
 
-    `memory` is in bytes, beside what the process needs to start; `seconds` of computing are what a part may take.
+    `memory` is in bytes, beside what the child needs to start. `seconds` is the CPU time of a part.
     """
 
     def __init__(self, playing: Playing = Playing(), memory: int = 2**30, seconds: float = 60.0):  # noqa: B008  # frozen
         self.playing, self.memory, self.seconds = playing, memory, seconds
         self._child: subprocess.Popen | None = None
 
-    def __enter__(self) -> "Projector":
+    def __enter__(self) -> "ReplayProcess":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._end()
 
     def replay(self, cast: Cast) -> Replay:
-        """A recording as played. Raises ValueError for one that cannot be, or too long to be held whole."""
-        with closing(self.parts(cast)) as played:
-            first, more = next(played), next(played, None)
+        """Replay of a whole recording. Raises ValueError for one that cannot be replayed, or only in several parts."""
+        with closing(self.parts(cast)) as replays:
+            first, more = next(replays), next(replays, None)
         if more:
-            raise ValueError(f"its screens take more than {self.playing.most} bytes; it must be played in parts")
+            raise ValueError(f"its screens take more than {self.playing.max_bytes} bytes; it must be played in parts")
         return first
 
     def parts(self, cast: Cast) -> Generator[Replay, None, None]:
-        """A recording as played, nearly always one part (see `replay.parts`). Raises ValueError for one that cannot be."""
+        """Replay of a recording in parts, nearly always one (see `replay.parts`). Raises ValueError if it fails."""
         if self._child is None:
             self._start()
         done = False
         try:
-            self._pipe.send_bytes(json.dumps(_told(cast)).encode())
-            while (told := json.loads(self._pipe.recv_bytes())) is not None:
-                if "error" in told:
+            self._pipe.send_bytes(json.dumps(_request(cast)).encode())
+            while (header := json.loads(self._pipe.recv_bytes())) is not None:
+                if "error" in header:
                     done = True
-                    raise ValueError(told["error"])
-                yield _received(self._pipe, told)
+                    raise ValueError(header["error"])
+                yield _receive(self._pipe, header)
             done = True
         except (EOFError, ConnectionError):
             code = self._child.wait() if self._child else 0
-            why = (
-                ENDS.get(signal.Signals(-code), f"ended its process by signal {-code}") if code < 0 else f"code {code}"
-            )
+            reason = f"code {code}"
+            if code < 0:
+                reason = ENDS.get(signal.Signals(-code), f"ended its process by signal {-code}")
             limits = f"{self.memory >> 20} MiB, {self.seconds:g} s"
-            raise ValueError(f"the emulator {why} ({limits})") from None
+            raise ValueError(f"the emulator {reason} ({limits})") from None
         finally:
             if not done:
                 self._end()
 
     def _start(self) -> None:
         self._pipe, theirs = Pipe()
-        code = "import sys; from neural_computer.recording.cligen import projector; projector.serve(int(sys.argv[1]))"
+        code = f"import sys; from {__name__} import serve; serve(int(sys.argv[1]))"
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        # More threads would each take address space, which is what is limited.
-        quiet = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        # More threads would take more address space, which is limited.
+        variables = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         with theirs:
             self._child = subprocess.Popen(
                 [sys.executable, "-c", code, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | quiet,
+                env=os.environ | variables,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -102,36 +102,36 @@ class Projector:
             self._child = None
 
 
-def _received(pipe: Connection, told: dict[str, Any]) -> Replay:
-    """A part out of the child's messages: what it told, then its arrays."""
-    arrays = {name: np.frombuffer(pipe.recv_bytes(), dtype).reshape(shape) for name, dtype, shape in told["arrays"]}
+def _request(cast: Cast) -> dict[str, Any]:
+    return {name: getattr(cast, name) for name in ("cols", "rows", "entries", "meta")}
+
+
+def _receive(pipe: Connection, header: dict[str, Any]) -> Replay:
+    """A part: its header, then one message for each of its arrays."""
+    arrays = {name: np.frombuffer(pipe.recv_bytes(), dtype).reshape(shape) for name, dtype, shape in header["arrays"]}
     return Replay(
         Cells(*(arrays[name] for name in Cells._fields)),
         arrays["index"],
-        told["fps"],
-        tuple(Event(*event) for event in told["events"]),
-        tuple((time, name) for time, name in told["markers"]),
-        told["start"],
+        header["fps"],
+        tuple(Event(*event) for event in header["events"]),
+        tuple((time, name) for time, name in header["markers"]),
+        header["start"],
     )
-
-
-def _told(cast: Cast) -> dict[str, Any]:
-    return {name: getattr(cast, name) for name in ("cols", "rows", "entries", "meta")}
 
 
 # In the child
 
 
 def serve(descriptor: int) -> None:
-    """Plays what comes through a pipe until it is closed, under the limits that come first."""
+    """Replays the recordings that come through a pipe until it is closed; its first message has the settings."""
     pipe = Connection(descriptor)
     settings = json.loads(pipe.recv_bytes())
     theme = settings["playing"].pop("theme")
     playing = Playing(**settings["playing"], theme=theme and Theme(*(_tuples(x) for x in theme.values())))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (held + settings["memory"],) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (size + settings["memory"],) * 2)
     try:
         while True:
             _play(pipe, json.loads(pipe.recv_bytes()), playing, settings["seconds"])
@@ -139,36 +139,36 @@ def serve(descriptor: int) -> None:
         return
 
 
-def _play(pipe: Connection, asked: dict[str, Any], playing: Playing, seconds: float) -> None:
-    """Plays one recording into the pipe."""
-    cast = Cast(**asked | {"entries": tuple(Entry(*entry) for entry in asked["entries"])})
-    played = parts(cast, playing)
+def _play(pipe: Connection, request: dict[str, Any], playing: Playing, seconds: float) -> None:
+    """Sends the parts of one recording, then null; or an error."""
+    cast = Cast(**request | {"entries": tuple(Entry(*entry) for entry in request["entries"])})
+    replays = parts(cast, playing)
     try:
         while True:
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            part = next(played, None)
+            part = next(replays, None)
             signal.setitimer(signal.ITIMER_PROF, 0)
             if part is None:
                 break
             _send(pipe, part)
     except (ValueError, MemoryError) as error:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        told = "its screens need more than its memory" if isinstance(error, MemoryError) else str(error)
-        pipe.send_bytes(json.dumps({"error": told}).encode())
+        reason = "its screens need more than its memory" if isinstance(error, MemoryError) else str(error)
+        pipe.send_bytes(json.dumps({"error": reason}).encode())
         return
     pipe.send_bytes(b"null")
 
 
 def _send(pipe: Connection, part: Replay) -> None:
     arrays = part.screens._asdict() | {"index": part.index}
-    told: dict[str, Any] = {name: getattr(part, name) for name in ("fps", "markers", "start")}
-    told["events"] = [event[:4] for event in part.events]  # keys have no place on the screen
-    told["arrays"] = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
-    pipe.send_bytes(json.dumps(told).encode())
+    header: dict[str, Any] = {name: getattr(part, name) for name in ("fps", "markers", "start")}
+    header["events"] = [event[:4] for event in part.events]  # keys have no place on the screen
+    header["arrays"] = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    pipe.send_bytes(json.dumps(header).encode())
     for array in arrays.values():
         pipe.send_bytes(np.ascontiguousarray(array).data.cast("B"))
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples."""
+    """The value with tuples in place of JSON's lists."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""What a terminal sends for keys, read back as keys."""
+"""Decodes the characters that a terminal sends for keys."""
 
 import re
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ MODIFIERS = (("ctrl", 4), ("alt", 2), ("shift", 1))
 
 PIECES = re.compile(
     r"\x1b\[200~(?P<paste>.*?)\x1b\[201~"
-    # What the terminal says by itself: its kind, its colours, where the cursor or the mouse is, focus.
+    # Reports of the terminal, no keys: its type, its colours, the cursor's or the mouse's place, focus.
     r"|(?P<reply>\x1b\[[?>=][\d;]*\$?[a-zA-Z]|\x1b\[\d+;\d+R|\x1b\[<[\d;]+[mM]|\x1b\[M.{3}|\x1b\[[IO]|\x1b\[[\d;]*[ntcx]"
     r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\))"
-    r"|\x1b\[(?P<number>\d+)(?:;(?P<held>\d+))?~"
-    r"|\x1b(?:\[(?:1;(?P<held2>\d+))?|O)(?P<letter>[A-DFHPQRS])"
+    r"|\x1b\[(?P<number>\d+)(?:;(?P<modifiers>\d+))?~"
+    r"|\x1b(?:\[(?:1;(?P<modifiers2>\d+))?|O)(?P<letter>[A-DFHPQRS])"
     r"|(?P<back>\x1b\[Z)"
     r"|\x1b(?P<alt>[^\x00-\x1f\x7f])"
     r"|(?P<text>[^\x00-\x1f\x7f]+)"
@@ -30,9 +30,10 @@ PIECES = re.compile(
 
 
 def events(time: float, data: str) -> Iterator[Event]:
-    """The keys in what was sent at once. Several characters, and what was pasted, are a text; a terminal's answers are none.
+    """Key events at `time` of the characters that were sent at once.
 
-    Names are X keysyms, with what is held down before them: "ctrl+c".
+    Several printable characters in a row, and pasted text, are one event of kind "text". The terminal's own reports are
+    skipped. Names are X keysyms behind their modifiers: "ctrl+c".
     """
     for piece in PIECES.finditer(data):
         if text := piece["paste"] or (piece["text"] if len(piece["text"] or "") > 1 else None):
@@ -42,11 +43,11 @@ def events(time: float, data: str) -> Iterator[Event]:
 
 
 def _name(piece: re.Match[str]) -> str | None:
-    """The key that a piece stands for, None for none."""
+    """Name of the key of a piece; None for a report."""
     if piece["number"]:
-        return _held(piece["held"], NUMBERS.get(int(piece["number"][:4])))
+        return _with_modifiers(piece["modifiers"], NUMBERS.get(int(piece["number"][:4])))
     if piece["letter"]:
-        return _held(piece["held2"], LETTERS[piece["letter"]])
+        return _with_modifiers(piece["modifiers2"], LETTERS[piece["letter"]])
     if piece["back"]:
         return "shift+Tab"
     if piece["alt"]:
@@ -56,7 +57,7 @@ def _name(piece: re.Match[str]) -> str | None:
     return piece["text"]
 
 
-def _held(modifiers: str | None, name: str | None) -> str | None:
-    """A key with the modifiers that xterm numbers: one more than the sum of theirs."""
-    held = (int(modifiers[:4]) - 1) if modifiers else 0
-    return name and "+".join([*(modifier for modifier, bit in MODIFIERS if held & bit), name])
+def _with_modifiers(number: str | None, name: str | None) -> str | None:
+    """A key behind its modifiers, which xterm sends as 1 + the sum of their bits."""
+    bits = (int(number[:4]) - 1) if number else 0
+    return name and "+".join([*(modifier for modifier, bit in MODIFIERS if bits & bit), name])

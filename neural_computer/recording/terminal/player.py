@@ -1,12 +1,13 @@
-"""Tapes played: a real bash in a sandbox is typed to, and what it wrote becomes a recording with its exact keys.
+"""Plays tapes: types them to a real bash in a sandbox, and records what it writes together with the exact keys.
 
-In lock-step (the default) a key is sent when the screen has settled after the key before; the recording's clock is the
+In lock-step (the default) a key is sent once the screen has settled after the key before. The recording's clock is the
 tape's, so the same tape gives the same recording on every machine. What a program writes by itself while it waits (clocks,
-jobs in the background) then comes with the next key. Timed, keys are sent at the tape's times and the clock is real.
+background jobs) comes with the next key. Timed, keys are sent at the tape's times and the clock is real.
 
-Two times are real in lock-step too. A program that does not wait for keys (sleep, watch, a loop) is left the tape's pause
-before Ctrl+ interrupts it; before any other key, and at the end, it is an error at the deadline. And an answer that takes
-longer than SLOW keeps its times, as far as the tape pauses.
+Two things use real time even in lock-step:
+- A program that does not wait for keys (sleep, watch, a loop) runs for the tape's pause before Ctrl+ interrupts it. Before
+  any other key, and at the end, it is an error at the deadline.
+- Output that takes longer than SLOW keeps its times, up to the length of the tape's pause.
 """
 
 import re
@@ -17,62 +18,67 @@ from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neural_computer.recording import sandbox as boxes
-from neural_computer.recording.sandbox import Sandbox
+from neural_computer.recording import sandbox as sandboxes
+from neural_computer.recording.sandbox import INSTALL, Sandbox
+from neural_computer.recording.terminal import programs
 from neural_computer.recording.terminal import tape as tapes
 from neural_computer.recording.terminal.cast import Cast, Entry
-from neural_computer.recording.terminal.recorder import RecordingError, Session
+from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession
 from neural_computer.recording.terminal.tape import Command, Tape
 
 SHELL = ("bash", "--noprofile", "--norc", "--login", "+o", "history")
 PROMPT = r"\[\e[38;2;90;86;224m\]> \[\e[0m\]"
-"""As vhs starts bash."""
+"""bash's arguments and prompt, as vhs starts it"""
 
 ROWS, COLS = 12, 61
-PATIENCE, GRACE, SILENCE, SLOW = 10.0, 1.0, 0.2, 2.0
-"""Seconds: for an answer to a key; at least for a program that Ctrl+ ends; after which a key without echo counts as
-answered; see above."""
+DEADLINE, GRACE, SILENCE, SLOW = 10.0, 1.0, 0.2, 2.0
+"""Seconds: for the response to a key; at least, for a program that Ctrl+ interrupts; of waiting after which a key without
+an echo counts as handled; after which output keeps its times"""
 
-LONGEST, MOST, LARGEST = 600.0, 20_000, 1 << 22
-"""Seconds, and keys and pauses, that no tape has; characters that none writes."""
+MAX_SECONDS, MAX_STEPS, MAX_CHARACTERS = 600.0, 20_000, 1 << 22
+"""Limits of a tape: its length, its keys and pauses, its output"""
 
 NAMES = {"Enter": "Return", "Backspace": "BackSpace", "PageUp": "Prior", "PageDown": "Next", "Space": " "}
-"""X keysyms of what tapes call otherwise."""
+"""X keysyms of the keys that tapes call otherwise"""
 
-SENT = {"Enter": "\r", "Backspace": "\x7f", "Delete": "\x1b[3~", "Insert": "\x1b[2~", "Tab": "\t", "Space": " "}
-SENT |= {"Escape": "\x1b", "PageUp": "\x1b[5~", "PageDown": "\x1b[6~"}
+SEQUENCES = {"Enter": "\r", "Backspace": "\x7f", "Delete": "\x1b[3~", "Insert": "\x1b[2~", "Tab": "\t", "Space": " "}
+SEQUENCES |= {"Escape": "\x1b", "PageUp": "\x1b[5~", "PageDown": "\x1b[6~"}
 ARROWS = {"Up": "A", "Down": "B", "Right": "C", "Left": "D"}
 CURSOR_MODE = re.compile(r"\x1b\[\?(?:[\d;]*;)?1(?:;[\d;]*)?([hl])")
-"""A program asks for the other form of the arrow keys (DECCKM), or for the first one."""
+"""Output by which a program switches the arrow keys to their application form (h) or back (l): DECCKM"""
+MESSAGE = 1000
+"""Characters at the end of an unfinished line that are kept to find a shell's message in"""
 
 
 class Press(NamedTuple):
-    """One key: what is sent, what it is called, and the pause that follows. `held` are modifiers."""
+    """One key of a tape: its name there, its X keysym, the pause after it in seconds, its line, its modifiers."""
 
     key: str
     name: str
     pause: float
     line: int
-    held: tuple[str, ...] = ()
+    modifiers: tuple[str, ...] = ()
 
 
 class Pause(NamedTuple):
+    """A Sleep of `pause` seconds."""
+
     pause: float
 
 
-class Curtain(NamedTuple):
+class Visibility(NamedTuple):
     """Hide or Show."""
 
     hidden: bool
 
 
-Step = Press | Pause | Curtain
+Step = Press | Pause | Visibility
 
 
 @dataclass
-class Roll:
-    """The recording in the making. While the curtain is down, time stands still and keys are not seen; what was written
-    meanwhile appears at once when it is raised."""
+class Timeline:
+    """A recording that grows. While it is hidden its clock stands still and keys are left out; the output of that time
+    is added at once when it is shown again."""
 
     entries: list[Entry] = field(default_factory=list)
     keys: list[list[Any]] = field(default_factory=list)
@@ -80,59 +86,66 @@ class Roll:
     hidden: bool = False
     unseen: str = ""
 
-    def wrote(self, text: str, after: float = 0.0) -> None:
-        """`after` is in seconds since the clock's time."""
+    def output(self, text: str, after: float = 0.0) -> None:
+        """Adds output, `after` seconds later than the clock."""
         if self.hidden:
             self.unseen += text
         elif text:
             self.entries.append(Entry(round(self.clock + after, 6), "o", text))
 
-    def pressed(self, sent: str, name: str) -> None:
+    def press(self, characters: str, name: str) -> None:
+        """Adds a key: the characters that were sent, and its name."""
         if not self.hidden:
-            self.entries.append(Entry(round(self.clock, 6), "i", sent))
+            self.entries.append(Entry(round(self.clock, 6), "i", characters))
             self.keys.append([round(self.clock, 6), name])
 
-    def passed(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
+        """Moves the clock."""
         if not self.hidden:
             self.clock += seconds
 
-    def curtain(self, hidden: bool) -> None:
+    def hide(self, hidden: bool) -> None:
+        """Hides what follows, or shows it again."""
         self.hidden = hidden
         if not hidden:
             text, self.unseen = self.unseen, ""
-            self.wrote(text)
+            self.output(text)
 
 
 def play(
     tape: Tape,
     sandbox: Sandbox | None = None,
     timed: bool = False,
-    deadline: float = PATIENCE,
+    deadline: float = DEADLINE,
     limit: float = 60.0,
 ) -> Cast:
-    """The recording of a tape: output, keys as sent ("i") and by name (meta["keys"]: time, X keysym, "ctrl+c" for
-    chords), and in meta what its header says ("tape"), its theme and its duration.
+    """Recording of a tape: output, keys as the characters that were sent (code "i") and by name.
 
-    `deadline` is in seconds for each key, `limit` for all of it, on the machine's clock. Raises ValueError for a tape that
-    cannot be played here, RecordingError ("NAME:LINE: reason") for one that came to nothing, SandboxError without a
-    sandbox.
+    Its meta has "keys" (time, X keysym, "ctrl+c" for chords), "tape" (the tape's header), the theme, the duration, and in
+    "not_found" the commands that the shell did not find. `deadline` is in seconds of real time for each key, `limit` for
+    the whole tape. Raises ValueError for a tape that cannot be played here, RecordingError ("NAME:LINE: reason") for one
+    that fails, and SandboxError without a sandbox.
     """
-    every = list(islice(steps(tape), MOST + 1))
-    check(tape, every, limit if timed else LONGEST)
+    sandbox = sandbox or Sandbox()
+    every = list(islice(steps(tape), MAX_STEPS + 1))
+    check(tape, every, limit if timed else MAX_SECONDS, sandbox.unsafe)
     rows, cols = size(tape.settings)
     environment = {"PS1": PROMPT, "PYTHON_BASIC_REPL": "1"} | dict(tape.environment)
-    session = Session(SHELL, rows, cols, environment, deadline, sandbox or Sandbox(), SILENCE, LARGEST)
+    session = TerminalSession(SHELL, rows, cols, environment, deadline, sandbox, SILENCE, MAX_CHARACTERS)
     with session:
-        show = _Show(session, every, time.monotonic() + limit)
+        player = _Player(session, every, time.monotonic() + limit, sandbox.unsafe)
         try:
-            roll = show.play(timed)
+            player.play(timed)
         except RecordingError as error:
-            raise RecordingError(f"{tape.name}:{show.line}: {error}") from error
-    return Cast(cols=cols, rows=rows, entries=tuple(roll.entries), meta=_meta(tape, roll))
+            raise RecordingError(f"{tape.name}:{player.line}: {error}") from error
+    meta = _meta(tape, player.timeline)
+    if player.not_found:
+        meta["not_found"] = sorted(player.not_found)
+    return Cast(cols=cols, rows=rows, entries=tuple(player.timeline.entries), meta=meta)
 
 
 def attempts(paths: Iterable[Path], **options: Any) -> Iterator[tuple[Path, Cast | str]]:
-    """Every tape with its recording or the reason why there is none; `options` are `play`'s."""
+    """(path, recording) of tapes, or (path, reason) for one that cannot be played; `options` are `play`'s."""
     for path in paths:
         try:
             yield path, play(tapes.read(path), **options)
@@ -140,74 +153,92 @@ def attempts(paths: Iterable[Path], **options: Any) -> Iterator[tuple[Path, Cast
             yield path, str(error)
 
 
-class _Show:
-    """A session that is played to, and the roll."""
+class _Player:
+    """Types steps to a session and collects the timeline."""
 
-    def __init__(self, session: Session, every: Sequence[Step], end: float):
-        self.session, self.every, self.end = session, every, end
-        self.roll = Roll()
+    def __init__(self, session: TerminalSession, every: Sequence[Step], end: float, unsafe: bool):
+        self.session, self.every, self.end, self.unsafe = session, every, end, unsafe
+        self.timeline = Timeline()
         self.line = 1
         self.application = False
+        self.not_found: set[str] = set()
+        self.unfinished = ""
 
-    def play(self, timed: bool) -> Roll:
-        """Raises RecordingError; `line` is then where."""
-        self.roll.hidden = any(isinstance(step, Curtain) and step.hidden for step in self.every[:1])
-        self.hear(self.session.settle())
+    def play(self, timed: bool) -> None:
+        """Plays all steps. Raises RecordingError; `line` is then the tape's line."""
+        self.timeline.hidden = any(isinstance(step, Visibility) and step.hidden for step in self.every[:1])
+        self.receive(self.session.settle())
         for place, step in enumerate(self.every):
-            if isinstance(step, Curtain):
-                self.roll.curtain(step.hidden)
+            if isinstance(step, Visibility):
+                self.timeline.hide(step.hidden)
                 continue
             if isinstance(step, Press):
                 self.line = step.line
                 self.press(step)
                 if not timed:
-                    self.answer(step, place)
+                    self.respond(step, place)
             if timed:
                 for after, text in self.session.follow(step.pause, to_the_end=True):
-                    self.hear(text, min(after, step.pause))
-            self.roll.passed(step.pause)
-        return self.roll
+                    self.receive(text, min(after, step.pause))
+            self.timeline.advance(step.pause)
 
-    def hear(self, text: str, after: float = 0.0) -> None:
+    def receive(self, text: str, after: float = 0.0) -> None:
+        """Takes output. Raises RecordingError if it says that a program is missing."""
         if modes := CURSOR_MODE.findall(text):
             self.application = modes[-1] == "h"
-        self.roll.wrote(text, after)
+        self.timeline.output(text, after)
+        *lines, rest = re.split(r"[\r\n]+", self.unfinished + text)
+        self.unfinished = rest[-MESSAGE:]
+        for line in lines:
+            if name := programs.not_found(line):
+                self.miss(name)
+
+    def miss(self, name: str) -> None:
+        """Notes a command that the shell did not find. Raises RecordingError for a program that is merely not installed.
+
+        A name that no machine has is a typing error of the tape, which its recording is meant to show.
+        """
+        if name in programs.INSTALLABLE and not sandboxes.has(name, self.unsafe):
+            raise RecordingError(
+                f"{name}: command not found: it is not installed; {INSTALL} installs what generated tapes need"
+            )
+        self.not_found.add(name)
 
     def press(self, press: Press) -> None:
         if time.monotonic() > self.end:
             raise RecordingError("takes longer than its limit")
         if self.session.ended:
             raise RecordingError("the shell has ended and is still typed to")
-        sent = encode(press, self.application)
-        self.roll.pressed(sent, "+".join([*map(str.lower, press.held), press.name]))
-        self.session.press(sent)
+        characters = encode(press, self.application)
+        self.timeline.press(characters, "+".join([*map(str.lower, press.modifiers), press.name]))
+        self.session.press(characters)
 
-    def answer(self, press: Press, place: int) -> None:
-        """Takes what the key brought, in lock-step."""
-        coming = range(place + 1, len(self.every))
-        following = next((self.every[i] for i in coming if isinstance(self.every[i], Press)), None)
+    def respond(self, press: Press, place: int) -> None:
+        """Takes the output that follows a key in lock-step."""
+        rest = range(place + 1, len(self.every))
+        following = next((self.every[i] for i in rest if isinstance(self.every[i], Press)), None)
         pause = press.pause
-        for step in (self.every[i] for i in coming):
+        for step in (self.every[i] for i in rest):
             if not isinstance(step, Pause):
                 break
             pause += step.pause
-        if isinstance(following, Press) and "Ctrl" in following.held:
-            heard = list(self.session.follow(max(pause, GRACE)))
+        if isinstance(following, Press) and "Ctrl" in following.modifiers:
+            pieces = list(self.session.follow(max(pause, GRACE)))
         else:
-            heard = self.session.answer(ending=following is None)
-        live = (heard and heard[-1][0] > SLOW) or not self.session.settled
-        for after, text in heard if live else [(0.0, "".join(text for _, text in heard))]:
-            self.hear(text, min(after, pause))
+            pieces = self.session.response(ending=following is None)
+        live = (pieces and pieces[-1][0] > SLOW) or not self.session.settled
+        for after, text in pieces if live else [(0.0, "".join(text for _, text in pieces))]:
+            self.receive(text, min(after, pause))
 
 
 def steps(tape: Tape) -> Iterator[Step]:
-    """The tape's commands, key by key. Raises ValueError for one that is not played here."""
+    """Keys, pauses, Hide and Show of a tape, one by one. Raises ValueError for a command that is not played here."""
     copied = ""
     for command in tape.commands:
         if command.name in ("Type", "Paste"):
             text = command.text if command.name == "Type" else copied
             yield from (Press(key, key, command.seconds, command.line) for key in text)
-        elif command.name in SENT or command.name in ARROWS:
+        elif command.name in SEQUENCES or command.name in ARROWS:
             press = Press(command.name, NAMES.get(command.name, command.name), command.seconds, command.line)
             yield from repeat(press, command.times)
         elif command.name == "Chord":
@@ -216,7 +247,7 @@ def steps(tape: Tape) -> Iterator[Step]:
         elif command.name == "Sleep":
             yield Pause(command.seconds)
         elif command.name in ("Hide", "Show"):
-            yield Curtain(command.name == "Hide")
+            yield Visibility(command.name == "Hide")
         elif command.name == "Copy":
             copied = command.text
         elif command.name != "Screenshot":
@@ -225,33 +256,34 @@ def steps(tape: Tape) -> Iterator[Step]:
 
 def _unplayed(command: Command) -> str:
     if command.name == "Wait":
-        return "Wait is not played: in lock-step every key waits for its answer by itself; leave it out"
+        return "Wait is not played: in lock-step every key waits for its effect by itself; leave it out"
     return f"{command.name} moves the window of vhs, not the terminal; leave it out"
 
 
-def check(tape: Tape, every: list[Step], limit: float) -> None:
-    """Raises ValueError for a tape that cannot be played: too long, another shell, programs that are not there."""
+def check(tape: Tape, every: list[Step], limit: float, unsafe: bool = False) -> None:
+    """Raises ValueError for a tape that cannot be played: too long, another shell, a missing program."""
 
-    def refuse(rule: str) -> None:
+    def reject(rule: str) -> None:
         raise ValueError(f"{tape.name}: {rule}")
 
-    if len(every) > MOST:
-        refuse(f"has more than {MOST} keys and pauses; cut it in parts")
-    seconds = sum(step.pause for step in every if not isinstance(step, Curtain))
+    if len(every) > MAX_STEPS:
+        reject(f"has more than {MAX_STEPS} keys and pauses; cut it in parts")
+    seconds = sum(step.pause for step in every if not isinstance(step, Visibility))
     if seconds > limit:
-        refuse(f"lasts {seconds:.6g} s, which is more than {limit:.6g}; shorten it")
+        reject(f"lasts {seconds:.6g} s, which is more than {limit:.6g}; shorten it")
     if (shell := tape.settings.get("Shell", "bash")) != "bash":
-        refuse(f"Set Shell {shell}: only bash is played")
-    missing = [program for program in tape.requires if not boxes.has(program)]
+        reject(f"Set Shell {shell}: only bash is played")
+    missing = [program for program in tape.requires if not sandboxes.has(program, unsafe)]
     if missing:
-        refuse(f"Require {missing[0]}: is not installed; bash launch/install_sandbox.sh has what generated tapes need")
+        reject(f"Require {missing[0]}: is not installed; {INSTALL} installs what generated tapes need")
 
 
 def size(settings: Mapping[str, Any]) -> tuple[int, int]:
-    """(rows, columns) of the terminal in vhs's window: 12x61 where no font size is set.
+    """(rows, columns) of the terminal in vhs's window; 12x61 where no font size is set.
 
-    A cell of JetBrains Mono is .6 of the font's size wide and 1.32 high; ttyd's page keeps 25 pixels of the width and 10
-    of the height for a scroll bar and its edges. The Clean videos (1600x900, size 40) have 12x61.
+    A cell of JetBrains Mono is .6 of the font's size wide and 1.32 of it high. ttyd's page takes 25 pixels of the width and
+    10 of the height for a scroll bar and edges. The Clean videos (1600x900, size 40) have 12x61. Raises ValueError for a
+    terminal of fewer than 2 or more than 1000 rows or columns.
     """
     if "FontSize" not in settings:
         return ROWS, COLS
@@ -270,30 +302,30 @@ def size(settings: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def encode(press: Press, application: bool) -> str:
-    """What a terminal sends for a key; `application` is the mode in which arrows have another form (DECCKM).
+    """Characters that xterm sends for a key; in `application` mode (DECCKM) arrows have another form.
 
-    Raises RecordingError for chords for which xterm sends nothing.
+    Raises RecordingError for a chord for which it sends nothing.
     """
-    key, held = press.key, press.held
+    key, modifiers = press.key, press.modifiers
     if key in ARROWS:
-        number = 1 + sum(value for value, name in ((1, "Shift"), (2, "Alt"), (4, "Ctrl")) if name in held)
-        return f"\x1b[1;{number}{ARROWS[key]}" if held else f"\x1b{'O' if application else '['}{ARROWS[key]}"
-    if "Shift" in held and (key == "Tab" or "Ctrl" in held):
+        number = 1 + sum(value for value, name in ((1, "Shift"), (2, "Alt"), (4, "Ctrl")) if name in modifiers)
+        return f"\x1b[1;{number}{ARROWS[key]}" if modifiers else f"\x1b{'O' if application else '['}{ARROWS[key]}"
+    if "Shift" in modifiers and (key == "Tab" or "Ctrl" in modifiers):
         if key != "Tab":
-            raise RecordingError(f"{'+'.join([*held, key])}: terminals send nothing for it; leave Shift out")
+            raise RecordingError(f"{'+'.join([*modifiers, key])}: terminals send nothing for it; leave Shift out")
         return "\x1b[Z"
-    sent = SENT.get(key, key.upper() if "Shift" in held else key)
-    if "Ctrl" in held and key != "Enter":
+    characters = SEQUENCES.get(key, key.upper() if "Shift" in modifiers else key)
+    if "Ctrl" in modifiers and key != "Enter":
         special = {"Backspace": "\x08", "Space": "\0", "-": "\x1f"}
         if key not in special and not (len(key) == 1 and "@" <= key.upper() <= "_"):
-            raise RecordingError(f"{'+'.join([*held, key])}: terminals send nothing for it")
-        sent = special[key] if key in special else chr(ord(key.upper()) & 0x1F)
-    return "\x1b" + sent if "Alt" in held else sent
+            raise RecordingError(f"{'+'.join([*modifiers, key])}: terminals send nothing for it")
+        characters = special[key] if key in special else chr(ord(key.upper()) & 0x1F)
+    return "\x1b" + characters if "Alt" in modifiers else characters
 
 
-def _meta(tape: Tape, roll: Roll) -> dict[str, Any]:
-    meta: dict[str, Any] = {"duration": round(roll.clock, 6), "command": "bash", "env": {"TERM": "xterm-256color"}}
-    meta |= {"keys": roll.keys, "tape": dict(tape.meta)}
+def _meta(tape: Tape, timeline: Timeline) -> dict[str, Any]:
+    meta: dict[str, Any] = {"duration": round(timeline.clock, 6), "command": "bash", "env": {"TERM": "xterm-256color"}}
+    meta |= {"keys": timeline.keys, "tape": dict(tape.meta)}
     if "ID" in tape.meta:
         meta["title"] = tape.meta["ID"]
     if isinstance(theme := tape.settings.get("Theme"), dict):

@@ -1,8 +1,8 @@
-"""Lock-step recording: a program in a real pseudo-terminal gets a key, its screen settles, a snapshot is taken.
+"""Lock-step recording: a program in a real pseudo-terminal gets one key at a time, and its screen is read once it settles.
 
-The screen has settled when something was written since the key, a program in the terminal's foreground waits for the
-terminal in read, select or poll, all input has been read, and nothing more is on the way. So a video has one frame a key,
-whatever the speed of the machine.
+The screen has settled when the program has written something since the key, a foreground process waits for the terminal
+in read, select or poll, all input has been read and no output is pending. So a video has one frame a key at any speed of
+the machine.
 """
 
 import codecs
@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from neural_computer.errors import Error
 from neural_computer.recording.sandbox import UID, Sandbox
 from neural_computer.screens.terminal import Cells, Screen, stack
 
@@ -46,30 +47,30 @@ CALLS = {
         22: ("epoll", 3, "ms"),
     },
 }
-"""System calls in which a program waits for input, by machine and number: what it is, and which argument has the longest
-time that it waits, in which form (a pointer to seconds and a fraction, null for ever)."""
+"""System calls in which a program waits for input, by machine and number: (kind, index of the argument that limits the
+wait, form of that argument: "ms" or a "pointer" to seconds and a fraction, null without a limit)"""
 
 QUIET = 0.15
-"""Seconds of silence that stand for "waiting" where the kernel does not tell what a process does, and where a program will
-go on by itself in less than a second, as after an Escape, which may begin a longer sequence."""
+"""Seconds of silence after which a program counts as waiting where the kernel does not say what a process does, or where
+the wait has a limit below a second, as after an Escape, which may begin a longer sequence"""
 
 BUFFER, FILES = 65536, 1024
-"""Bytes read at a time; descriptors that are looked at."""
+"""Bytes to read at a time; highest number of file descriptors to inspect"""
 CURRENT_TERMINAL = os.makedev(5, 0)
-"""What /dev/tty is to whoever asks for its number."""
+"""Device number of /dev/tty"""
 
 
-class RecordingError(RuntimeError):
-    """The program ended, did not answer in time or wrote without end; the message has what it wrote last."""
+class RecordingError(Error, RuntimeError):
+    """The program ended, did not respond in time or wrote too much; the message has what it wrote last."""
 
 
 @dataclass
-class Session:
-    """A program in a pseudo-terminal of `rows` x `cols`, as a context manager; the program is killed at the end.
+class TerminalSession:
+    """A program in a pseudo-terminal of `rows` x `cols`, as a context manager that kills the program at its end.
 
-    It sees a fixed environment (TERM, LANG, an empty HOME) and `environment`; with a `sandbox`, the sandbox's. `deadline`
-    is in seconds, for each key. A key that is never echoed ends in an error, or, with `silence`, counts as answered once
-    the program has waited for so many seconds. `most` is how many characters the program may write in all.
+    Attributes: environment: variables beside a fixed set (TERM, LANG, an empty HOME, or a sandbox's own). deadline:
+    seconds for the response to a key. silence: seconds of waiting after which a key without an echo counts as handled;
+    None makes it an error. max_characters: limit of what the program writes in all.
     """
 
     argv: Sequence[str]
@@ -79,9 +80,9 @@ class Session:
     deadline: float = 20.0
     sandbox: Sandbox | None = None
     silence: float | None = None
-    most: int = 1 << 24
+    max_characters: int = 1 << 24
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> "TerminalSession":
         self._count, self._last = 0, ""
         self._home = tempfile.TemporaryDirectory(prefix="session-", ignore_cleanup_errors=True)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -105,7 +106,7 @@ class Session:
         }
         if self.sandbox is not None:
             if os.getuid() == 0:
-                os.fchown(self._slave, UID, -1)  # else nobody inside may open /dev/stdout
+                os.fchown(self._slave, UID, -1)  # else programs inside may not open /dev/stdout
             argv = ["/usr/bin/setsid", "--ctty", "--wait", *self.argv]
             return self.sandbox.start(argv, self.environment, self._home.name, **ends)
         fixed = {"TERM": "xterm-256color", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "INPUTRC": "/dev/null"}
@@ -131,11 +132,11 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Is the program gone?"""
+        """Whether the program has ended."""
         return self._child.poll() is not None
 
     def press(self, keys: str) -> None:
-        """Sends keys as a keyboard would; Return is "\\r". Raises RecordingError if the program leaves too many unread."""
+        """Sends keys as a keyboard would; Return is "\\r". Raises RecordingError if the program reads too few of them."""
         data = keys.encode()
         try:
             sent = os.write(self._master, data)
@@ -145,12 +146,14 @@ class Session:
             raise RecordingError(f"{self.argv[0]}: does not read its keys; {self._end()}")
 
     def settle(self, ending: bool = False) -> str:
-        """What the program wrote in answer. Raises RecordingError at the deadline or, unless that is its `ending`, if the
-        program ended."""
-        return "".join(text for _, text in self.answer(ending))
+        """Output of the program until its screen settles.
 
-    def answer(self, ending: bool = False) -> list[tuple[float, str]]:
-        """As `settle`, in pieces with their seconds since now."""
+        Raises RecordingError at the deadline and, unless `ending` allows it, if the program ends.
+        """
+        return "".join(text for _, text in self.response(ending))
+
+    def response(self, ending: bool = False) -> list[tuple[float, str]]:
+        """As `settle`, in pieces: (seconds since the call, text)."""
         pieces = list(self.follow(self.deadline))
         if self.settled or (ending and self.ended):
             return pieces
@@ -159,9 +162,9 @@ class Session:
         raise RecordingError(f"{self.argv[0]}: did not answer a key within {self.deadline} s; {self._end()}")
 
     def follow(self, seconds: float, to_the_end: bool = False) -> Iterator[tuple[float, str]]:
-        """What the program writes, with the seconds since now: until it has settled, or `to_the_end` of the time.
+        """Output of the program as (seconds since the call, text), until its screen settles or `seconds` have passed.
 
-        Ends early if the program does. Afterwards `settled` tells which it was.
+        `to_the_end` waits for all of `seconds` in any case. Ends early if the program does. Sets `settled`.
         """
         begin, last, text = time.monotonic(), 0.0, None
         silence, self.settled = math.inf if self.silence is None else self.silence, False
@@ -171,29 +174,29 @@ class Session:
             if text is not None:
                 silence, last = 0.0, time.monotonic() - begin
                 yield last, text
-            elif not to_the_end and now - last >= silence and now - last >= self._pause() and not self._written(0):
+            elif not to_the_end and now - last >= silence and now - last >= self._pause() and not self._readable(0):
                 self.settled = True
                 return
         while (text := self._drain(0)) is not None:
             yield time.monotonic() - begin, text
 
-    def _written(self, patience: float) -> bool:
-        """Is there anything to be read, within `patience` seconds?"""
+    def _readable(self, patience: float) -> bool:
+        """Whether there is output to read, within `patience` seconds."""
         return bool(select.select([self._master], [], [], patience)[0])
 
     def _drain(self, patience: float) -> str | None:
-        """What was written, BUFFER bytes at most; waits up to `patience` seconds for the first of them."""
-        if not self._written(patience):
+        """Next output, BUFFER bytes at most; waits up to `patience` seconds for it, then returns None."""
+        if not self._readable(patience):
             return None
         text = self._decoder.decode(os.read(self._master, BUFFER))
         self._count += len(text)
         self._last = (self._last + text)[-2000:]
-        if self._count > self.most:
-            raise RecordingError(f"{self.argv[0]}: wrote more than {self.most} characters; {self._end()}")
+        if self._count > self.max_characters:
+            raise RecordingError(f"{self.argv[0]}: wrote more than {self.max_characters} characters; {self._end()}")
         return text
 
     def _pause(self) -> float:
-        """Seconds of silence that it takes to call the screen settled: for ever while there is input or work left."""
+        """Seconds of silence after which the screen has settled; infinity while input is unread or a program works."""
         if _number(self._slave, termios.FIONREAD):
             return math.inf
         if platform.machine() in CALLS:
@@ -202,16 +205,16 @@ class Session:
         return QUIET
 
     def _foreground(self) -> Iterator[int]:
-        """The processes that the terminal's keys go to, the first of them first."""
+        """Processes of the terminal's foreground group, the group's leader first."""
         group = _number(self._master, termios.TIOCGPGRP)
         if group:
             yield group
             yield from (process for process in _below(self._child.pid) if process != group and _group(process) == group)
 
     def _waits(self, process: int) -> float:
-        """0 for a process that waits for the terminal, QUIET if not for long, else infinity."""
+        """0 for a process that waits for the terminal, QUIET if it waits for less than a second, else infinity."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            files, long = _awaited(process)
+            files, long = _waits_for(process)
             for file in files:
                 with contextlib.suppress(FileNotFoundError):
                     if os.stat(f"/proc/{process}/fd/{file}").st_rdev in (self._terminal, CURRENT_TERMINAL):
@@ -223,12 +226,12 @@ class Session:
 
 
 def _number(file: int, request: int) -> int:
-    """The number that an ioctl gives."""
+    """Result of an ioctl that writes one int."""
     return struct.unpack("i", fcntl.ioctl(file, request, b"\0" * 4))[0]
 
 
-def _awaited(process: int) -> tuple[list[int], bool]:
-    """The descriptors for which the process waits, none if it is at work; and whether it would do so for a second."""
+def _waits_for(process: int) -> tuple[list[int], bool]:
+    """(descriptors that the process waits for, whether it would wait for a second); no descriptors while it works."""
     number, *rest = Path(f"/proc/{process}/syscall").read_text().split()
     kind, place, form = CALLS[platform.machine()].get(int(number), ("", 0, "")) if number.isdigit() else ("", 0, "")
     if not kind:
@@ -252,7 +255,7 @@ def _awaited(process: int) -> tuple[list[int], bool]:
 
 
 def _memory(process: int, address: int, size: int) -> bytes:
-    """What stands in the memory of a process; nothing if it has gone on meanwhile."""
+    """`size` bytes of a process's memory; empty if they cannot be read any more."""
     with open(f"/proc/{process}/mem", "rb", buffering=0) as memory:
         try:
             data = os.pread(memory.fileno(), size, address)
@@ -269,7 +272,7 @@ def _group(process: int) -> int:
 
 
 def _below(process: int) -> Iterator[int]:
-    """The process's children, their children, and so on."""
+    """All descendants of a process."""
     try:
         children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
     except (FileNotFoundError, ProcessLookupError):
@@ -279,8 +282,8 @@ def _below(process: int) -> Iterator[int]:
         yield from _below(child)
 
 
-def record(session: Session, keys: Iterable[str]) -> Cells:
-    """The screens of a session: settled after its start, then after every key."""
+def record(session: TerminalSession, keys: Iterable[str]) -> Cells:
+    """Screens of a session, (1 + keys) of them: after its start and after every key, each settled."""
     screen = Screen(session.rows, session.cols)
     with session:
         screen.feed(session.settle())

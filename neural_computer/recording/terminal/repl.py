@@ -1,6 +1,6 @@
-"""Python sessions that add two numbers: every operand pair once, recorded in real interpreters, as episodes."""
+"""Python sessions that add two numbers: every operand pair once, recorded in a real interpreter, as episodes."""
 
-import hashlib
+import io
 import json
 import os
 import platform
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from neural_computer.recording.terminal.recorder import RecordingError, Session, record
+from neural_computer.data import splits
+from neural_computer.files import write_whole
+from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession, record
 from neural_computer.recording.workers import make_all
 from neural_computer.screens.prompts import PROMPT, caption
 from neural_computer.screens.terminal import Atlas, Cells
@@ -20,12 +22,12 @@ from neural_computer.types import Episode, Event
 
 ROWS, COLS, FRAMES, FPS = 3, 16, 9, 5
 CHUNK = 40
-HELD_OUT = 0.1
+"""Sessions of a file of recordings"""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """An expression and the keys that type it."""
+    """The sum of two whole numbers, and the keys that type it."""
 
     a: int
     b: int
@@ -40,27 +42,26 @@ class Sum:
 
     @property
     def split(self) -> str:
-        """train or test, by a hash of the pair: no pair can be in both."""
-        digest = hashlib.sha256(self.expression.encode()).digest()
-        return "test" if int.from_bytes(digest[:8], "big") < HELD_OUT * 2**64 else "train"
+        """Split of this operand pair, by the hash of its expression."""
+        return splits.of(self.expression)
 
 
 def sums(operands: int) -> list[Sum]:
-    """Every pair of operands from 1 to `operands`. Raises ValueError where they would not fit the screen or the video."""
+    """Every pair of operands from 1 to `operands`. Raises ValueError for operands that do not fit FRAMES frames."""
     if not 2 <= operands <= 99:
         raise ValueError(f"operands={operands}: must be between 2 and 99; larger ones do not fit {FRAMES} frames")
     return [Sum(a, b) for a in range(1, operands + 1) for b in range(1, operands + 1)]
 
 
 def interpreter() -> str:
-    """The Python whose sessions are recorded: this one, outside its virtual environment."""
+    """Path of the Python whose sessions are recorded: this process's own, outside its virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable) or sys.executable)
 
 
 def play(problem: Sum) -> Cells:
-    """The screens of one session. Raises RecordingError if Python printed no number."""
-    # Python 3.13's new prompt repaints in colours; the plain one is the same in all versions.
-    session = Session([interpreter(), "-q", "-s"], ROWS, COLS, {"PYTHON_BASIC_REPL": "1", "PYTHONSTARTUP": ""})
+    """Screens of one session, one a key. Raises RecordingError if Python printed no number."""
+    # Python 3.13's new prompt repaints in colours; the basic one is the same in all versions.
+    session = TerminalSession([interpreter(), "-q", "-s"], ROWS, COLS, {"PYTHON_BASIC_REPL": "1", "PYTHONSTARTUP": ""})
     screens = record(session, problem.keys)
     answer = printed(Cells(*(f[-1] for f in screens)).text(), problem)
     if not answer.isdigit():
@@ -69,7 +70,7 @@ def play(problem: Sum) -> Cells:
 
 
 def printed(screen: str, problem: Sum) -> str:
-    """The line that Python printed under the expression."""
+    """The line that Python printed under the expression. Raises RecordingError if the expression is not on the screen."""
     lines = [line.rstrip() for line in screen.split("\n")]
     typed = PROMPT + problem.expression
     if typed not in lines[:-1]:
@@ -81,24 +82,23 @@ def printed(screen: str, problem: Sum) -> str:
 
 
 def record_all(problems: list[Sum], directory: Path, workers: int) -> list[Path]:
-    """The files of all sessions, in order; records what is not in `directory` yet, in chunks that appear whole."""
+    """Files of all sessions, CHUNK of them each, in order; records those that are not in `directory` yet."""
     return make_all(problems, record_chunk, directory, workers=workers, chunk=CHUNK, of="repl", unit="session")
 
 
 def record_chunk(chunk: Sequence[Sum], path: Path) -> None:
-    """Plays a chunk's sessions and writes their screens."""
+    """Records some sessions and writes their screens to `path`."""
     arrays: dict[str, Any] = {}
     for problem in chunk:
         arrays |= {f"{problem.expression}/{name}": x for name, x in play(problem)._asdict().items()}
     arrays["python"] = np.frombuffer(json.dumps(platform.python_version()).encode(), np.uint8)
-    temporary = path.with_suffix(f".{os.getpid()}.partial")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    write_whole(path, file.getvalue())
 
 
 def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:
-    """The recorded sessions as episodes, those of one split or all. Raises ValueError for a damaged chunk."""
+    """Recorded sessions as episodes, those of one split or all. Raises ValueError for a damaged file."""
     atlas = Atlas()
     for path in sorted(directory.glob("*.npz")):
         try:
@@ -115,12 +115,12 @@ def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:
 
 
 def episode(problem: Sum, screens: Cells, atlas: Atlas, version: str) -> Episode:
-    """One session as a video of FRAMES frames, a key a frame, the last screen held to the end.
+    """One session as a video of FRAMES frames, one key a frame; the last screen is repeated to the end.
 
-    A key's event stands half a frame before the frame that first shows its effect.
+    A key's event is half a frame earlier than the frame that first shows its effect.
     """
-    kept = np.minimum(np.arange(FRAMES), len(screens.chars) - 1)
-    screens = Cells(*(x[kept] for x in screens))
+    order = np.minimum(np.arange(FRAMES), len(screens.chars) - 1)
+    screens = Cells(*(x[order] for x in screens))
     texts = tuple(Cells(*(x[t] for x in screens)).text() for t in range(FRAMES))
     answer = printed(texts[-1], problem)
     names = ["Return" if key == "\r" else key for key in problem.keys]

@@ -1,4 +1,4 @@
-"""Recordings played back: what stood on the screen at every frame."""
+"""Replays recordings: the screen and the keys at every frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,74 +16,74 @@ from neural_computer.screens.themes import DEFAULT, Theme
 from neural_computer.types import Event
 
 CELL = 11
-"""Bytes of a cell, in `Cells`"""
+"""Bytes of a cell in `Cells`"""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """A recording at `fps` frames a second: its different screens and, for every frame, which of them it shows."""
+    """A recording at `fps` frames a second: its n distinct screens and, for every frame, the index of its screen."""
 
     screens: Cells
-    """(n, r, c): screens that follow one another are never the same"""
+    """(n, r, c); successive screens differ"""
     index: Int[np.ndarray, " t"]
     fps: float
     events: tuple[Event, ...] = ()
-    """Key presses and typed texts, on the frames' clock"""
+    """Key presses and typed texts; times in seconds since the first frame"""
     markers: tuple[tuple[float, str], ...] = ()
-    """Times and names"""
+    """(time, name)"""
     start: float = 0.0
-    """When it begins, in seconds of the whole recording as played"""
+    """Time of the first frame in the whole replay, in seconds"""
     speed: float = 1.0
-    """How much faster than the recording it runs, frames having been left out"""
+    """Seconds of the recording per second of this replay: above 1 where frames were left out"""
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """The screen's text, one string a frame."""
+        """Text of the screen, one string a frame."""
         texts = [Cells(*(field[i] for field in self.screens)).text() for i in range(len(self.screens.chars))]
         return tuple(texts[i] for i in self.index)
 
     def at(self, frames: Int[np.ndarray, " n"]) -> "Replay":
-        """Some of its frames, in their order, and no events."""
-        shown = self.index[frames]
-        # What comes back after frames that were left out is no new screen.
-        steps = [i for i in range(1, len(shown)) if shown[i] != shown[i - 1]]
-        kept = [0, *(i for i in steps if any((x[shown[i]] != x[shown[i - 1]]).any() for x in self.screens))]
-        screens = Cells(*(field[shown[kept]] for field in self.screens))
-        return Replay(screens, np.repeat(np.arange(len(kept)), np.diff([*kept, len(shown)])), self.fps)
+        """Replay of some frames, in their order, without events."""
+        index = self.index[frames]
+        # Two screens that differed may be equal where the frames between them are left out.
+        steps = [i for i in range(1, len(index)) if index[i] != index[i - 1]]
+        starts = [0, *(i for i in steps if any((x[index[i]] != x[index[i - 1]]).any() for x in self.screens))]
+        screens = Cells(*(field[index[starts]] for field in self.screens))
+        return Replay(screens, np.repeat(np.arange(len(starts)), np.diff([*starts, len(index)])), self.fps)
 
     def video(self, atlas: Atlas, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "t h w 3"]:
-        """Its frames, letterboxed where a `size` (height, width) is given."""
-        drawn = atlas.draw(self.screens)
-        return (drawn if size is None else media.letterbox(drawn, *size))[self.index]
+        """Frames as pictures, letterboxed to `size` (height, width) if that is given."""
+        pictures = atlas.draw(self.screens)
+        return (pictures if size is None else media.letterbox(pictures, *size))[self.index]
 
 
 @dataclass(frozen=True)
 class Playing:
-    """How recordings are played."""
+    """Settings of a replay."""
 
     fps: float = 15.0
     idle: float = 2.0
-    """Seconds that nothing may happen; the recording's own limit, if it is lower, goes before"""
+    """Longest pause in seconds; longer ones are cut to it, or to the recording's own idle_time_limit if that is lower"""
     theme: Theme | None = None
-    """The recording's own if None"""
-    most: int = 2**27
-    """Bytes of screens at most; longer recordings are played in parts"""
-    frames: int = 50_000
+    """None takes the recording's own"""
+    max_bytes: int = 2**27
+    """Size of a part's screens at most; a longer recording is replayed in parts"""
+    max_frames: int = 50_000
     """Frames of a part at most, about"""
 
 
 def replay(cast: Cast, playing: Playing = Playing()) -> Replay:  # noqa: B008  # frozen
-    """A recording as played. Raises ValueError for one too long to be held whole, or that the emulator cannot show."""
+    """Replay of a whole recording. Raises ValueError for one of several parts, or that the emulator cannot show."""
     first, *more = parts(cast, playing)
     if more:
-        raise ValueError(f"its screens take more than {playing.most} bytes; it must be played in parts")
+        raise ValueError(f"its screens take more than {playing.max_bytes} bytes; it must be played in parts")
     return first
 
 
 def parts(cast: Cast, playing: Playing = Playing()) -> Iterator[Replay]:  # noqa: B008  # frozen
-    """A recording as played, nearly always one part. Each has its own clock and shows what stood on the screen before it.
+    """Replay of a recording in parts, nearly always one. Each has its own clock and begins with the screen before it.
 
-    The grid is the largest that the recording had; a smaller screen stands in its top left.
+    All screens have the largest size that the recording had; a smaller screen is in the top left.
     """
     theme = playing.theme or (Theme.of(cast.meta["theme"]) if "theme" in cast.meta else DEFAULT)
     sizes = [(cast.cols, cast.rows), *(size_of(e.data) for e in cast.entries if e.code == "r")]
@@ -106,16 +106,19 @@ def parts(cast: Cast, playing: Playing = Playing()) -> Iterator[Replay]:  # noqa
 
 
 def _frame(time: float, fps: float) -> int:
-    """The first frame that shows what happened then."""
+    """First frame that shows what happened at `time`."""
     return int(np.ceil(time * fps - 1e-6))
 
 
 def _timed(cast: Cast, idle: float) -> Iterator[Entry]:
-    """The entries at the times they are played at: pauses are cut. Keys known by name come in place of those sent."""
-    named = cast.meta.get("keys")
+    """Entries at the times of the replay, where long pauses are cut.
+
+    Where the recording has its keys by name, they come as code "k" in place of the characters that were sent.
+    """
+    keys_by_name = cast.meta.get("keys")
     entries = list(cast.entries)
-    if named is not None:
-        entries = [e for e in entries if e.code != "i"] + [Entry(float(time), "k", name) for time, name in named]
+    if keys_by_name is not None:
+        entries = [e for e in entries if e.code != "i"] + [Entry(float(time), "k", name) for time, name in keys_by_name]
         entries.sort(key=lambda entry: entry.time)
     limit = cast.meta.get("idle_time_limit")
     if isinstance(limit, int | float) and 0 < limit < idle:
@@ -127,7 +130,7 @@ def _timed(cast: Cast, idle: float) -> Iterator[Entry]:
 
 
 class _Part:
-    """A part in the making: its screens, and the frames of the whole at which each appears."""
+    """Collects the screens of a part, and the frame of the whole replay at which each begins."""
 
     def __init__(self, playing: Playing, begin: int, empty: Cells):
         self.playing, self.begin, self.last, self.empty = playing, begin, begin, empty
@@ -137,14 +140,14 @@ class _Part:
         self.markers: list[tuple[float, str]] = []
 
     def full(self, frame: int) -> bool:
-        """Would another screen be too much?"""
+        """Whether another screen would exceed the limits of a part."""
         size = self.empty.chars.size * CELL
         return bool(self.screens) and (
-            (len(self.screens) + 1) * size > self.playing.most or frame - self.begin >= self.playing.frames
+            (len(self.screens) + 1) * size > self.playing.max_bytes or frame - self.begin >= self.playing.max_frames
         )
 
     def note(self, entry: Entry) -> None:
-        """Takes keys and markers."""
+        """Takes the entry if it is a key or a marker."""
         time = entry.time - self.begin / self.playing.fps
         if entry.code == "k":
             self.events.append(Event(time, "press", key=entry.data))
@@ -154,7 +157,7 @@ class _Part:
             self.markers.append((time, entry.data))
 
     def show(self, frame: int, cells: Cells) -> None:
-        """Takes what stands on the screen from this frame on."""
+        """Takes the screen that begins at this frame."""
         if not self.screens and frame > self.begin:
             self.show(self.begin, self.empty)
         if cells.chars.shape != self.empty.chars.shape:
@@ -165,7 +168,7 @@ class _Part:
             self.starts.append(frame)
 
     def ended(self, stop: int | None) -> Replay:
-        """The part, up to the frame `stop` or with the last one that was shown."""
+        """Replay of the part up to frame `stop`, without it; None ends after the last screen's first frame."""
         if not self.screens:
             self.show(self.begin, self.empty)
         ends = np.diff([*self.starts, self.last + 1 if stop is None else stop])
@@ -180,7 +183,7 @@ class _Part:
 
 
 def _placed(cells: Cells, empty: Cells) -> Cells:
-    """A screen in the top left of a larger one."""
+    """A screen in the top left of a larger, empty one."""
     out = Cells(*(x.copy() for x in empty))
     rows, cols = cells.chars.shape
     for to, part in zip(out[:4], cells[:4], strict=True):

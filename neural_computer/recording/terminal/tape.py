@@ -1,10 +1,9 @@
-"""Tapes, the scripts of charmbracelet's vhs, as typed commands. What vhs refuses is refused, with file, line, column and rule.
+"""Tapes, the scripts of charmbracelet's vhs, as typed commands. What vhs rejects is rejected, with file, line, column, rule.
 
-The grammar was read from vhs's lexer and parser: words, numbers, strings without escapes that end at the same quote on
-the same line, JSON to the first }, comments to the end of the line. Stricter than vhs, which types or ignores these: a
-string whose quote never comes, a word on the next line of what is typed, a count that is no whole number, Ctrl with
-several keys. Not taken, though vhs does: Source
-(a tape is one file). `Home` and `End` are words to vhs, not keys: it refuses them, so they are refused.
+The grammar follows vhs's lexer and parser: words, numbers, strings without escapes that end at the same quote on the same
+line, JSON to the first }, comments to the end of the line. Rejected here, although vhs types or ignores them: a string
+without a closing quote, a word on the line after Type, a count that is no whole number, Ctrl with several keys. Also
+rejected: Source (a tape is one file). `Home` and `End` are words to vhs, not keys, and are rejected as there.
 """
 
 import json
@@ -14,18 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from neural_computer.recording.terminal.tape_words import KEYWORDS, Reader, Token, shown
+from neural_computer.recording.terminal.tape_words import KEYWORDS, Token, TokenReader, shown
 
 LARGEST = 1 << 20
-"""Bytes of a tape; what is longer is no tape."""
+"""Bytes of a tape at most"""
 
 KEYS = (
     *("Enter", "Backspace", "Delete", "Insert", "Tab", "Space", "Escape", "Up", "Down", "Left", "Right"),
     *("PageUp", "PageDown", "ScrollUp", "ScrollDown"),
 )
 MODIFIERS = ("Ctrl", "Alt", "Shift")
-HELD = ("Enter", "Space", "Backspace", "Left", "Right", "Up", "Down")
-"""Keys by name that Ctrl+ takes; Alt+ and Shift+ take Enter and Tab."""
+CTRL_KEYS = ("Enter", "Space", "Backspace", "Left", "Right", "Up", "Down")
+"""Named keys that Ctrl+ takes; Alt+ and Shift+ take Enter and Tab."""
 
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh", "cmd", "nu", "osh", "xonsh")
 BARS = ("", "Colorful", "ColorfulRight", "Rings", "RingsRight")
@@ -37,9 +36,9 @@ class Command(NamedTuple):
 
     name: str
     text: str = ""
-    """What is typed or copied, Wait's pattern, a path; of a chord, the key: a character or one of KEYS"""
+    """Text to type or copy, Wait's pattern, or a path; of a chord the key: a character or one of KEYS"""
     seconds: float = 0.0
-    """Of Sleep its length, of Wait its limit, else the pause after every key"""
+    """Length of a Sleep, limit of a Wait, else the pause after every key"""
     times: int = 1
     modifiers: tuple[str, ...] = ()
     line: int = 0
@@ -47,23 +46,23 @@ class Command(NamedTuple):
 
 @dataclass(frozen=True)
 class Tape:
-    """A tape, parsed: what to do, on which terminal, and what its header says of it."""
+    """A parsed tape: its commands, the settings of its terminal and its header."""
 
     commands: tuple[Command, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Set KEY VALUE before the first command, as int, float (seconds for times), bool, str or the theme's dict"""
+    """{KEY: VALUE} of Set before the first command: int, float (times in seconds), bool, str, or a theme's dict"""
     requires: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """The header's comments, `# KEY: value`: ID, INSTRUCTION, CLASS, LEVEL and others"""
+    """Comments `# KEY: value`: ID, INSTRUCTION, CLASS, LEVEL and others"""
     ignored: tuple[str, ...] = ()
-    """What vhs reads and does not heed: settings and requirements after the first command, with their lines"""
+    """Settings and requirements after the first command, with their lines: vhs reads them without effect"""
     name: str = "tape"
 
 
 def read(path: Path | str) -> Tape:
-    """The tape in a file. Raises ValueError "FILE:LINE:COLUMN: rule; way out"."""
+    """Tape of a file. Raises ValueError "FILE:LINE:COLUMN: rule; way out"."""
     data = Path(path).read_bytes()
     if len(data) > LARGEST:
         raise ValueError(f"{path}:1:1: holds {len(data)} bytes; a tape has at most {LARGEST}")
@@ -77,12 +76,12 @@ def read(path: Path | str) -> Tape:
 
 
 def parse(text: str, name: str = "tape") -> Tape:
-    """The tape that `text` is. Raises ValueError "NAME:LINE:COLUMN: rule; way out"."""
+    """Tape of a text. Raises ValueError "NAME:LINE:COLUMN: rule; way out"."""
     return _Parser(text, name).tape()
 
 
-class _Parser(Reader):
-    """One pass over the tokens."""
+class _Parser(TokenReader):
+    """Collects the parts of a tape in one pass over its tokens."""
 
     def __init__(self, text: str, name: str):
         super().__init__(text, name)
@@ -93,13 +92,13 @@ class _Parser(Reader):
         self.outputs: list[str] = []
         self.ignored: list[str] = []
         self.commands: list[Command] = []
-        self.begun = False
+        self.started = False
 
     def tape(self) -> Tape:
         while self.ahead.kind != "end":
             self.command(self.take())
-        if len(self.left) == 1:
-            self.fail(self.left[0], "holds no command")
+        if len(self.tokens) == 1:
+            self.fail(self.tokens[0], "holds no command")
         return Tape(
             commands=tuple(self.commands),
             settings=self.settings,
@@ -114,9 +113,8 @@ class _Parser(Reader):
     # Commands
 
     def command(self, token: Token) -> None:
-        """Parses what begins with the token."""
-        known = token.text in COMMANDS or token.text in KEYS or token.text in MODIFIERS
-        if token.kind != "word" or not known:
+        """Parses the command that begins with this token."""
+        if token.kind != "word" or token.text not in (*COMMANDS, *KEYS, *MODIFIERS):
             self.fail(token, f"{shown(token)} is no command of vhs")
         if token.text in COMMANDS:
             COMMANDS[token.text](self, token)
@@ -125,7 +123,7 @@ class _Parser(Reader):
             self.add(token, token.text, seconds=pause, times=self.times())
         else:
             self.chord(token)
-        self.begun |= token.text not in ("Set", "Output", "Require")
+        self.started |= token.text not in ("Set", "Output", "Require")
 
     def add(self, token: Token, name: str, text: str = "", **rest: Any) -> None:
         self.commands.append(Command(name, text, line=token.line, **rest))
@@ -140,24 +138,24 @@ class _Parser(Reader):
 
     def chord(self, token: Token) -> None:
         """Ctrl+[Alt+][Shift+]key, Alt+key, Shift+key."""
-        held, key = [token.text], ""
+        modifiers, key = [token.text], ""
         while not key and self.sign("+"):
             part = self.take()
             if token.text == "Ctrl" and part.kind == "word" and part.text in ("Alt", "Shift"):
-                held.append(part.text)
+                modifiers.append(part.text)
                 continue
             key = part.text[1:-1] if part.kind == "string" else part.text
-            named = HELD if token.text == "Ctrl" else ("Enter", "Tab")
+            named = CTRL_KEYS if token.text == "Ctrl" else ("Enter", "Tab")
             signs = "-@[]^\\" if token.text == "Ctrl" else "[]"
             plain = part.kind in ("string", "word") and len(key) == 1 and key.isascii() and part.text not in KEYWORDS
             if not (plain or key in named or (part.kind == "sign" and key in signs)):
                 self.fail(part, f"{token.text}+ takes a character or {', '.join(named)}, not {shown(part)}")
         if not key:
             self.fail(token, f"{token.text}+ needs a key")
-        self.add(token, "Chord", key, seconds=0.0, modifiers=tuple(held))
+        self.add(token, "Chord", key, seconds=0.0, modifiers=tuple(modifiers))
 
     def words(self, token: Token) -> str:
-        """One or more strings or bare words of a line, joined by blanks as vhs joins them."""
+        """Strings and bare words up to the end of the line, at least one, joined by blanks as vhs joins them."""
         parts = [self.text(f"{token.text} takes a string")]
         while (follower := self.ahead).line == token.line:
             if not (follower.kind in ("string", "open") or (follower.kind == "word" and follower.text not in KEYWORDS)):
@@ -171,7 +169,7 @@ class _Parser(Reader):
 
     def require(self, token: Token) -> None:
         program = self.text("Require takes a program's name")
-        if self.begun:
+        if self.started:
             self.ignored.append(f"{self.name}:{token.line}: Require {program} after the first command")
         else:
             self.requires.append(program)
@@ -214,7 +212,7 @@ class _Parser(Reader):
         value = SETTINGS[key.text](self, key)
         if key.text == "TypingSpeed":
             self.speed = value
-        if not self.begun:
+        if not self.started:
             self.settings[key.text] = value
         elif key.text != "TypingSpeed":
             self.ignored.append(f"{self.name}:{token.line}: Set {key.text} after the first command")
@@ -273,10 +271,10 @@ class _Parser(Reader):
 
 
 def _headers(comments: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """`# KEY: value` as pairs; what is JSON by its key is read as that, where it can be."""
+    """(KEY, value) of comments `# KEY: value`; values of JSON_HEADERS are decoded where they are valid JSON."""
     for comment in comments:
-        if found := re.fullmatch(r"# ?([A-Z][A-Z_]*): ?(.*)", comment.rstrip()):
-            key, value = found.groups()
+        if match := re.fullmatch(r"# ?([A-Z][A-Z_]*): ?(.*)", comment.rstrip()):
+            key, value = match.groups()
             try:
                 yield key, json.loads(value) if key in JSON_HEADERS else value
             except (ValueError, RecursionError):

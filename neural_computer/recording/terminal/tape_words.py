@@ -1,4 +1,4 @@
-"""The words of tapes: text to tokens, and a reader over them that says where something is wrong."""
+"""Tokens of tapes, and a reader over them whose errors name the line and the column."""
 
 import math
 import re
@@ -14,17 +14,19 @@ Shell FontFamily FontSize LetterSpacing LineHeight Theme Width Height Padding Ma
 WindowBarSize Framerate PlaybackSpeed TypingSpeed LoopOffset CursorBlink WaitTimeout WaitPattern
 """
 KEYWORDS = frozenset(NAMES.split())
-"""vhs takes these for no string, unless they are quoted."""
+"""Words that vhs takes for a string only if they are quoted"""
 
 
 class Token(NamedTuple):
+    """One token: `kind` is the name of its group in TOKENS, or "end". Lines and columns count from one."""
+
     kind: str
     text: str
     line: int
     column: int
 
 
-# Nothing in here can fail after a long way, so that reading takes a time in proportion to the text.
+# No alternative can fail after a long match, so that reading takes time in proportion to the text.
 TOKENS = re.compile(
     r"""(?P<blank>[ \t\r\n]+)|(?P<comment>\#[^\r\n]*)
     |(?P<string>"[^"\r\n]*"|'[^'\r\n]*'|`[^`\r\n]*`)|(?P<open>["'`][^\r\n]*)
@@ -36,30 +38,31 @@ TOKENS = re.compile(
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """What the text is made of, blanks left out, then an "end"; lines and columns (in characters) count from one."""
+    """Tokens of a text without its blanks, then one of kind "end". Columns are in characters."""
     line, start = 1, 0
-    for found in TOKENS.finditer(text):
-        if found.lastgroup != "blank":
-            yield Token(found.lastgroup or "", found.group(), line, found.start() - start + 1)
-        if breaks := found.group().count("\n"):
-            line, start = line + breaks, found.start() + found.group().rindex("\n") + 1
+    for match in TOKENS.finditer(text):
+        if match.lastgroup != "blank":
+            yield Token(match.lastgroup or "", match.group(), line, match.start() - start + 1)
+        if breaks := match.group().count("\n"):
+            line, start = line + breaks, match.start() + match.group().rindex("\n") + 1
     yield Token("end", "", line, len(text) - start + 1)
 
 
-class Reader:
-    """The tokens of a tape that are no comments, one after another, with one token in sight.
+class TokenReader:
+    """Reads the tokens of a tape one after another, comments left out, and looks one token ahead.
 
-    What does not fit is a ValueError, "NAME:LINE:COLUMN: rule".
+    Errors are ValueError "NAME:LINE:COLUMN: rule".
     """
 
     def __init__(self, text: str, name: str):
         self.name = name
-        every = list(tokens(text))
-        self.left = [token for token in every if token.kind != "comment"]
-        self.comments = [token.text for token in every if token.kind == "comment"]
+        with_comments = list(tokens(text))
+        self.tokens = [token for token in with_comments if token.kind != "comment"]
+        self.comments = [token.text for token in with_comments if token.kind == "comment"]
         self.place = 0
 
     def take(self) -> Token:
+        """Returns the next token and moves on; stays at the end. Raises ValueError for a string without an end."""
         token = self.ahead
         if token.kind == "open":
             self.fail(token, "the string has no end; it ends at the same quote, on the same line")
@@ -69,25 +72,27 @@ class Reader:
 
     @property
     def ahead(self) -> Token:
-        return self.left[self.place]
+        """The next token."""
+        return self.tokens[self.place]
 
     def next_is(self, *kinds: str) -> bool:
+        """Whether the next token is of one of these kinds."""
         return self.ahead.kind in kinds
 
     def sign(self, mark: str) -> bool:
-        """Takes the sign, if it comes next."""
-        here = self.next_is("sign") and self.ahead.text == mark
-        self.place += here
-        return here
+        """Takes this sign if it comes next; returns whether it does."""
+        matches = self.next_is("sign") and self.ahead.text == mark
+        self.place += matches
+        return matches
 
     def fail(self, token: Token, rule: str) -> NoReturn:
-        """Raises the error; behind a string on the same line, it is most likely the string that ended too soon."""
-        if any(other.kind == "string" and other.line == token.line for other in self.left[: self.place]):
+        """Raises ValueError with the token's place. Behind a string on the same line, the string likely ended too soon."""
+        if any(other.kind == "string" and other.line == token.line for other in self.tokens[: self.place]):
             rule = f"{rule}; a string ends at its quote, \\ before it or not: quote it with another of \" ' `"
         raise ValueError(f"{self.name}:{token.line}:{token.column}: {rule}")
 
     def text(self, what: str) -> str:
-        """A string's content or a bare word that is no keyword of units, keys or commands."""
+        """Content of a string, or a bare word that is no keyword; `what` says in errors what is expected."""
         token = self.take()
         if token.kind == "string":
             return token.text[1:-1]
@@ -96,6 +101,7 @@ class Reader:
         return token.text
 
     def number(self, what: str) -> float:
+        """A number that is finite; `what` says in errors what is expected."""
         token = self.take()
         try:
             value = float(token.text) if token.kind == "number" else math.inf
@@ -106,7 +112,7 @@ class Reader:
         return value
 
     def time(self, after: str) -> float:
-        """Seconds: a number, then ms, s (also understood) or m."""
+        """Seconds: a number, then ms, s or m; s may be left out."""
         value = self.number(f"{after} takes a time (500ms, 1.5s)")
         if self.next_is("word") and self.ahead.text in UNITS:
             value *= UNITS[self.take().text]
@@ -114,4 +120,5 @@ class Reader:
 
 
 def shown(token: Token) -> str:
+    """The token as error messages show it."""
     return "the end of the tape" if token.kind == "end" else repr(token.text[:40])

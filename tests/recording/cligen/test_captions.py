@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from neural_computer.recording.cligen import captions, clip_store
-from neural_computer.recording.cligen.captions import answered, quotation, script, words
+from neural_computer.recording.cligen.captions import quotation, script, with_answer, words
 from neural_computer.recording.cligen.general import General
 from neural_computer.recording.terminal import tape
+from tests.recording import needs
 
 CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
 PAPER = {"semantic": 55, "regular": 52, "detailed": 76}
@@ -16,6 +17,7 @@ PAPER = {"semantic": 55, "regular": 52, "detailed": 76}
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
+    needs.package("avt", "recording")
     if not CASTS.is_dir():
         pytest.skip("no recordings beside the checkout (shared/data/casts/sessions)")
     path = tmp_path_factory.mktemp("captions") / "all.npz"
@@ -32,14 +34,14 @@ def test_captions_are_as_long_as_the_papers(clips, tier):
 
 @pytest.mark.slow
 def test_semantic_captions_differ_and_quote_nothing(clips):
-    told = [each.captions["semantic"] for each in clips]
-    assert len(set(told)) >= 0.9 * len(told)
-    quoting = {each.id: found for each in clips if (found := quotation(each.captions["semantic"], each.clip))}
+    texts = [each.captions["semantic"] for each in clips]
+    assert len(set(texts)) >= 0.9 * len(texts)
+    quoting = {each.id: quote for each in clips if (quote := quotation(each.captions["semantic"], each.clip))}
     assert not quoting
 
 
 @pytest.mark.slow
-def test_a_quotation_is_found(clips):
+def test_regular_captions_quote(clips):
     """So that the test above can fail: the regular captions do quote."""
     assert sum(quotation(each.captions["regular"], each.clip) is not None for each in clips) > 0.5 * len(clips)
 
@@ -56,12 +58,14 @@ def test_detailed_captions_hold_the_words_on_the_last_screen(clips):
 
 
 def test_a_script_is_its_tape():
-    found = tape.parse('Set TypingSpeed 70ms\nSleep 1s\nType "python"\nEnter\nType \'a "b"\'\nEnter 2\nCtrl+C\nHide\n')
-    assert script(found) == 'Type "python"; Enter; Type "a "b""; Enter 2; Ctrl+C'
+    script_tape = tape.parse(
+        'Set TypingSpeed 70ms\nSleep 1s\nType "python"\nEnter\nType \'a "b"\'\nEnter 2\nCtrl+C\nHide\n'
+    )
+    assert script(script_tape) == 'Type "python"; Enter; Type "a "b""; Enter 2; Ctrl+C'
 
 
-def test_half_of_the_captions_tell_the_answer_the_same_half_every_time():
-    told = [answered("caption", "5", f"clip{i}", seed=0).endswith("caption The answer is 5") for i in range(400)]
-    assert 150 < sum(told) < 250
-    assert told == [answered("caption", "5", f"clip{i}", seed=0) != "caption" for i in range(400)]
-    assert told != [answered("caption", "5", f"clip{i}", seed=1) != "caption" for i in range(400)]
+def test_half_of_the_captions_have_the_answer_the_same_half_every_time():
+    answers = [with_answer("caption", "5", f"clip{i}", seed=0).endswith("caption The answer is 5") for i in range(400)]
+    assert 150 < sum(answers) < 250
+    assert answers == [with_answer("caption", "5", f"clip{i}", seed=0) != "caption" for i in range(400)]
+    assert answers != [with_answer("caption", "5", f"clip{i}", seed=1) != "caption" for i in range(400)]

