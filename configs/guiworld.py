@@ -16,8 +16,8 @@ Only the new modules are trained with --config.optimizer.trainable='action|heads
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 from neural_computer.simulators import policies
 
 SPLITS = (*policies.SPLITS, policies.CLICKS)

@@ -30,6 +30,7 @@ from jaxtyping import Float, Shaped
 from neural_computer.data.inputs import ActionFeaturizer, empty
 from neural_computer.data.records import Reader
 from neural_computer.files import write_whole
+from neural_computer.formats import FORMAT, FormatError, check_format
 from neural_computer.types import Actions, Encoded, Meta, TokenIds
 
 INFO = "encoded_info.json"
@@ -162,6 +163,7 @@ class Info:
     dtype: str
     clips: int
     """Clips in a file"""
+    format: int = FORMAT
 
     def files(self, split: str) -> list[str]:
         """Names of a split's files, in order."""
@@ -182,10 +184,14 @@ def load_info(directory: str | Path) -> Info:
     """A folder's encoded_info.json. Raises ValueError if it cannot be read."""
     path = Path(directory) / INFO
     try:
-        return Info(**json.loads(path.read_text()))
+        values = json.loads(path.read_text())
+        check_format(values.get("format"), path)
+        return Info(**values)
+    except FormatError:
+        raise
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: cannot be read ({error}); encode the videos with python -m launch.prepare_data --recipe=encode"
+            f"{path}: cannot be read ({error}); encode the videos with neural-computer prepare_data --recipe=encode"
         ) from error
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from neural_computer.data.records import Reader, Record
 from neural_computer.files import replacing
+from neural_computer.formats import check_format
 from neural_computer.types import Clip
 
 INFO = "dataset_info.json"
@@ -112,6 +113,8 @@ def clips_of(
 def splits(directory: Path) -> list[tuple[str, list[int], int]]:
     """(name, records of each shard, bytes) of every split of a dataset's folder."""
     info = json.loads((directory / INFO).read_text())
+    # tfds' version of a data set; its major number is our format.
+    check_format(int(info.get("version", "0").split(".")[0]) or None, directory / INFO)
     return [(s["name"], [int(n) for n in s["shardLengths"]], int(s.get("numBytes", 0))) for s in info["splits"]]
 
 
@@ -126,7 +129,7 @@ def locate(directory: Path) -> Path:
     if len(below) != 1:
         many = f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
         raise ValueError(
-            f"{directory}: {many if below else 'holds no dataset'}; make one with python -m launch.prepare_data or "
+            f"{directory}: {many if below else 'holds no dataset'}; make one with neural-computer prepare_data or "
             "EpisodeWriter"
         )
     return below[0]

@@ -45,9 +45,7 @@ def train(trainer, small, workdir, **options) -> None:
 @pytest.mark.parametrize("log_every", [1, 10])
 def test_nan_at_step_3_stops_there_and_the_finite_checkpoint_restores(tmp_path, log_every):
     small = experiment()
-    with pytest.raises(
-        NonFiniteError, match=r"^step 3: loss is nan on clips clip-2-0, clip-2-1\. Nothing was saved"
-    ):
+    with pytest.raises(NonFiniteError, match=r"^step 3: loss is nan on clips clip-2-0, clip-2-1\. Nothing was saved"):
         train(poisoned(small, 3), small, tmp_path, log_every=log_every)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == [1, 2]
