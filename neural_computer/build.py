@@ -162,7 +162,9 @@ def _action_encoder(part: Mapping[str, Any], injection: Injection) -> ActionEnco
     with at("config.actions"):
         align = Alignment(STRIDE[0], actions.window, actions.lag)
         mouse = "xy" if actions.cursor == "xy" else "fourier"
-        config = ActionEncoding(actions.schema, mouse, actions.width, actions.pool, actions.fourier, actions.scale, align)
+        config = ActionEncoding(
+            actions.schema, mouse, actions.width, actions.pool, actions.fourier, actions.scale, align
+        )
     return None if type(injection) is Injection else ActionEncoder(config, (data.height, data.width))
 
 

@@ -9,13 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-<<<<<<< HEAD
-from neural_computer.data.records import Record
-from neural_computer.formats import check_format
-=======
 from neural_computer.data.records import Reader, Record
 from neural_computer.files import replacing
->>>>>>> refs/heads/data-models
+from neural_computer.formats import check_format
 from neural_computer.types import Clip
 
 INFO = "dataset_info.json"
@@ -133,13 +129,9 @@ def locate(directory: Path) -> Path:
     if len(below) != 1:
         many = f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
         raise ValueError(
-            f"{directory}: {many if below else 'holds no dataset'}; make one with python -m launch.prepare_data or "
+            f"{directory}: {many if below else 'holds no dataset'}; make one with neural-computer prepare_data or "
             "EpisodeWriter"
         )
-<<<<<<< HEAD
-        raise ValueError(f"{directory}: {found}; make one with neural-computer prepare_data or EpisodeWriter")
-=======
->>>>>>> refs/heads/data-models
     return below[0]
 
 

@@ -111,11 +111,7 @@ def begin(plan: EncodingPlan, output: Path) -> None:
         before, now = asdict(encoded.load_info(output)), asdict(plan.info)
         if changed := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-<<<<<<< HEAD
-                f"{output}: was begun with other settings ({', '.join(apart)}); give another --out or delete it"
-=======
-                f"{output}: was begun with other settings ({', '.join(changed)}); give another --output or delete it"
->>>>>>> refs/heads/data-models
+                f"{output}: was begun with other settings ({', '.join(changed)}); give another --out or delete it"
             )
         return
     experiment, data = plan.experiment, plan.experiment.data
