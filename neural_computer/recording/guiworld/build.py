@@ -171,7 +171,7 @@ def recording_clips(
 ) -> Iterator[Episode]:
     """The clips of a recording. Raises ValueError for one that cannot be read."""
     counts: Counter[str] = Counter() if problems is None else problems
-    recording = logs.read(video, size, licence)
+    recording = logs.read_recording(video, size, licence)
     counts.update(recording.problems)
     return sessions.clips(replace(recording.episode, captions={"plain": caption(video)}), frames, counts)
 
