@@ -86,9 +86,7 @@ def batches(
 
     if batch_size % process_count:
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
-    stream = (
-        grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(ToSample(tokenizer, captions, inputs))
-    )
+    stream = _order(source, seed).random_map(ToSample(tokenizer, captions, inputs))
     numbered = stream.map_with_index(lambda position, sample: (position, sample))
     # An endless stream has no remainder; but without drop_remainder Grain rounds its length up beyond any index.
     local = numbered[process_index::process_count].batch(
@@ -96,6 +94,26 @@ def batches(
     )
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     return iter(local[start:].to_iter_dataset(options))
+
+
+def clip_ids(source: Any, *, batch_size: int, seed: int, batch: int) -> list[str]:
+    """Ids of the clips of global batch number `batch`, in its order; what cannot be read has its number in the source."""
+    order = _order(range(len(source)), seed)
+    return [_id(source, order[position]) for position in range(batch * batch_size, (batch + 1) * batch_size)]
+
+
+def _id(source: Any, number: int) -> str:
+    try:
+        return str(source[number].id)
+    except (ValueError, OSError):
+        return f"number {number}"
+
+
+def _order(source: Any, seed: int) -> Any:
+    """The endless stream of a source's items, shuffled anew every epoch."""
+    import grain
+
+    return grain.MapDataset.source(source).seed(seed).shuffle().repeat()
 
 
 def _collate(samples: Sequence[tuple[int, Any]]) -> Batch | Encoded:

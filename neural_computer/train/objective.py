@@ -78,8 +78,9 @@ class Objective:
         terms = {"flow": (1.0, error[:, generated].mean())}
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
-        if output.heads is not None:
-            terms |= self._head_losses(computer.network.actions.align, encoded.actions, HeadOutputs(*output.heads))
+        encoder, actions = computer.network.actions, encoded.actions
+        if output.heads is not None and encoder is not None and actions is not None:
+            terms |= self._head_losses(encoder.align, actions, HeadOutputs(*output.heads))
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
