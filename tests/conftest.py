@@ -88,12 +88,18 @@ def program(
     loaded = load(module.removeprefix("launch."))
     own = getattr(loaded, "FLAGS", errors.Flags())
     registries = [flags.FLAGS, own.values, *{id(part.values): part.values for part in own.parts.values()}.values()]
-    saved = [(flagsaver.save_flag_values(registry), registry) for registry in registries]
+    saved = [(registry, flagsaver.save_flag_values(registry)) for registry in registries]
     out, err, command = io.StringIO(), io.StringIO(), [module, *map(str, arguments)]
+
+    def restore(registry: flags.FlagValues, values: dict) -> None:
+        # A library that the program imported has flags of its own, which stay; --config.NAME=VALUE does not.
+        new = flagsaver.save_flag_values(registry) if registry is flags.FLAGS else {}
+        flagsaver.restore_flag_values(new | values, registry)
+
     everything, local = jax.devices, jax.local_devices
     with contextlib.ExitStack() as stack:
-        for values, registry in saved:
-            stack.callback(flagsaver.restore_flag_values, values, registry)
+        for registry, values in saved:
+            stack.callback(restore, registry, values)
         stack.enter_context(contextlib.chdir(ROOT))
         stack.enter_context(mock.patch.dict(os.environ, env or {}))
         stack.enter_context(mock.patch.object(sys, "argv", command))

@@ -44,7 +44,7 @@ def test_every_window_of_every_split_is_there_and_the_disk_was_told_before(clips
     folder, told = clips
     assert [len(EncodedSource(folder, split)) for split in ("train", "test")] == [48, 6]
     lines = told.stdout.splitlines()
-    assert "48 windows of train, 6 windows of test" in lines[0]
+    assert "48 clips of train, 6 clips of test" in lines[0]
     # Two latent frames of 2x4 cells and 4 channels in float32; the condition repeats one of them; seven bytes as int32.
     assert "latents 256 B, condition 128 B, captions 2" in lines[1] and "are free" in lines[2]
     summary = json.loads((folder / "summary.json").read_text())
@@ -95,7 +95,7 @@ def test_mistakes_are_told_in_one_line(clips, videos, tmp_path):
             train(gone, tmp_path / "w", "--config.codec.channels=8", check=False),
             "config.codec.channels=8: the clips in",
         ),
-        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "a rollout needs videos"),
+        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "config.schedule.eval_every=1"),
         (
             program("launch.prepare_data", "--recipe=encode", f"--output={tmp_path}/x", check=False),
             "--input: is missing",

@@ -111,16 +111,16 @@ def synthetic(names: Sequence[str], clips: int, *, frames: int, side: int, seed:
         with tqdm(total=clips, desc=split, unit="clip", dynamic_ncols=True) as bar:
             while count < clips or not {is_test(job) for job in jobs.by_split.get(split, ())} >= {True, False}:
                 try:
-                    made = len(jobs.add(split, (split, number)))
+                    added = len(jobs.add(split, (split, number)))
                 except ValueError as error:
-                    jobs.rejected[f"{split}/{number}"], made = str(error), 0
-                count, number, vain = count + made, number + 1, 0 if made else vain + 1
+                    jobs.rejected[f"{split}/{number}"], added = str(error), 0
+                count, number, vain = count + added, number + 1, 0 if added else vain + 1
                 if vain == PATIENCE:
                     raise ValueError(
                         f"--split={split}, --frames={frames}: {vain} sessions one after the other gave no clip "
                         f"({dict(jobs.problems)}); give another number of frames"
                     )
-                bar.update(made)
+                bar.update(added)
     return jobs
 
 
@@ -171,7 +171,7 @@ def recording_clips(
 ) -> Iterator[Episode]:
     """The clips of a recording. Raises ValueError for one that cannot be read."""
     counts: Counter[str] = Counter() if problems is None else problems
-    recording = logs.read(video, size, licence)
+    recording = logs.read_recording(video, size, licence)
     counts.update(recording.problems)
     return sessions.clips(replace(recording.episode, captions={"plain": caption(video)}), frames, counts)
 
