@@ -18,9 +18,10 @@ from ml_collections import ConfigDict
 
 from neural_computer.configs import base
 from neural_computer.configs.sizes import SIZES
+from neural_computer.simulators import policies
 
-SPLITS = ("random_slow", "random_fast", "goal", "clicks")
-JUDGED = "cursor_acc,cursor_acc_reference,cursor_acc_constant_velocity"
+SPLITS = (*policies.SPLITS, policies.CLICKS)
+SCORED = "cursor_acc,cursor_acc_reference,cursor_acc_constant_velocity"
 MODES = ("none", "external", "contextual", "residual", "internal")
 CURSORS = ("xy", "fourier", "reference")
 SCREENS = {"tiny": (16, 32), "micro": (128, 128), "wan_1_3b_i2v": (480, 640), "wan_14b_i2v": (480, 640)}
@@ -39,7 +40,9 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
     SIZES[size](config)
     height, width = SCREENS[size]
     config.data.update(height=height, width=width, split=split)
-    config.evaluation.update(split=f"{split}_test", metrics=JUDGED + (",click_state" if split == "clicks" else ""))
+    config.evaluation.update(
+        split=f"{split}_test", metrics=SCORED + (",click_state" if split == policies.CLICKS else "")
+    )
     config.injection.mode = mode
     # An arrow of 19 pixels at 768; the synthetic desktop's is of 10.88 at 128.
     config.actions.update(cursor=cursor, cursor_height=19.0 * 0.625 if height == 480 else 0.085 * height)
@@ -51,7 +54,7 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
         config.actions.width = 16
     if size == "micro":
         desk(config)
-        if split == "clicks":
+        if split == policies.CLICKS:
             config.text.length = 16  # "a click or none"
     return config
 

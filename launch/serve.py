@@ -1,10 +1,11 @@
-"""Serves a desktop for a policy of yours, a frame a request, on a port of loopback; every episode is recorded in OUT.
+"""Serves a desktop to your policy, a frame a request, on a port of loopback, and records every episode in OUT.
 
     neural-computer serve --desktop=minidesk --size=128 --out=DIR [--port=8060]
     neural-computer serve --desktop=rig --out=DIR
     neural-computer serve --desktop=shell --out=DIR
 
-The client is `neural_computer.recording.environment.Environment`; what it speaks stands there too. The recordings become data:
+The client is `neural_computer.Environment`; `neural_computer.recording.environment_server` has the protocol. The recordings
+become training data:
 
     neural-computer prepare_data --recipe=guiworld --source=import --input=DIR --size=128 --out=DATA
 """
@@ -16,7 +17,7 @@ from types import FrameType
 
 from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags
-from neural_computer.recording import environment
+from neural_computer.recording.environment_server import Collector, Server
 from neural_computer.simulators.desktop import Desktop
 from neural_computer.workflows import lock
 
@@ -26,17 +27,17 @@ SIZE = FLAGS.size("128", "Size of the synthetic desktop, a square of 64 to 256 p
 PORT = FLAGS.integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", lower_bound=0, upper_bound=65535)
 OUT = FLAGS.out("Where the episodes go.", required=True)
 SIDES = 64, 256
-"""Least and largest side of the synthetic desktop"""
+"""Least and largest side of the synthetic desktop."""
 TREES = {"minidesk": 1, "rig": 15, "shell": 1}
-"""Frames between two records of what can be seen and clicked: a real desktop takes a tenth of a second to list it"""
+"""Frames between two rows of the widget tree: reading a real desktop's takes a tenth of a second."""
 
 
 def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
-    """A new desktop; the seed furnishes the synthetic one, the others are always the same."""
+    """A new desktop. The seed furnishes the synthetic one; the others start the same every time."""
     if DESKTOP.value == "rig":
-        from neural_computer.recording.xfce.desktop import Rig
+        from neural_computer.recording.xfce.desktop import XfceDesktop
 
-        return Rig()
+        return XfceDesktop()
     if DESKTOP.value == "shell":
         from neural_computer.recording.terminal.shell import Shell
 
@@ -57,8 +58,8 @@ def main(argv: list[str]) -> None:
     SIZE.value.side(*SIDES)
     signal.signal(signal.SIGTERM, stop)
     with lock.held(folder):
-        collector = environment.Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
-        with environment.Server(collector, PORT.value) as server:
+        collector = Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
+        with Server(collector, PORT.value) as server:
             print(f"{DESKTOP.value} at {server.url}, episodes in {folder}; Ctrl-C ends it", flush=True)
             try:
                 server.serve_forever()

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from neural_computer.models import weights
 from neural_computer.models.weights import dit
-from neural_computer.models.weights.rules import Table
+from neural_computer.models.weights.rules import KeyTable
 from neural_computer.sharding import path_of
 
 SMALL = {
@@ -33,16 +33,16 @@ WAN_I2V_14B = WAN_14B | {"in_channels": 36, "image_width": 1280}
 def keys(config: dict, fmt: str = "diffusers") -> Iterator[tuple[str, tuple[int, ...]]]:
     """(key, shape) of every tensor of a DiT's published file."""
     rules = dit.RULES if config["image_width"] else dit.TEXT
-    table = Table("dit", config, rules, config["layers"])
+    table = KeyTable("dit", config, rules, config["layers"])
     tree = jax.tree_util.tree_leaves_with_path(weights.parameters("dit", config))
     ours = {path_of(path): leaf.shape for path, leaf in tree}
     for rule in table.rules:
         key, shape = getattr(rule, fmt), ours[rule.path]
         if "{}" in key:
             shape = shape[1:]
-        if rule.kind == "patch":
+        if rule.layout == "patch":
             shape = (shape[1], config["in_channels"], *config["patch"])
-        if rule.kind == "matrix":
+        if rule.layout == "matrix":
             shape = shape[::-1]
         yield from ((key.format(i), shape) for i in range(config["layers"] if "{}" in key else 1))
 

@@ -57,7 +57,9 @@ def test_an_unknown_name_says_what_there_is():
         _ = neural_computer.Episodes
 
 
-@pytest.mark.parametrize("path", ["neural_computer.train.loop", "neural_computer.data.pipeline", "neural_computer.launch.train"])
+@pytest.mark.parametrize(
+    "path", ["neural_computer.train.loop", "neural_computer.data.pipeline", "neural_computer.launch.train"]
+)
 def test_the_training_path_loads_neither_tfds_nor_beam_nor_torch(path):
     assert not loaded(f"import {path}") & {"tensorflow_datasets", "apache_beam", "tensorflow", "torch"}
 
@@ -109,14 +111,29 @@ def installed(tmp_path_factory) -> Path:
     packages = [path for path in sys.path if path.endswith("site-packages")]
     (Path(purelib) / "shared.pth").write_text("\n".join(packages) + "\n")
     (wheel,) = (folder / "dist").glob("*.whl")
-    run(*pip, "--python", python, "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall", wheel, cwd=folder)
+    run(
+        *pip,
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--force-reinstall",
+        wheel,
+        cwd=folder,
+    )
     return python.parent
 
 
 @pytest.mark.slow
 def test_from_the_wheel_alone_a_machine_is_trained_run_and_evaluated(installed, videos, tmp_path):
-    where = "import neural_computer, neural_computer.configs.base as base; print(neural_computer.__file__, base.__file__)"
-    assert all(path.startswith(str(installed.parent)) for path in run(installed / "python", "-c", where, cwd=tmp_path).split())
+    where = (
+        "import neural_computer, neural_computer.configs.base as base; print(neural_computer.__file__, base.__file__)"
+    )
+    assert all(
+        path.startswith(str(installed.parent)) for path in run(installed / "python", "-c", where, cwd=tmp_path).split()
+    )
     program, small = installed / "neural-computer", ["--config.data.batch_size=4", "--config.evaluation.videos=2"]
     assert "train  " in run(program, cwd=tmp_path) and "--config" in run(program, "train", "--help", cwd=tmp_path)
     ask = ["train", "--config=cligen:tiny", f"--config.data.directory={videos}", "--workdir=runs/mine", *small]
@@ -134,4 +151,8 @@ def test_the_wheel_has_all_programs_configs_and_scripts(installed):
     for room in ("launch", "configs"):
         files = {path.relative_to(ROOT / room) for path in (ROOT / room).rglob("*.py")}
         assert files == {path.relative_to(package / room) for path in (package / room).rglob("*.py")}
-    assert {path.name for path in (package / "launch").glob("*.sh")} == {"install_rig.sh", "install_sandbox.sh", "packages.sh"}
+    assert {path.name for path in (package / "launch").glob("*.sh")} == {
+        "install_rig.sh",
+        "install_sandbox.sh",
+        "packages.sh",
+    }

@@ -75,6 +75,6 @@ def test_a_page_is_one_file_with_everything_escaped(tmp_path):
     assert "http" not in text
 
 
-def test_a_plain_table_lines_up():
-    lines = report.plain([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
+def test_a_text_table_lines_up():
+    lines = report.text_table([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
     assert len({len(line) for line in lines}) == 1 and lines[1].split() == ["x", "1.000"]

@@ -51,7 +51,7 @@ def living(split: str) -> Case:
 def forget() -> None:
     """Nothing that was drawn is kept."""
     drawing.compose.cache_clear()
-    drawing.drawn.cache_clear()
+    drawing.draw_layer.cache_clear()
 
 
 def _frames(split: str) -> list[list[Event]]:

@@ -280,11 +280,11 @@ def inference(function: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def described(network: Any) -> tuple[str, weights.Table]:
+def described(network: Any) -> tuple[str, weights.KeyTable]:
     """Format and table of a PyTorch module; every tensor must have its place."""
     shapes = {key: tuple(x.shape) for key, x in network.state_dict().items()}
     fmt, table = weights.detect(shapes)
-    weights.check(table, fmt, shapes).demand()
+    weights.check(table, fmt, shapes).require_complete()
     return fmt, table
 
 

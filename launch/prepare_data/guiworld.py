@@ -17,6 +17,7 @@ from typing import Any
 
 from neural_computer.launch.flags import Flags
 from neural_computer.recording.guiworld.xfce_sessions import Plan, record_all
+from neural_computer.simulators.policies import CLICKS, SPLITS
 
 FLAGS = Flags()
 SOURCE = FLAGS.choice("source", "minidesk", ["minidesk", "import", "rig"], "What desktop.")
@@ -59,9 +60,9 @@ def settings() -> dict[str, Any]:
         videos = [video.name for video in build.recordings(folder())]
         return names | {"input": INPUT.value, "licence": LICENCE.value, "videos": videos}
     for split in splits():
-        if split not in (*build.SPLITS, build.PAIRS):
-            raise ValueError(f"--split={split}: must be of {', '.join(build.SPLITS)}, or {build.PAIRS}")
-        if split == build.PAIRS and SOURCE.value != "minidesk":
+        if split not in (*SPLITS, CLICKS):
+            raise ValueError(f"--split={split}: must be of {', '.join(SPLITS)}, or {CLICKS}")
+        if split == CLICKS and SOURCE.value != "minidesk":
             raise ValueError(f"--split={split}: is made on the synthetic desktop alone, --source=minidesk")
     names |= {"splits": splits(), "seed": SEED.value}
     if SOURCE.value == "minidesk":
@@ -84,9 +85,7 @@ def agent_settings() -> dict[str, Any]:
 
 def splits() -> list[str]:
     """The splits to make."""
-    from neural_computer.recording.guiworld import build
-
-    return list(SPLIT.value or build.SPLITS)
+    return list(SPLIT.value or SPLITS)
 
 
 def folder() -> Path:

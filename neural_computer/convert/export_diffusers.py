@@ -1,4 +1,4 @@
-"""Converted weights as diffusers and transformers read them."""
+"""Converted weights to the folders that diffusers and transformers load."""
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -13,19 +13,19 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from neural_computer.convert import pretrained, store
-from neural_computer.convert.import_weights import NOTE, already, copy_tokenizer, write_json
+from neural_computer.convert.import_weights import NOTE, copy_tokenizer, is_complete, write_json
 from neural_computer.models import vae, weights
 from neural_computer.models.weights.rules import Shapes
 from neural_computer.train.checkpoint import read_json
 
 SHARD = 2**31
-"""Bytes of a file, after which the next one is begun; a file is made in memory."""
+"""Most bytes of a file, which is assembled in memory."""
 
 Config = Mapping[str, Any]
 
 
-class Target(NamedTuple):
-    """Where a network's files go, what they are called, and its config.json."""
+class DiffusersFolder(NamedTuple):
+    """A network's folder, the stem of its files' names, and its config.json."""
 
     folder: str
     stem: str
@@ -105,34 +105,34 @@ def _clip(c: Config) -> dict[str, Any]:
     }
 
 
-TARGETS = {
-    "dit": Target("transformer", "diffusion_pytorch_model", _dit),
-    "vae": Target("vae", "diffusion_pytorch_model", _vae),
-    "umt5": Target("text_encoder", "model", _umt5),
-    "clip": Target("image_encoder", "model", _clip),
+FOLDERS = {
+    "dit": DiffusersFolder("transformer", "diffusion_pytorch_model", _dit),
+    "vae": DiffusersFolder("vae", "diffusion_pytorch_model", _vae),
+    "umt5": DiffusersFolder("text_encoder", "model", _umt5),
+    "clip": DiffusersFolder("image_encoder", "model", _clip),
 }
 
 
 def write(converted: Path, output: Path, dtype: str | None) -> None:
-    """Makes a folder a network, and the tokenizer's; what is there and whole already stays."""
+    """Writes a folder a network, and the tokenizer's; folders that are complete already stay."""
     for name, preset in pretrained.networks(converted).items():
-        target, preset = TARGETS[name], {**preset, "dtype": dtype or preset["dtype"]}
-        folder = output / target.folder
-        if already(folder, preset):
+        spec, preset = FOLDERS[name], {**preset, "dtype": dtype or preset["dtype"]}
+        folder = output / spec.folder
+        if is_complete(folder, preset):
             print(f"{folder}: is there already")
             continue
-        half = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir()
+        partial_folder = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial_folder, ignore_errors=True)
+        partial_folder.mkdir()
         shapes = {key: tuple(s) for key, s in read_json(converted / "keys.json")[name]["diffusers"].items()}
         _, table = weights.detect(shapes, preset["config"].get("heads"))
         tensors = weights.tensors_to(table, _reader(converted / name), shapes)
         extra = _unused(shapes, table.depth) if name == "clip" else {}
         sizes = {key: prod(s) for key, s in shapes.items()} | {key: x.size for key, x in extra.items()}
-        _write_tensors(half / target.stem, chain(tensors, extra.items()), sizes, np.dtype(preset["dtype"]))
-        write_json(half / "config.json", target.config({**preset["config"], **preset.get("fixed", {})}))
-        write_json(half / NOTE, {"preset": preset})
-        half.rename(folder)
+        _write_tensors(partial_folder / spec.stem, chain(tensors, extra.items()), sizes, np.dtype(preset["dtype"]))
+        write_json(partial_folder / "config.json", spec.config({**preset["config"], **preset.get("fixed", {})}))
+        write_json(partial_folder / NOTE, {"preset": preset})
+        partial_folder.rename(folder)
         print(f"{folder}: {len(sizes)} tensors, {preset['dtype']}")
     copy_tokenizer(converted / "tokenizer", output)
 
@@ -149,7 +149,7 @@ def _reader(folder: Path) -> Callable[[str, int | None], np.ndarray]:
 
 
 def _unused(shapes: Shapes, depth: int) -> dict[str, np.ndarray]:
-    """A last block that adds nothing and a norm: Wan2.1 does not use CLIP's, transformers wants some."""
+    """A last block that adds zero, and a norm: transformers expects both, Wan2.1 uses neither."""
     before, after = f"encoder.layers.{depth - 1}.", f"encoder.layers.{depth}."
     block = {key.replace(before, after): np.zeros(s, np.float32) for key, s in shapes.items() if before in key}
     norm = {key: shapes[key] for key in shapes if "pre_layrnorm" in key}
@@ -162,28 +162,28 @@ def _unused(shapes: Shapes, depth: int) -> dict[str, np.ndarray]:
 def _write_tensors(
     stem: Path, tensors: Iterable[tuple[str, np.ndarray]], sizes: Mapping[str, int], dtype: np.dtype
 ) -> None:
-    """Writes STEM.safetensors; beyond `SHARD` bytes, files of at most that (or one tensor) and their index.
+    """Writes STEM.safetensors; beyond `SHARD` bytes, files of at most that (or of one tensor) and their index.
 
-    `sizes` are the tensors' in numbers, in their order.
+    `sizes` are numbers of elements, in the order of the tensors.
     """
-    place: dict[str, int] = {}
+    shard_of: dict[str, int] = {}
     filled = count = 0
     for key, size in sizes.items():
         if filled and filled + size * dtype.itemsize > SHARD:
             filled, count = 0, count + 1
-        filled, place[key] = filled + size * dtype.itemsize, count
+        filled, shard_of[key] = filled + size * dtype.itemsize, count
     names = [f"{stem.name}-{i + 1:05d}-of-{count + 1:05d}.safetensors" for i in range(count + 1)]
     if count == 0:
         names = [f"{stem.name}.safetensors"]
     total = sum(sizes.values()) * dtype.itemsize
     with tqdm(total=total, desc=stem.parent.stem, unit="B", unit_scale=True, dynamic_ncols=True) as bar:
-        for number, shard in groupby(tensors, lambda item: place[item[0]]):
-            made = {}
+        for number, shard in groupby(tensors, lambda item: shard_of[item[0]]):
+            arrays = {}
             for key, x in shard:
-                made[key] = np.ascontiguousarray(x, dtype)
-                bar.update(made[key].nbytes)
-            # transformers reads no file that does not say so.
-            save_file(made, stem.with_name(names[number]), {"format": "pt"})
+                arrays[key] = np.ascontiguousarray(x, dtype)
+                bar.update(arrays[key].nbytes)
+            # transformers refuses a file without it.
+            save_file(arrays, stem.with_name(names[number]), {"format": "pt"})
     if count:
-        index = {"metadata": {"total_size": total}, "weight_map": {key: names[n] for key, n in place.items()}}
+        index = {"metadata": {"total_size": total}, "weight_map": {key: names[n] for key, n in shard_of.items()}}
         write_json(stem.with_name(f"{stem.name}.safetensors.index.json"), index)

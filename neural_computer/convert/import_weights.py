@@ -1,4 +1,4 @@
-"""Published weights as Orbax checkpoints."""
+"""Published weights to Orbax checkpoints: checks every key, then converts a tensor at a time."""
 
 import json
 import os
@@ -13,24 +13,25 @@ import numpy as np
 from tqdm import tqdm
 
 from neural_computer.convert import store
-from neural_computer.convert.sources import Source
+from neural_computer.convert.sources import WeightSource
+from neural_computer.files import write_whole
 from neural_computer.models import weights
-from neural_computer.models.weights.rules import Table
+from neural_computer.models.weights.rules import KeyTable
 from neural_computer.sharding import path_of
 from neural_computer.train.checkpoint import read_json
 
 NOTE = "network.json"
-"""In a network's folder from the moment it is whole: what it is and what it was made of."""
+"""Written last into a network's folder: its preset and its keys."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ConversionPlan:
     """A network to convert, checked."""
 
-    source: Source
+    source: WeightSource
     fmt: str
-    table: Table
-    report: weights.Report
+    table: KeyTable
+    report: weights.KeyReport
     dtype: np.dtype
 
     @cached_property
@@ -40,7 +41,7 @@ class Plan:
 
     @property
     def preset(self) -> dict[str, Any]:
-        """What preset.json says of it."""
+        """Its entry in preset.json."""
         return {
             "config": dict(self.table.config),
             "depth": self.table.depth,
@@ -52,8 +53,8 @@ class Plan:
 
     @property
     def _fixed(self) -> dict[str, list[float]]:
-        """The source's own mean and std of latents, where they differ from the published; a config's of another number of
-        channels are nobody's."""
+        """The source's own mean and std of latents, if they differ from the published ones; those of another number of
+        channels do not count."""
         published = weights.fixed(self.table.network, {"config": self.table.config})
         own = {name: x for name, x in self.source.fixed.items() if len(x) == len(published.get(name, ()))}
         same = all(np.array_equal(published[name], np.asarray(x, np.float32)) for name, x in own.items())
@@ -61,35 +62,35 @@ class Plan:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """What keys.json says of it."""
+        """Its entry in keys.json."""
         report, shapes = self.report, self.source.shapes
-        there = weights.diffusers_shapes(self.table, self.fmt, shapes)
-        return {"used": report.used, "unused": report.unused, "missing": report.missing, "diffusers": there}
+        diffusers = weights.diffusers_shapes(self.table, self.fmt, shapes)
+        return {"used": report.used, "unused": report.unused, "missing": report.missing, "diffusers": diffusers}
 
 
-def plan(found: list[Source], dtype: str | None, heads: int | None) -> list[Plan]:
-    """What is to be done, before anything is written. Raises ValueError for files that make no network, or one twice."""
-    plans: dict[str, Plan] = {}
-    for source in found:
+def plan(sources: list[WeightSource], dtype: str | None, heads: int | None) -> list[ConversionPlan]:
+    """Plans the conversion of networks; writes nothing. Raises ValueError for unsupported files and for one network twice."""
+    plans: dict[str, ConversionPlan] = {}
+    for source in sources:
         try:
             fmt, table = weights.detect(source.shapes, heads or source.heads)
             report = weights.check(table, fmt, source.shapes)
-            report.demand()
-            kept = source.dtype(report.used)
+            report.require_complete()
+            own = source.dtype(report.used)
         except ValueError as error:
             raise ValueError(f"{source.place}: {error}") from None
         if table.network in plans:
             other = plans[table.network].source.place
             raise ValueError(f"{source.place}: holds a {table.network}, and so does {other}; convert one of them alone")
-        plans[table.network] = Plan(source, fmt, table, report, np.dtype(dtype) if dtype else kept)
+        plans[table.network] = ConversionPlan(source, fmt, table, report, np.dtype(dtype) if dtype else own)
     return list(plans.values())
 
 
-def write(plans: list[Plan], tokenizer: Path | None, output: Path) -> None:
-    """Makes the converted folder; what is there and whole already stays. preset.json comes last."""
+def write(plans: list[ConversionPlan], tokenizer: Path | None, output: Path) -> None:
+    """Writes the converted folder; networks that are complete already stay. preset.json comes last."""
     for plan in plans:
         name, folder = plan.table.network, output / plan.table.network
-        if already(folder, plan.preset):
+        if is_complete(folder, plan.preset):
             print(f"{folder}: is there already")
             continue
         _write_network(plan, folder)
@@ -100,21 +101,21 @@ def write(plans: list[Plan], tokenizer: Path | None, output: Path) -> None:
             print(f"{folder}: {len(plan.report.unused)} keys are of no use to the {name}; keys.json names them")
     if tokenizer is not None:
         copy_tokenizer(tokenizer, output)
-    made = [name for name in weights.NETWORKS if (output / name / NOTE).exists()]
-    notes = {name: read_json(output / name / NOTE) for name in made}
+    complete = [name for name in weights.NETWORKS if (output / name / NOTE).exists()]
+    notes = {name: read_json(output / name / NOTE) for name in complete}
     for part in ("keys", "preset"):
         write_json(output / f"{part}.json", {name: note[part] for name, note in notes.items()})
 
 
 def copy_tokenizer(folder: Path, output: Path) -> None:
-    """Copies a tokenizer to `output`, unless there is none to copy or one there."""
+    """Copies a tokenizer to `output`, if there is one and `output` has none."""
     if folder.is_dir() and not (output / "tokenizer").exists():
         shutil.copytree(folder, output / "tokenizer.partial", dirs_exist_ok=True)
         (output / "tokenizer.partial").rename(output / "tokenizer")
 
 
-def already(folder: Path, preset: dict[str, Any]) -> bool:
-    """Is this very network there and whole? Raises ValueError where another one is."""
+def is_complete(folder: Path, preset: dict[str, Any]) -> bool:
+    """Whether this network is in the folder, complete. Raises ValueError if another one is."""
     if not folder.exists():
         return False
     note = folder / NOTE
@@ -125,7 +126,7 @@ def already(folder: Path, preset: dict[str, Any]) -> bool:
     return True
 
 
-def _write_network(plan: Plan, folder: Path) -> None:
+def _write_network(plan: ConversionPlan, folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     store.create(partial, list(plan.shapes))
@@ -137,8 +138,8 @@ def _write_network(plan: Plan, folder: Path) -> None:
                 path = new_path
                 array = store.new_array(partial, path, plan.shapes[path], plan.dtype, stacked=block is not None)
             assert array is not None  # the first piece has a path
-            place = array if block is None else array[block]
-            place.write(piece.astype(plan.dtype, copy=False)).result()
+            target = array if block is None else array[block]
+            target.write(piece.astype(plan.dtype, copy=False)).result()
             bar.update(piece.size * plan.dtype.itemsize)
     write_json(partial / NOTE, {"preset": plan.preset, "keys": plan.keys})
     os.sync()
@@ -146,7 +147,5 @@ def _write_network(plan: Plan, folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(json.dumps(value, indent=1) + "\n")
-    temporary.replace(path)
+    """Writes a JSON file that is never seen half written."""
+    write_whole(path, json.dumps(value, indent=1) + "\n")

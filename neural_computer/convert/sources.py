@@ -10,35 +10,36 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from neural_computer.errors import first_line
 from neural_computer.models import weights
 
 TORCH = (".pth", ".pt", ".bin")
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-"""What parameters may be kept in: safetensors' name and numpy's."""
+"""Dtypes of parameters: safetensors' name -> numpy's"""
 MAPPED = 2**30
-"""Bytes read from a mapped file before it is mapped anew: what was read counts as this process's memory until then."""
+"""Bytes read from a mapped file before it is mapped anew: read pages count as this process's memory until then."""
 
 
-class Tensor(NamedTuple):
-    """Where a tensor is."""
+class StoredTensor(NamedTuple):
+    """A tensor in a file."""
 
     file: Path
     key: str
     shape: tuple[int, ...]
     dtype: str
-    """numpy's name, or whatever the file calls one that is not in `DTYPES`."""
+    """numpy's name, or the file's own for one that is not in `DTYPES`"""
 
 
 @dataclass
-class Source:
+class WeightSource:
     """The tensors of one network, by key without prefix."""
 
     place: Path
-    tensors: dict[str, Tensor]
+    tensors: dict[str, StoredTensor]
     heads: int | None
-    """What config.json beside the files says."""
+    """From config.json beside the files"""
     fixed: dict[str, list[float]] = field(default_factory=dict)
-    """A VAE's mean and std of its latents, where config.json says them."""
+    """A VAE's mean and std of its latents, from config.json"""
     _mapped: dict[Path, Any] = field(default_factory=dict)
     _read: int = 0
 
@@ -48,19 +49,19 @@ class Source:
 
     @property
     def files(self) -> dict[str, int]:
-        """Names and bytes of the files."""
+        """File name -> bytes."""
         return {file.name: file.stat().st_size for file in sorted({t.file for t in self.tensors.values()})}
 
     def dtype(self, keys: Iterable[str]) -> np.dtype:
-        """The narrowest dtype that holds these tensors. Raises ValueError for one that parameters are not kept in."""
+        """The narrowest dtype that represents these tensors. Raises ValueError for a tensor of none of `DTYPES`."""
         for key in keys:
-            found = self.tensors[key].dtype
-            if found not in DTYPES.values():
-                raise ValueError(f"{key}: is {found}; this reads {', '.join(DTYPES.values())}: take files of those")
+            dtype = self.tensors[key].dtype
+            if dtype not in DTYPES.values():
+                raise ValueError(f"{key}: is {dtype}; this reads {', '.join(DTYPES.values())}: take files of those")
         return np.result_type(*{np.dtype(self.tensors[key].dtype) for key in keys})
 
     def get(self, key: str) -> np.ndarray:
-        """A tensor. Raises ValueError where the file cannot give it."""
+        """The tensor of a key. Raises ValueError if its file cannot be read."""
         tensor = self.tensors[key]
         if tensor.file.suffix == ".safetensors":
             with _safetensors(tensor.file) as file:
@@ -75,20 +76,20 @@ class Source:
         return array
 
 
-def find(place: Path) -> tuple[list[Source], Path | None]:
-    """The networks in a file or folder, and the tokenizer's folder if there is one. Raises ValueError for none."""
+def find(place: Path) -> tuple[list[WeightSource], Path | None]:
+    """(networks in a file or folder, folder of the tokenizer or None). Raises ValueError if there are no networks."""
     if place.is_file():
         return [_source(place, [place])], None
     if not place.is_dir():
         raise ValueError(f"{place}: is not there; --input is a file or a folder of published weights")
-    found: list[Source] = []
+    networks: list[WeightSource] = []
     for folder in (place, *sorted(path for path in place.iterdir() if path.is_dir())):
         if shards := _shards(folder):
-            found.append(_source(folder, shards))
-        found += [_source(file, [file]) for file in sorted(folder.iterdir()) if file.suffix in TORCH]
-    if not found:
+            networks.append(_source(folder, shards))
+        networks += [_source(file, [file]) for file in sorted(folder.iterdir()) if file.suffix in TORCH]
+    if not networks:
         raise ValueError(f"{place}: holds no weights (.safetensors, {', '.join(TORCH)}), nor do the folders in it")
-    return found, _tokenizer(place)
+    return networks, _tokenizer(place)
 
 
 def _tokenizer(place: Path) -> Path | None:
@@ -97,7 +98,7 @@ def _tokenizer(place: Path) -> Path | None:
 
 
 def _shards(folder: Path) -> list[Path]:
-    """A folder's safetensors files; by the index, where there is one. Raises ValueError for one that is missing."""
+    """A folder's safetensors files, by its index if it has one. Raises ValueError for one that is missing."""
     indices = sorted(folder.glob("*.safetensors.index.json"))
     if len(indices) != 1:
         return sorted(folder.glob("*.safetensors"))
@@ -111,9 +112,9 @@ def _shards(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def _source(place: Path, files: list[Path]) -> Source:
-    """Raises ValueError for files that cannot be read or share a key."""
-    stored: dict[str, Tensor] = {}
+def _source(place: Path, files: list[Path]) -> WeightSource:
+    """The network in some files. Raises ValueError for files that cannot be read or share a key."""
+    stored: dict[str, StoredTensor] = {}
     for file in files:
         for tensor in _safetensors_in(file) if file.suffix == ".safetensors" else _torch_in(file):
             if tensor.key in stored:
@@ -122,14 +123,14 @@ def _source(place: Path, files: list[Path]) -> Source:
                 )
             stored[tensor.key] = tensor
     try:
-        keys = weights.bare(stored)
+        keys = weights.strip_prefixes(stored)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
     config = _config(files[0].with_name("config.json"))
     # The release's config says num_heads.
     heads = config.get("num_attention_heads", config.get("num_heads"))
     fixed = {name: config[f"latents_{name}"] for name in ("mean", "std") if f"latents_{name}" in config}
-    return Source(place, {short: stored[key] for short, key in keys.items()}, heads, fixed)
+    return WeightSource(place, {short: stored[key] for short, key in keys.items()}, heads, fixed)
 
 
 def _config(file: Path) -> dict[str, Any]:
@@ -144,19 +145,19 @@ def _safetensors(file: Path) -> Any:
         return safe_open(file, "numpy")
     except (SafetensorError, OSError) as error:
         raise ValueError(
-            f"{file}: cannot be read ({_line(error)}); it is cut short or no safetensors file: fetch it again"
+            f"{file}: cannot be read ({first_line(error)}); it is cut short or no safetensors file: fetch it again"
         ) from None
 
 
-def _safetensors_in(file: Path) -> Iterator[Tensor]:
+def _safetensors_in(file: Path) -> Iterator[StoredTensor]:
     with _safetensors(file) as opened:
-        for key in opened.keys():  # noqa: SIM118  # it is no mapping
+        for key in opened.keys():  # noqa: SIM118  # not a mapping
             part = opened.get_slice(key)
-            yield Tensor(file, key, tuple(part.get_shape()), DTYPES.get(part.get_dtype(), part.get_dtype()))
+            yield StoredTensor(file, key, tuple(part.get_shape()), DTYPES.get(part.get_dtype(), part.get_dtype()))
 
 
 def _load_torch(file: Path) -> dict[str, Any]:
-    """A .pth file's tensors, mapped and not read. Raises ValueError for what holds anything but tensors."""
+    """A .pth file's tensors, memory-mapped. Raises ValueError for a file with anything but tensors."""
     try:
         import torch
     except ImportError:
@@ -165,26 +166,22 @@ def _load_torch(file: Path) -> dict[str, Any]:
         stored = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         raise ValueError(
-            f"{file}: cannot be read ({_line(error)}); it is cut short or holds more than tensors"
+            f"{file}: cannot be read ({first_line(error)}); it is cut short or holds more than tensors"
         ) from None
     if not isinstance(stored, dict) or not all(isinstance(x, torch.Tensor) for x in stored.values()):
         raise ValueError(f"{file}: is no flat table of tensors")
     return stored
 
 
-def _torch_in(file: Path) -> Iterator[Tensor]:
+def _torch_in(file: Path) -> Iterator[StoredTensor]:
     for key, tensor in _load_torch(file).items():
-        yield Tensor(file, key, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        yield StoredTensor(file, key, tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def _numpy(tensor: Any) -> np.ndarray:
-    """A torch tensor, uncopied; numpy knows bfloat16 by another package than torch's conversion does."""
+    """A torch tensor as a numpy array, not copied; torch itself does not convert bfloat16 to ml_dtypes'."""
     if str(tensor.dtype) == "torch.bfloat16":
         import torch
 
         return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     return tensor.numpy()
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

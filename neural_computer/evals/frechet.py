@@ -89,7 +89,7 @@ def distance(x: Gaussian, y: Gaussian) -> float:
     return max(0.0, float(squared))
 
 
-def frechet(generated: Features, reference: Features) -> float:
+def frechet(generated: Float[np.ndarray, "n d"], reference: Float[np.ndarray, "m d"]) -> float:
     """d^2 of two sets of features. Warns below `FEW` clips a set, where the distance is biased upwards."""
     fewest = min(len(generated), len(reference))
     if fewest < FEW:

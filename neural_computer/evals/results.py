@@ -54,7 +54,7 @@ class Journal:
                 features = {name: np.asarray(rows, np.float32) for name, rows in row["features"].items()}
                 scores = None if row["values"] is None else Scores(row["values"], features)
                 problems = tuple(ClipProblem(*problem) for problem in row["problems"])
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, TypeError):
                 continue  # cut off by a kill, or of an older version
             results[row["key"]] = ClipResult(row["id"], scores, problems)
         return results
@@ -112,13 +112,13 @@ def excluded(clips: Iterable[ClipResult]) -> int:
 
 
 def worst_first(clips: Iterable[ClipResult], names: Sequence[str]) -> list[ClipResult]:
-    """The scored clips, worst first by the first metric that any clip has a value of, then by id."""
+    """The scored clips, worst first by the first metric that any clip has a value of, then by id; those without it last."""
     scored = [clip for clip in clips if clip.scores is not None]
     name = next((name for name in names if any(name in clip.values for clip in scored)), None)
     if name is None:
         return sorted(scored, key=lambda clip: clip.id)
     sign = -1.0 if METRICS[name].lower_is_better else 1.0
-    return sorted(scored, key=lambda clip: (sign * clip.values.get(name, np.inf), clip.id))
+    return sorted(scored, key=lambda clip: (name not in clip.values, sign * clip.values.get(name, 0), clip.id))
 
 
 def with_policy(clips: Iterable[ClipResult]) -> list[dict[str, str]]:

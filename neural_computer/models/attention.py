@@ -1,8 +1,8 @@
-"""One attention function; which kernel computes it, and how it is spread over a mesh, are values.
+"""One attention function; the kernel that computes it and its partition over a mesh are arguments.
 
-Tokens are (b, n, k, d), or (b, f, p, k, d) with p patches a latent frame. Block-causal attention needs no mask: the
-queries of a frame are one call, over the keys of the frames up to it. Under a mesh (jax.set_mesh) with context > 1,
-frames are split over `context` by patches: every device has a part of every frame, and so equal work.
+Tokens are (b, n, k, d), or (b, f, p, k, d) with p patches a latent frame. Block-causal attention needs no mask: each
+frame's queries are one call, over the keys of the frames up to it. Under a mesh (jax.set_mesh) with context > 1, the
+patches of every frame are split over `context`: every device has a part of every frame, and so equal work.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from einops import rearrange
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Int
 
+from neural_computer.errors import one_of
 from neural_computer.models.ring_attention import NEVER, Ring, online
 from neural_computer.sharding import BATCH
 
@@ -33,14 +34,17 @@ def attend(
 ) -> Float[Array, "b *n k d"]:
     """softmax(q k^T / sqrt(d)) v over heads k, the softmax in float32.
 
-    `causal`, for (b, f, p, k, d): query frame i sees key frames j <= start + i. Without `start` the queries are the last
-    frames of the keys. A `start` that is an array serves a cache of fixed capacity: what lies beyond is not seen.
+    Args:
+      implementation: "xla" runs everywhere and stores n x m scores; "blockwise" runs everywhere and does not; "cudnn" is for
+        NVIDIA GPUs and half precision, "splash" for TPUs.
+      causal: for (b, f, p, k, d), query frame i attends to key frames j <= start + i.
+      start: by default the queries are the last frames of the keys. An array serves a KV cache of fixed capacity: keys of
+        frames after start + i are masked.
+      context: how keys (b, f, p, k, d) that are split over a mesh reach the queries. "gather" copies them to every device,
+        "ring" passes them round (ring attention), "all_to_all" splits heads in place of patches meanwhile. Keys
+        (b, n, k, d) are whole on every device.
 
-    `xla` runs everywhere and holds n x m scores; `blockwise` runs everywhere and does not; `cudnn` is for NVIDIA GPUs
-    and half precision, `splash` for TPUs.
-
-    `context` is how keys (b, f, p, k, d) that are split over a mesh reach the queries: `gather` copies them to every
-    device, `ring` passes them round, `all_to_all` splits heads instead of patches meanwhile. Keys (b, n, k, d) are whole.
+    Raises ValueError, naming the value and the way out, for what cannot run on this machine.
     """
     check(implementation, query.dtype, query.shape[-1], context)
     if causal:
@@ -56,10 +60,8 @@ def attend(
 
 def check(implementation: str, dtype: Any, head_dim: int, context: str = "gather") -> None:
     """Raises ValueError, naming the value and a way out, for attention that cannot run on this machine."""
-    if implementation not in IMPLEMENTATIONS:
-        raise ValueError(f"attention={implementation!r}: unknown; one of {', '.join(IMPLEMENTATIONS)}")
-    if context not in CONTEXTS:
-        raise ValueError(f"context={context!r}: unknown; one of {', '.join(CONTEXTS)}")
+    one_of("attention", implementation, IMPLEMENTATIONS)
+    one_of("context", context, CONTEXTS)
     needs = {"cudnn": ("gpu", "an NVIDIA GPU"), "splash": ("tpu", "a TPU")}
     backend, dtype = jax.default_backend(), jnp.dtype(dtype).name
     if implementation in needs and backend != needs[implementation][0]:
@@ -87,17 +89,17 @@ def merge_heads(x: Float[Array, "b *n k e"]) -> Float[Array, "b *n d"]:
 
 
 def _local(query, key, value, implementation, causal, start):
-    """`attend` where all tokens are here."""
+    """`attend` where all tokens are on this device."""
     kernel = KERNELS[implementation]
     if not causal:
         return kernel(_flat(query), _flat(key), _flat(value), None).reshape(query.shape)
     frames = []
     for i in range(query.shape[1]):
         if isinstance(start, int):
-            seen, length = start + i + 1, None
+            frames_kept, length = start + i + 1, None
         else:
-            seen, length = key.shape[1], (start + i + 1) * key.shape[2]
-        frames.append(kernel(query[:, i], _flat(key[:, :seen]), _flat(value[:, :seen]), length))
+            frames_kept, length = key.shape[1], (start + i + 1) * key.shape[2]
+        frames.append(kernel(query[:, i], _flat(key[:, :frames_kept]), _flat(value[:, :frames_kept]), length))
     return jnp.stack(frames, axis=1)
 
 
@@ -111,7 +113,7 @@ def _xla(query, key, value, length):
 
 
 def _cudnn(query, key, value, length):
-    """NVIDIA's kernel. jax differentiates it at even lengths alone: an odd one gets a row that nobody reads."""
+    """NVIDIA's kernel. jax differentiates it at even lengths alone: an odd one gets a masked row."""
     n, m = query.shape[1], key.shape[1]
     if m % 2 and length is None:
         length = m
@@ -120,14 +122,14 @@ def _cudnn(query, key, value, length):
 
 
 def _fused(query, key, value, length, implementation):
-    """jax.nn's attention; with lengths, since cuDNN is given a bias where there is a mask."""
+    """jax.nn's attention; with lengths instead of a mask, which jax passes to cuDNN as a bias."""
     if length is not None:
         length = jnp.full(len(key), length, jnp.int32)
     return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=length, implementation=implementation)
 
 
 def _append(x, rows):
-    """`x` (b, n, k, d) with that many tokens of zeros behind it."""
+    """x (b, n, k, d) with `rows` tokens of zeros appended."""
     return jnp.pad(x, ((0, 0), (0, rows), (0, 0), (0, 0)))
 
 
@@ -138,7 +140,7 @@ def _blockwise(query, key, value, length):
 
 
 def _splash(query, key, value, length, interpret=False):
-    """The TPU kernel: tokens filled up to whole blocks, the filling in a segment of its own."""
+    """The TPU kernel: tokens are padded to whole blocks, and the padding is a segment of its own."""
     from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
     n, m, heads = query.shape[1], key.shape[1], query.shape[2]
@@ -153,8 +155,8 @@ def _splash(query, key, value, length, interpret=False):
         q_seq_shards=1,
         interpret=interpret,
     )
-    filling = jnp.arange(kv) >= (m if length is None else length)
-    segments = splash.SegmentIds(q=jnp.zeros(q, jnp.int32), kv=filling.astype(jnp.int32))
+    padding = jnp.arange(kv) >= (m if length is None else length)
+    segments = splash.SegmentIds(q=jnp.zeros(q, jnp.int32), kv=padding.astype(jnp.int32))
     query = query * query.shape[-1] ** -0.5
     query, key, value = (
         rearrange(_append(x, size - x.shape[1]), "b n k d -> b k n d")
@@ -165,18 +167,18 @@ def _splash(query, key, value, length, interpret=False):
 
 
 def _cover(size, largest=512, lanes=128):
-    """(length, block): as few blocks of whole lanes as hold `size` tokens, and their length together."""
+    """(length, block): the fewest blocks of whole lanes that hold `size` tokens, and their total length."""
     count = -(-size // largest)
     block = -(-size // (count * lanes)) * lanes
     return count * block, block
 
 
 KERNELS = {"xla": _xla, "blockwise": _blockwise, "cudnn": _cudnn, "splash": _splash}
-"""(query, key, value, length) -> out, flat in tokens; `length`, a scalar or None for all, is how many keys are seen."""
+"""(query, key, value, length) -> out, flat in tokens; the first `length` keys count, all of them if it is None."""
 
 
 def _start(query, key, start):
-    """The first query frame's place among the key frames."""
+    """Index of the first query frame among the key frames. Raises ValueError for shapes and places that do not fit."""
     if len(query) != 5 or len(key) != 5 or query[2] != key[2]:
         raise ValueError(f"causal: needs queries and keys (b, f, p, k, d) with one p; these are {query} and {key}")
     room = key[1] - query[1]
@@ -191,9 +193,9 @@ def _start(query, key, start):
 
 
 def shard_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
-    """`x` with its batch and patches split over the mesh, if there is one of more than one device.
+    """x, constrained to be split by batch and patches over a mesh of more than one device.
 
-    Left to itself the partitioner may follow the parameters that fsdp splits, and gather the batch on every device.
+    Without the constraint the partitioner may follow the parameters that fsdp splits, and gather the batch on every device.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
@@ -202,7 +204,7 @@ def shard_tokens(x: Float[Array, "b f p d"]) -> Float[Array, "b f p d"]:
 
 
 def _rows(mesh, batch):
-    """The axes that split a batch; none for one that does not divide (a single row, at initialisation)."""
+    """Mesh axes that split a batch; None for one that they do not divide (a single row, at initialisation)."""
     return None if batch % (mesh.shape["data"] * mesh.shape["fsdp"]) else BATCH[0]
 
 
@@ -215,7 +217,7 @@ def _across(mesh, query, key, value, implementation, causal, start, context):
     rows = _rows(mesh, query.shape[0])
     whole = {4: PartitionSpec(rows, None, "tensor"), 5: PartitionSpec(rows, None, None, "tensor")}
     parts = PartitionSpec(rows, None, "context", "tensor")
-    framed, moving, patches = query.ndim == 5 and ways > 1, context in ("ring", "all_to_all"), query.shape[2]
+    framed, split_keys, patches = query.ndim == 5 and ways > 1, context in ("ring", "all_to_all"), query.shape[2]
 
     def local(query, key, value, *traced):
         at = traced[0] if traced else start
@@ -227,15 +229,15 @@ def _across(mesh, query, key, value, implementation, causal, start, context):
 
     traced = () if start is None or isinstance(start, int) else (start,)
     query_at = parts if framed else whole[query.ndim]
-    key_at = parts if moving else whole[key.ndim]
+    key_at = parts if split_keys else whole[key.ndim]
     spread = jax.shard_map(
         local,
         in_specs=(query_at, key_at, key_at, *(PartitionSpec() for _ in traced)),
         out_specs=query_at,
         check_vma=False,
     )
-    query = _fill(query, ways) if framed else query
-    key, value = (_fill(x, ways) if moving else x for x in (key, value))
+    query = _pad_patches(query, ways) if framed else query
+    key, value = (_pad_patches(x, ways) if split_keys else x for x in (key, value))
     out = spread(query, key, value, *traced)
     return out[:, :, :patches] if framed else out
 
@@ -253,26 +255,26 @@ def _check_context(context, implementation, heads, ways):
         )
 
 
-def _fill(x, ways):
-    """`x` with patches appended until they split evenly."""
+def _pad_patches(x, ways):
+    """x with patches of zeros appended until they split evenly."""
     return jnp.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % ways), (0, 0), (0, 0)))
 
 
 def _ring(query, key, value, patches, ways, causal, start):
-    """This device's queries over the keys of all; a key's rank is its frame, that of a filling is out of sight."""
+    """This device's queries over the keys of all; a key's rank is its frame, and padding has rank NEVER."""
     frames, part = key.shape[1:3]
-    filling = jax.lax.axis_index("context") * part + jnp.arange(part) >= patches
-    rank = jnp.where(filling, NEVER, jnp.arange(frames)[:, None]).reshape(-1)
+    padding = jax.lax.axis_index("context") * part + jnp.arange(part) >= patches
+    rank = jnp.where(padding, NEVER, jnp.arange(frames)[:, None]).reshape(-1)
     last = start + jnp.arange(query.shape[1]) if causal else jnp.full(query.shape[1], frames)
     out = online(_flat(query), _flat(key), _flat(value), jnp.repeat(last, part), rank, Ring("context", ways))
     return out.reshape(query.shape)
 
 
 def _all_to_all(query, key, value, patches, ways, implementation, causal, start):
-    """Some heads of all patches on each device, while they attend (Jacobs et al. 2023, DeepSpeed-Ulysses)."""
+    """Attention with heads in place of patches split over the devices (Jacobs et al. 2023, DeepSpeed-Ulysses)."""
     query, key, value = (
         jax.lax.all_to_all(x, "context", split_axis=3, concat_axis=2, tiled=True)[:, :, :patches]
         for x in (query, key, value)
     )
-    out = _fill(_local(query, key, value, implementation, causal, start), ways)
+    out = _pad_patches(_local(query, key, value, implementation, causal, start), ways)
     return jax.lax.all_to_all(out, "context", split_axis=2, concat_axis=3, tiled=True)

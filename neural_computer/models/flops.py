@@ -1,4 +1,4 @@
-"""Floating-point operations by formula: XLA's own count takes a scan body once, whatever the depth."""
+"""Floating-point operations (FLOPs) by formula: XLA's own count takes the body of a scan once, whatever the depth."""
 
 from math import prod
 
@@ -6,13 +6,13 @@ from neural_computer.models.dit import DiTConfig
 
 
 def forward(shape: DiTConfig, grid: tuple[int, int, int], text: int, image: int = 0) -> float:
-    """Operations (two a multiply-add) of one forward pass of one sample.
+    """FLOPs of one forward pass of one sample, two a multiply-add; norms and activations are left out.
 
-    `grid` is the video in tokens (f, h, w); `text` and `image` count context rows. Norms and activations are left out.
+    `grid` is the size of the video in tokens (f, h, w); `text` and `image` are numbers of context tokens.
     """
     n, d = prod(grid), shape.width
     self_attention = 4 * n * d * d + 2 * n * n * d
-    # q and o of every token, k and v of every context row, then scores and sums.
+    # q and o of every token, k and v of every context token, then scores and weighted sums.
     cross_attention = 2 * n * d * d + 2 * (text + image) * d * d + 2 * n * (text + image) * d
     ffn = 2 * n * d * shape.ffn
     ends = n * prod(shape.patch) * d * (shape.in_channels + shape.out_channels)
@@ -21,5 +21,5 @@ def forward(shape: DiTConfig, grid: tuple[int, int, int], text: int, image: int 
 
 
 def train_step(shape: DiTConfig, grid: tuple[int, int, int], text: int, image: int = 0, remat: bool = False) -> float:
-    """Operations of a training step a sample: the backward pass costs two forwards, rematerialisation one more."""
+    """FLOPs of a training step of one sample: the backward pass costs two forward passes, rematerialisation one more."""
     return (4 if remat else 3) * forward(shape, grid, text, image)

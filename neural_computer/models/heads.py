@@ -1,6 +1,6 @@
-"""Heads that training reads hidden states by; running has no use for them."""
+"""Projection heads of the contrastive and the future-prediction loss; training alone uses them."""
 
-from typing import Any
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,24 +9,33 @@ from jaxtyping import Array, Float
 from neural_computer.models import layers
 
 
-class Heads(nn.Module):
-    """(video, told, foretold): what `train.objective` compares.
+class HeadOutputs(NamedTuple):
+    """What the losses compare: embeddings of video and actions, and features with their prediction from the actions."""
 
-    From a video's features (b, f, d), a latent frame's tokens averaged, and its action embeddings u (b, f, n, e): unit vectors
-    `video` (b, f, width) and `told` (b, f, n, width) in one space, and `foretold` (b, f, d), what the actions say that
-    the features will be.
-    """
+    video_embedding: Float[Array, "b f w"]
+    """Of length 1"""
+    action_embedding: Float[Array, "b f n w"]
+    """Of length 1, in the same space: n = 0 the action, n = 1 the mouse"""
+    predicted_features: Float[Array, "b f d"]
+    """Prediction of `features` from the action embeddings u"""
+    features: Float[Array, "b f d"]
+    """The DiT's, as they came"""
+
+
+class Heads(nn.Module):
+    """Projections of the DiT's features (b, f, d) and of action embeddings u (b, f, n, e) to `width` numbers."""
 
     width: int
 
     @nn.compact
-    def __call__(self, features: Float[Array, "b f d"], u: Float[Array, "b f n e"]) -> tuple[Any, Any, Any]:
+    def __call__(self, features: Float[Array, "b f d"], u: Float[Array, "b f n e"]) -> HeadOutputs:
         b, f, n, _ = u.shape
         video = layers.linear(self.width, jnp.float32, "video")(layers.layer_norm("norm")(features))
-        told = [layers.linear(self.width, jnp.float32, f"told_{i}")(u[:, :, i]) for i in range(n)]
-        foretold = layers.Mlp(2 * self.width, features.shape[-1], name="future")(u.reshape(b, f, -1))
-        return _unit(video), _unit(jnp.stack(told, axis=2)), foretold
+        actions = [layers.linear(self.width, jnp.float32, f"action_{i}")(u[:, :, i]) for i in range(n)]
+        predicted = layers.Mlp(2 * self.width, features.shape[-1], name="future")(u.reshape(b, f, -1))
+        return HeadOutputs(_unit(video), _unit(jnp.stack(actions, axis=2)), predicted, features)
 
 
 def _unit(x: Float[Array, "*s d"]) -> Float[Array, "*s d"]:
+    """x / |x| over the last axis; near zero the gradient stays finite."""
     return x * jnp.reciprocal(jnp.sqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-6))

@@ -1,4 +1,4 @@
-"""Small parts in Wan2.1's conventions: norms, embeddings and rotations in float32, matmuls in the module's `dtype`."""
+"""Layers in Wan2.1's conventions: norms, time embedding and RoPE in float32, matmuls in the module's `dtype`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +16,9 @@ EPS = 1e-6
 def linear(
     features: int, dtype: Dtype, name: str, init: nn.initializers.Initializer | None = None, lora: int = 0
 ) -> Callable[[Array], Array]:
-    """A Dense layer: Xavier weights unless `init` is given, zero bias, multiplied in `dtype`, kept in float32.
+    """A Dense layer: Xavier weights unless `init` is given, zero bias; float32 parameters, multiplied in `dtype`.
 
-    `lora` adds a detour of that rank beside it, NAME_lora_a and NAME_lora_b, zero at start (Hu et al. 2021, alpha = rank).
+    `lora` adds a low-rank branch of that rank, NAME_lora_a and NAME_lora_b, zero at start (Hu et al. 2021, alpha = rank).
     """
     dense = nn.Dense(features, dtype=dtype, kernel_init=init or nn.initializers.xavier_uniform(), name=name)
     if not lora:
@@ -54,7 +54,7 @@ class Mlp(nn.Module):
 
 
 def sinusoid(t: Float[Array, "*b"], width: int) -> Float[Array, "*b {width}"]:
-    """Time embedding: cos then sin of t * 10000^(-i / (width/2)), in float32 from a table made in float64."""
+    """Sinusoidal embedding of timesteps: cos, then sin, of t * 10000^(-i / (width/2)); float32, frequencies in float64."""
     half = width // 2
     frequency = (10000.0 ** (-np.arange(half) / half)).astype(np.float32)
     angle = t.astype(jnp.float32)[..., None] * frequency
@@ -62,27 +62,30 @@ def sinusoid(t: Float[Array, "*b"], width: int) -> Float[Array, "*b {width}"]:
 
 
 def rope_dims(head_dim: int) -> tuple[int, int, int]:
-    """How a head's dims are shared among time, height and width: Wan2.1's 44, 42, 42 of 128."""
+    """Dimensions of a head that RoPE rotates by time, height and width: 44, 42, 42 of 128 in Wan2.1."""
     side = 2 * (head_dim // 6)
     return head_dim - 2 * side, side, side
 
 
 def rope(grid: tuple[int, int, int], head_dim: int) -> Float[np.ndarray, "2 f p half"]:
-    """Cosine and sine of the rotation of every token of a grid (f, h, w), p = h w; built in float64, float32 returned."""
+    """Rotary position embedding (RoPE): cosine and sine of every token's angles, for a grid (f, h, w), p = h w.
+
+    Computed in float64, returned in float32 (Su et al. 2021, in three dimensions as Wan2.1).
+    """
     f, h, w = grid
-    places = np.meshgrid(np.arange(f), np.arange(h), np.arange(w), indexing="ij")
+    positions = np.meshgrid(np.arange(f), np.arange(h), np.arange(w), indexing="ij")
     angles = []
-    for place, dim in zip(places, rope_dims(head_dim), strict=True):
+    for position, dim in zip(positions, rope_dims(head_dim), strict=True):
         frequency = 10000.0 ** (-np.arange(0, dim, 2) / dim)
-        angles.append(place.reshape(f, h * w, 1) * frequency)
+        angles.append(position.reshape(f, h * w, 1) * frequency)
     angle = np.concatenate(angles, -1)
     return np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def rotate(x: Float[Array, "b *n k d"], table: Float[Array | np.ndarray, "2 *n half"]) -> Float[Array, "b *n k d"]:
-    """`x` with each (even, odd) pair of dims turned by the token's angle; float32 inside, x's dtype out."""
-    cos, sin = (jnp.asarray(part)[..., None, :] for part in table)
+def rotate(x: Float[Array, "b *n k d"], rope: Float[Array | np.ndarray, "2 *n half"]) -> Float[Array, "b *n k d"]:
+    """x with each (even, odd) pair of dimensions rotated by the token's angle (RoPE); float32 inside, x's dtype out."""
+    cos, sin = (jnp.asarray(part)[..., None, :] for part in rope)
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
-    turned = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], -1)
-    return jax.lax.reshape(turned, x.shape).astype(x.dtype)
+    rotated = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], -1)
+    return jax.lax.reshape(rotated, x.shape).astype(x.dtype)

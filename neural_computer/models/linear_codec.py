@@ -1,11 +1,12 @@
-"""A linear codec with the VAE's interface: 4x8x8 pixel blocks projected on their principal components.
+"""A linear codec with the VAE's interface: 4x8x8 pixel blocks projected on their principal components (PCA).
 
-It is not the paper's VAE. It is fitted in closed form in seconds, which makes it the codec of small experiments: same
-strides, same causality (latent frame 0 sees video frame 0, latent frame i video frames 4i-3 to 4i), same latent layout.
+It is not the paper's VAE. It is fitted in closed form in seconds, and so serves small experiments: same strides, same
+causality (latent frame 0 is video frame 0, latent frame i video frames 4i-3 to 4i), same layout of the latents.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,8 +22,8 @@ CodecParams = dict[str, Array | np.ndarray]
 class LinearCodec:
     """Videos (b, t, h, w, 3) in [-1, 1], t = 4k + 1, to latents (b, k + 1, h/8, w/8, channels) and back.
 
-    `whiten` says how far the channels' variances are made equal: 1 wholly, so that an error in a fine stroke weighs as much
-    as one in a whole surface; 0 not at all, as in pixels. Over all channels their mean is always 1.
+    `whiten` is the exponent by which the channels' variances are equalised. 1 makes them equal: an error in a fine stroke
+    weighs as much as one in a whole surface. 0 leaves them proportional to those of the pixels. Their mean is always 1.
     """
 
     channels: int
@@ -35,7 +36,7 @@ class LinearCodec:
             raise ValueError(f"channels={self.channels}: must be between 1 and {BLOCK}, the numbers in a block")
 
     def init(self) -> CodecParams:
-        """Parameters of the right shapes, all zero: what a restored checkpoint is fitted into."""
+        """Parameters of the right shapes before `fit`: the template that a checkpoint is restored into."""
         return {
             "mean": np.zeros(BLOCK, np.float32),
             "basis": np.zeros((BLOCK, self.channels), np.float32),
@@ -43,10 +44,10 @@ class LinearCodec:
         }
 
     def fit(self, videos: Iterable[UInt8[np.ndarray, "t h w 3"]]) -> CodecParams:
-        """The principal components of the videos' blocks, from one pass over their second moments.
+        """Parameters from the principal components of the videos' blocks, in one pass over their second moments.
 
-        For text every channel is scaled to unit variance, as the VAE's are: the fine strokes that tell one glyph from
-        another live in the small components, and one common scale let noise drown them (exact lines came half as fast).
+        Unit variances help with text, as in the VAE: the strokes that distinguish glyphs are in small components, and with
+        one common scale noise drowned them (training reached exact lines half as fast). Raises ValueError for no videos.
         """
         count, total, moment = 0, np.zeros(BLOCK), np.zeros((BLOCK, BLOCK))
         for video in videos:
@@ -57,9 +58,9 @@ class LinearCodec:
         mean = total / count
         values, vectors = np.linalg.eigh(moment / count - np.outer(mean, mean))
         values, vectors = values[::-1][: self.channels], vectors[:, ::-1][:, : self.channels]
-        # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
+        # An eigenvector's sign is arbitrary and differs between machines: its largest entry becomes positive.
         vectors = vectors * np.sign(vectors[np.abs(vectors).argmax(0), np.arange(self.channels)])
-        # A component the videos never use has no variance to divide by.
+        # A component that no video uses has no variance to divide by.
         values = np.maximum(values, 1e-6 * values[0] + 1e-12)
         scale = values ** (self.whiten / 2) * np.sqrt((values ** (1 - self.whiten)).mean())
         return {
@@ -69,11 +70,11 @@ class LinearCodec:
         }
 
     def encode(self, params: CodecParams, video: Float[Array, "b t h w 3"]) -> Float[Array, "b f i j c"]:
-        """Latents of a video in [-1, 1]."""
+        """Latents of a video in [-1, 1]. Raises ValueError for sizes that do not fit the strides."""
         return (_blocks(video) - params["mean"]) @ params["basis"] / params["scale"]
 
     def decode(self, params: CodecParams, z: Float[Array, "b f i j c"]) -> Float[Array, "b t h w 3"]:
-        """The video of some latents, clipped to [-1, 1]."""
+        """Video from latents, clipped to [-1, 1]."""
         blocks = (z * params["scale"]) @ params["basis"].T + params["mean"]
         t, p, q = STRIDE
         video = rearrange(blocks, "b f i j (t p q c) -> b (f t) (i p) (j q) c", t=t, p=p, q=q, c=3)
@@ -81,16 +82,16 @@ class LinearCodec:
 
 
 def latent_size(frames: int, height: int, width: int) -> tuple[int, int, int]:
-    """Latent frames, height and width of a video. Raises ValueError where a size does not fit the strides."""
+    """(f, i, j) of a video's latents. Raises ValueError for sizes that do not fit the strides."""
     t, p, q = STRIDE
-    if frames % t != 1:
-        raise ValueError(f"frames={frames}: must be {t}k + 1; try {frames // t * t + 1}")
-    if height % p or width % q:
+    if frames < 1 or frames % t != 1:
+        raise ValueError(f"frames={frames}: must be {t}k + 1; try {max(0, frames) // t * t + 1}")
+    if height < p or width < q or height % p or width % q:
         raise ValueError(f"size={height}x{width}: must be multiples of {p}x{q}")
     return 1 + frames // t, height // p, width // q
 
 
-def _blocks(video):
+def _blocks(video: Any) -> Any:
     """(b, t, h, w, 3) as (b, f, i, j, 768): frame 0 four times, then groups of four frames."""
     t, p, q = STRIDE
     latent_size(*video.shape[1:4])

@@ -1,4 +1,4 @@
-"""Text encoders. Bytes for tiny models: small enough to be trained inside the network's own parameters."""
+"""A text encoder small enough to be trained with the network (text_encoder is UMT5 otherwise, `models.umt5`)."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from neural_computer.models.attention import attend, merge_heads, split_heads
 
 
 class ByteTextEncoder(nn.Module):
-    """Byte ids to features: embedding, learned position, pre-norm transformer layers. Id 0 is padding, attended to."""
+    """Byte ids to text features: embedding, learned positions, pre-norm transformer layers. Id 0 is padding, attended to."""
 
     width: int
     length: int
@@ -24,8 +24,8 @@ class ByteTextEncoder(nn.Module):
         if ids.shape[1] > self.length:
             raise ValueError(f"text.length={self.length}: the texts have {ids.shape[1]} ids; give it that many")
         table = self.param("embedding", nn.initializers.normal(1.0), (257, self.width))
-        place = self.param("position", nn.initializers.normal(0.3), (self.length, self.width))
-        x = table[ids] + place[: ids.shape[1]]
+        position = self.param("position", nn.initializers.normal(0.3), (self.length, self.width))
+        x = table[ids] + position[: ids.shape[1]]
         for i in range(self.depth):
             x = x + self._attention(layers.layer_norm(f"norm1_{i}", affine=True)(x), i)
             x = x + layers.Mlp(4 * self.width, self.width, self.dtype, name=f"ffn_{i}")(

@@ -17,7 +17,8 @@ def test_the_share_of_held_out_names_is_as_requested():
     names = [f"video {i}" for i in range(4000)]
     for share in (0.1, 0.5):
         assert abs(sum(splits.of(name, share) == "test" for name in names) / len(names) - share) < 0.02
-    assert {splits.of(name, 0.0) for name in names} == {"train"} and {splits.of(name, 1.0) for name in names} == {"test"}
+    for share, split in ((0.0, "train"), (1.0, "test")):
+        assert {splits.of(name, share) for name in names} == {split}
     held_out = {name for name in names if splits.of(name) == "test"}
     assert held_out < {name for name in names if splits.of(name, 0.2) == "test"}
 

@@ -16,46 +16,56 @@ def video(frames: int = 6, size: tuple[int, int] = (32, 48), seed: int = 0) -> n
 
 @pytest.fixture
 def both(tmp_path):
-    for side in ("made", "right"):
+    for side in ("generated", "reference"):
         (tmp_path / side / "deep").mkdir(parents=True)
-    return tmp_path / "made", tmp_path / "right"
+    return tmp_path / "generated", tmp_path / "reference"
 
 
 def test_videos_of_every_form_are_matched_by_their_place_and_name(both):
-    made, right = both
-    media.write_video(made / "a.gif", video(), 10)
-    media.write_video(right / "a.mp4", video(), 10)
-    media.write_video(made / "deep" / "b", video(), 10)
-    np.save(right / "deep" / "b.npy", video() / 255)
-    pairs, faults = folders.matched(made, right)
-    assert list(pairs) == ["a", "deep/b"] and not faults
-    pair = folders.pair("deep/b", *pairs["deep/b"], fps=7)
-    assert pair.fps == 7 and not pair.faults
-    np.testing.assert_array_equal(pair.made, pair.right)
+    generated, reference = both
+    media.write_video(generated / "a.gif", video(), 10)
+    media.write_video(reference / "a.mp4", video(), 10)
+    media.write_video(generated / "deep" / "b", video(), 10)
+    np.save(reference / "deep" / "b.npy", video() / 255)
+    pairs, problems = folders.match(generated, reference)
+    assert list(pairs) == ["a", "deep/b"] and not problems
+    pair = folders.load_pair("deep/b", *pairs["deep/b"], fps=7)
+    assert pair.fps == 7 and not pair.problems
+    np.testing.assert_array_equal(pair.generated, pair.reference)
 
 
-def test_what_is_no_pair_is_listed(both):
-    made, right = both
-    for path in (made / "only_made.npy", right / "only_right.npy", made / "c.npy", right / "c.npy", made / "d.npy"):
+def test_clips_without_a_partner_are_listed(both):
+    generated, reference = both
+    for path in (
+        generated / "only_generated.npy",
+        reference / "only_reference.npy",
+        generated / "c.npy",
+        reference / "c.npy",
+        generated / "d.npy",
+    ):
         np.save(path, video())
-    media.write_video(right / "d.gif", video(), 10)
-    np.save(right / "d.npy", video())
-    pairs, faults = folders.matched(made, right)
+    media.write_video(reference / "d.gif", video(), 10)
+    np.save(reference / "d.npy", video())
+    pairs, problems = folders.match(generated, reference)
     assert list(pairs) == ["c"]
-    assert [(f.clip, f.kind) for f in faults] == [("d", "twice"), ("only_made", "missing"), ("only_right", "missing")]
-    assert "d.gif and d.npy" in faults[0].what and faults[1].what == f"is not in {right}"
+    assert [(p.clip, p.kind) for p in problems] == [
+        ("d", "twice"),
+        ("only_generated", "missing"),
+        ("only_reference", "missing"),
+    ]
+    assert "d.gif and d.npy" in problems[0].detail and problems[1].detail == f"is not in {reference}"
 
 
 def test_folders_that_have_nothing_in_common_are_an_error(both):
-    made, right = both
+    generated, reference = both
     with pytest.raises(ValueError, match="holds no videos"):
-        folders.matched(made, right)
-    np.save(made / "a.npy", video())
-    np.save(right / "b.npy", video())
+        folders.match(generated, reference)
+    np.save(generated / "a.npy", video())
+    np.save(reference / "b.npy", video())
     with pytest.raises(ValueError, match="have no clip in common .a ... and b .*the same name"):
-        folders.matched(made, right)
+        folders.match(generated, reference)
     with pytest.raises(ValueError, match="is no folder"):
-        folders.videos(made / "a.npy")
+        folders.find_videos(generated / "a.npy")
 
 
 def write(path, frames, fps):
@@ -64,7 +74,7 @@ def write(path, frames, fps):
 
 
 @pytest.mark.parametrize(
-    ("made", "kinds", "count"),
+    ("generated", "kinds", "count"),
     [
         ((video(20), 10), [], 20),
         ((video(14), 10), ["length"], 14),
@@ -73,25 +83,25 @@ def write(path, frames, fps):
         ((video(45, (16, 24)), 20), ["rate", "length", "size"], 20),
     ],
 )
-def test_what_differs_is_adapted_and_told(tmp_path, made, kinds, count):
-    paths = write(tmp_path / "made.mp4", *made), write(tmp_path / "right.mp4", video(20), 10)
-    pair = folders.pair("clip", *paths)
-    assert [fault.kind for fault in pair.faults] == kinds
-    assert pair.made.shape == pair.right.shape == (count, 32, 48, 3) and pair.fps == 10
+def test_differences_are_adapted_and_listed(tmp_path, generated, kinds, count):
+    paths = write(tmp_path / "generated.mp4", *generated), write(tmp_path / "reference.mp4", video(20), 10)
+    pair = folders.load_pair("clip", *paths)
+    assert [problem.kind for problem in pair.problems] == kinds
+    assert pair.generated.shape == pair.reference.shape == (count, 32, 48, 3) and pair.fps == 10
 
 
 def test_resampling_to_the_references_rate_keeps_the_clock(tmp_path):
     """Frame n of the reference is beside the frame that the generated video shows at n / fps."""
     numbered = np.arange(30, dtype=np.uint8)[:, None, None, None] * np.full((1, 16, 16, 3), 8, np.uint8)
-    np.save(tmp_path / "right.npy", numbered[:10])
-    made = write(tmp_path / "made.mp4", numbered, 15)
-    right = write(tmp_path / "right.mp4", numbered[:10], 5)
-    pair = folders.pair("clip", made, right)
-    assert abs(pair.made[:, 8, 8, 0].astype(int) - 8 * 3 * np.arange(10)).max() <= 3
+    np.save(tmp_path / "reference.npy", numbered[:10])
+    generated = write(tmp_path / "generated.mp4", numbered, 15)
+    reference = write(tmp_path / "reference.mp4", numbered[:10], 5)
+    pair = folders.load_pair("clip", generated, reference)
+    assert abs(pair.generated[:, 8, 8, 0].astype(int) - 8 * 3 * np.arange(10)).max() <= 3
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "message"),
     [
         (
             np.where(np.arange(6)[:, None, None, None] == 3, np.nan, video() / 255),
@@ -103,26 +113,26 @@ def test_resampling_to_the_references_rate_keeps_the_clock(tmp_path):
         (np.asarray([None]), "allow_pickle"),
     ],
 )
-def test_arrays_that_are_no_videos(tmp_path, array, told):
+def test_arrays_that_are_no_videos(tmp_path, array, message):
     np.save(tmp_path / "x.npy", array, allow_pickle=True)
-    with pytest.raises(VideoError, match=f"x.npy: .*{told}"):
-        folders.read(tmp_path / "x.npy")
+    with pytest.raises(VideoError, match=f"x.npy: .*{message}"):
+        folders.read_video(tmp_path / "x.npy")
 
 
-def test_a_video_cut_short_is_told(tmp_path):
+def test_a_video_cut_short_is_an_error(tmp_path):
     path = write(tmp_path / "x.mp4", video(20), 10)
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(VideoError, match="x.mp4: cannot be read as a video"):
-        folders.read(path)
+        folders.read_video(path)
 
 
-def test_without_any_rate_the_way_out_is_told(tmp_path):
+def test_without_any_rate_the_way_out_is_named(tmp_path):
     np.save(tmp_path / "x.npy", video())
-    with pytest.raises(VideoError, match="neither video tells its frame rate; give --fps"):
-        folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy")
+    with pytest.raises(VideoError, match="neither video has a frame rate; give --fps"):
+        folders.load_pair("x", tmp_path / "x.npy", tmp_path / "x.npy")
 
 
-def test_what_was_done_lies_beside(tmp_path):
+def test_events_and_cells_lie_beside(tmp_path):
     np.save(tmp_path / "x.npy", video())
     rows = [
         {"time": 0.2, "kind": "press", "key": "left", "x": 9, "y": 5},
@@ -130,20 +140,20 @@ def test_what_was_done_lies_beside(tmp_path):
     ]
     (tmp_path / "x.events.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "x.cells.json").write_text(json.dumps(["ab"] * 6))
-    pair = folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
-    assert pair.times == [0.2] and pair.cells == ("ab",) * 6
+    pair = folders.load_pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
+    assert pair.action_times == [0.2] and pair.cells == ("ab",) * 6
     assert np.isnan(pair.cursor[0]).all() and pair.cursor[2:].tolist() == [[9, 5]] * 4
     (tmp_path / "x.cells.json").write_text(json.dumps(["ab"] * 5))
     with pytest.raises(VideoError, match="x.cells.json: must be a list of at least 6 strings"):
-        folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
+        folders.load_pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
     (tmp_path / "x.events.jsonl").write_text('{"time": 1}')
     with pytest.raises(VideoError, match="x.events.jsonl:1: is no event"):
-        folders.pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
+        folders.load_pair("x", tmp_path / "x.npy", tmp_path / "x.npy", tmp_path, fps=10)
 
 
-def test_a_stamp_changes_with_any_file(tmp_path):
+def test_a_fingerprint_changes_with_any_file(tmp_path):
     media.write_video(tmp_path / "x", video(), 10)
-    before = folders.stamp([tmp_path / "x", tmp_path / "none"])
-    assert folders.stamp([tmp_path / "x", tmp_path / "none"]) == before
+    before = folders.fingerprint([tmp_path / "x", tmp_path / "none"])
+    assert folders.fingerprint([tmp_path / "x", tmp_path / "none"]) == before
     (tmp_path / "x" / "00003.png").write_bytes(media.png(video(seed=1)[3]))
-    assert folders.stamp([tmp_path / "x", tmp_path / "none"]) != before
+    assert folders.fingerprint([tmp_path / "x", tmp_path / "none"]) != before

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from neural_computer import media
 from neural_computer.evals import frames
 
 
 def numbered(count: int, size: tuple[int, int] = (6, 8)) -> np.ndarray:
-    """A video of which every frame is of its number's grey."""
+    """A video whose frames have the grey of their number."""
     return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, *size, 3), np.uint8)
 
 
@@ -38,8 +40,8 @@ def test_fifteen_frames_after_every_action(times, fps, count, expected):
 
 
 @pytest.mark.parametrize("time", [float("nan"), float("inf")])
-def test_an_action_without_a_time_is_told(time):
-    with pytest.raises(ValueError, match=r"action at (nan|inf) s: must be a number of seconds"):
+def test_an_action_without_a_time_is_an_error(time):
+    with pytest.raises(ValueError, match=r"action at (nan|inf) s"):
         frames.after_actions([0.0, time], 15, 81)
 
 
@@ -49,13 +51,15 @@ def test_an_action_without_a_time_is_told(time):
         (81, 15, [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70]),  # 5 s of 5.4
         (30, 15, [0, 5, 10, 15, 20, 25]),
         (4, 2, [0, 1, 2, 3]),  # slower than 3 fps: as it is
-        (12, 4, [0, 1, 2, 4, 5, 6, 8, 9, 10]),  # what stood on the screen at 0, 1/3, 2/3 s ...
+        (20, 2.5, list(range(12))),  # 12.5 frames are 5 s: halves to even
+        (12, 4, [0, 1, 2, 4, 5, 6, 8, 9, 10]),  # the frame on the screen at 0, 1/3, 2/3 s ...
         (1, 15, [0]),
+        (3, 0.05, [0]),  # a frame lasts 20 s
     ],
 )
 def test_the_global_view_is_five_seconds_at_three_frames(count, fps, expected):
-    seen = frames.whole(numbered(count), fps)
-    assert seen.shape == (len(expected), 256, 256, 3) and seen[:, 0, 0, 0].tolist() == expected
+    view = frames.global_view(numbered(count), fps)
+    assert view.shape == (len(expected), 256, 256, 3) and view[:, 0, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -63,17 +67,32 @@ def test_the_global_view_is_five_seconds_at_three_frames(count, fps, expected):
     [
         (16, list(range(16))),
         (31, list(range(0, 31, 2))),
+        (15, [*range(15), 14]),
         (3, [0, 1] + [2] * 14),
         (1, [0] * 16),
         (20, [0, 1, 3, 4, 5, 6, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19]),
     ],
 )
 def test_sixteen_frames_of_any_video(count, expected):
-    assert frames.sixteen(count) == expected
+    assert frames.sixteen_frames(count) == expected
 
 
-def test_a_frame_made_small_is_the_mean_of_what_falls_together():
+def test_a_smaller_frame_averages_the_pixels_that_fall_together():
     video = np.zeros((1, 4, 8, 3), np.uint8)
     video[:, :, 4:] = 200
-    assert frames.resized(video, 1, 2)[0, 0, :, 0].tolist() == pytest.approx([0, 200], abs=30)
-    assert frames.resized(video, 4, 8) is video and frames.resized(video, 2).shape == (1, 2, 2, 3)
+    assert frames.resize(video, 1, 2)[0, 0, :, 0].tolist() == pytest.approx([0, 200], abs=30)
+    assert frames.resize(video, 4, 8) is video and frames.resize(video, 2).shape == (1, 2, 2, 3)
+
+
+@pytest.mark.parametrize(("sharp", "filtering"), [(False, "BILINEAR"), (True, "LANCZOS")])
+def test_frames_are_resized_by_pillows_filters(sharp, filtering):
+    video = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3)).astype(np.uint8)
+    expected = [Image.fromarray(frame).resize((13, 7), getattr(Image.Resampling, filtering)) for frame in video]
+    np.testing.assert_array_equal(frames.resize(video, 7, 13, sharp=sharp), np.stack(list(map(np.asarray, expected))))
+
+
+def test_sharp_undoes_a_letterbox_better():
+    video = np.random.default_rng(0).integers(0, 256, (1, 20, 30, 3)).astype(np.uint8)
+    boxed = media.letterbox(video, 40, 60)
+    blurred, sharp = (abs(frames.resize(boxed, 20, 30, sharp=s).astype(int) - video).mean() for s in (False, True))
+    assert sharp < 0.7 * blurred

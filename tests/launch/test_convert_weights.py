@@ -195,7 +195,7 @@ MISTAKES = [
     (shard_missing, "model-00002.safetensors: is missing, diffusion_pytorch_model.safetensors.index.json names it"),
     (shard_alone, "is this one file of several?"),
     (misshapen, "blocks.1.attn2.to_out.0.weight: has shape (128, 5)"),
-    (foreign, "llama.safetensors: 1 keys of no network known here"),
+    (foreign, "llama.safetensors: 1 keys of no supported network"),
     (eight_bits, "proj_out.weight: is I8; this reads float32, float16, bfloat16"),
     (twice, "low_noise: holds a dit, and so does"),
     (overlapping, "a.safetensors and b.safetensors both hold"),

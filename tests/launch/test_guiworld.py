@@ -79,9 +79,11 @@ def test_the_judge_tells_what_the_mouse_did(used):
     (found,) = [line for line in lines if line["step"] == 2 and "held_out/metrics/click_state" in line]
     assert 0 <= found["held_out/metrics/click_state"] <= 1
     program("launch.evaluate", f"--workdir={used}")
-    further = json.loads((used / "metrics.json").read_text())["further"]
-    values = {arm: further[arm]["click_state"]["value"] for arm in ("codec alone", "copy of frame 0")}
-    assert values == {"codec alone": 1.0, "copy of frame 0": 0.5}, (
+    estimates = json.loads((used / "metrics.json").read_text())["estimates"]
+    values = {
+        name: estimates[name]["click_state"]["value"] for name in ("codec_reconstruction", "first_frame_baseline")
+    }
+    assert values == {"codec_reconstruction": 1.0, "first_frame_baseline": 0.5}, (
         "of the pair, the copy has the one without a click right"
     )
 

@@ -24,8 +24,8 @@ def test_evaluate_writes_figures_and_a_report_once(trained):
     assert {row["prompt"] for row in metrics["table"]} >= {
         "with answer",
         "wrong answer",
-        "copy of frame 0",
-        "codec alone",
+        "first frame baseline",
+        "codec reconstruction",
     }
     page = (trained / "report.html").read_text()
     assert page.count("<img") >= 4 and "data:image/gif" in page

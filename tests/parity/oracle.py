@@ -1,4 +1,4 @@
-"""What the parity tests share: PyTorch modules with nothing left at its initial value, their tensors, and a distance."""
+"""Shared by the parity tests: PyTorch modules without a parameter at its initial value, their tensors, and a distance."""
 
 from typing import Any
 
@@ -26,22 +26,23 @@ def tensors(module: Any) -> dict[str, np.ndarray]:
     return {key: value.detach().numpy() for key, value in module.state_dict().items()}
 
 
-def loaded(found: dict[str, np.ndarray], heads: int | None = None) -> tuple[str, Any, PyTree]:
-    """(format, module, variables) of the network in these tensors, every one of which must be used or known to be of no use."""
-    shapes = {key: value.shape for key, value in found.items()}
+def loaded(arrays: dict[str, np.ndarray], heads: int | None = None) -> tuple[str, Any, PyTree]:
+    """(format, module, variables) of the network in these tensors; every one must be used, or be listed as ignored."""
+    shapes = {key: value.shape for key, value in arrays.items()}
     fmt, table = weights.detect(shapes, heads)
-    weights.check(table, fmt, shapes).demand()
+    weights.check(table, fmt, shapes).require_complete()
     return (
         fmt,
         weights.module(table.network, table.config),
-        {"params": weights.params_from(table, fmt, found.__getitem__)},
+        {"params": weights.params_from(table, fmt, arrays.__getitem__)},
     )
 
 
-def answer(module: Any, variables: PyTree, *args: Any) -> np.ndarray:
-    """The module's output, multiplied in full float32."""
+def predict(module: Any, variables: PyTree, *args: Any) -> np.ndarray:
+    """The module's output (of a DiT its prediction), multiplied in full float32."""
     with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(module.apply)(variables, *args))
+        output = jax.jit(module.apply)(variables, *args)
+    return np.asarray(getattr(output, "prediction", output))
 
 
 def distance(ours: Any, theirs: Any) -> float:

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from neural_computer.models import clip, umt5  # noqa: E402
-from tests.parity.oracle import answer, distance, loaded, randomised, tensors  # noqa: E402
+from tests.parity.oracle import distance, loaded, predict, randomised, tensors  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_text_features(text, length):
         theirs = text(input_ids=torch.tensor(ids), attention_mask=torch.tensor(real)).last_hidden_state.numpy()
     fmt, module, variables = loaded(tensors(text))
     assert fmt == "diffusers"
-    assert distance(answer(module, variables, ids.astype(np.int32)), theirs * real[..., None]) <= 1e-5
+    assert distance(predict(module, variables, ids.astype(np.int32)), theirs * real[..., None]) <= 1e-5
 
 
 @pytest.mark.parametrize("heads, buckets, max_distance", [(4, 32, 128), (2, 8, 20), (2, 16, 64)])
@@ -60,7 +60,7 @@ def test_buckets_of_distances(heads, buckets, max_distance):
     layer = transformers.models.umt5.modeling_umt5.UMT5Attention(config, has_relative_attention_bias=True, layer_idx=0)
     offset = torch.arange(600)[None] - torch.arange(600)[:, None]
     theirs = layer._relative_position_bucket(offset).numpy()
-    np.testing.assert_array_equal(umt5.buckets_of(600, buckets, max_distance), theirs)
+    np.testing.assert_array_equal(umt5.position_buckets(600, buckets, max_distance), theirs)
 
 
 def original_text(found):
@@ -146,7 +146,7 @@ def test_image_features(image):
         theirs = image(torch.tensor(pixels).permute(0, 3, 1, 2), output_hidden_states=True).hidden_states
     _, module, variables = loaded(tensors(image))
     assert module.depth == 3 and len(theirs) == 5
-    assert distance(answer(module, variables, pixels), theirs[-2].numpy()) <= 1e-5
+    assert distance(predict(module, variables, pixels), theirs[-2].numpy()) <= 1e-5
 
 
 @pytest.mark.parametrize("height, width", [(480, 832), (37, 101), (224, 300), (1, 5)])

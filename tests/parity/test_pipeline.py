@@ -88,7 +88,7 @@ def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
 
 
 def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_path):
-    """Three updates from the converted weights, a video, and the way back: diffusers answers as ours does."""
+    """Three updates from the converted weights, a video, and the way back: diffusers predicts what ours does."""
     run, exported = tmp_path / "run", tmp_path / "exported"
     small = [f"--config.{name}={value}" for name, value in SMALL.items()]
     program(
@@ -112,10 +112,10 @@ def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_pat
         ours = trained.computer.network.apply(
             {"params": trained.params.network}, *map(jnp.asarray, (z, np.float32([[500.0]]), text, image))
         )
-    answer = theirs(
+    expected = theirs(
         torch.tensor(np.moveaxis(z, -1, 1)), torch.tensor([500.0]), torch.tensor(text), torch.tensor(image)
     ).sample
-    assert distance(np.moveaxis(np.asarray(ours), -1, 1), answer) < 2e-5
+    assert distance(np.moveaxis(np.asarray(ours), -1, 1), expected) < 2e-5
     before = published[1].transformer.state_dict()
     moved = [not torch.equal(tensor, before[name]) for name, tensor in theirs.state_dict().items()]
     assert np.mean(moved) > 0.9

@@ -44,7 +44,7 @@ def latents(t, h, w, channels):
     return np.random.default_rng(t).normal(size=(2, 1 + t // 4, h // 8, w // 8, channels)).astype(np.float32)
 
 
-def answer(function, *args):
+def run(function, *args):
     with jax.default_matmul_precision("highest"):
         return jax.jit(function)(*args)
 
@@ -71,14 +71,14 @@ def test_latents_of_a_video(pair, size):
     """Mean and log variance, and the condition: the normalised mode, which no sample is."""
     theirs, ours, params = pair
     posterior = encoded(theirs, video(*size))
-    mean, logvar = answer(ours.posterior, params, video(*size))
+    mean, logvar = run(ours.posterior, params, video(*size))
     assert distance(mean, back(posterior.mean)) <= 1e-5
     assert distance(logvar, back(posterior.logvar)) <= 1e-5
     mode, sample = (
         (back(z) - theirs.config.latents_mean) / theirs.config.latents_std
         for z in (posterior.mode(), posterior.sample())
     )
-    z = answer(ours.encode, params, video(*size))
+    z = run(ours.encode, params, video(*size))
     assert distance(z, mode) <= 1e-5 < 1e-2 < distance(z, sample)
 
 
@@ -88,7 +88,7 @@ def test_video_of_latents(pair, size):
     z = latents(*size, ours.channels)
     expected = decoded(theirs, z)
     assert (np.abs(expected) < 1).mean() > 0.5
-    assert distance(answer(ours.decode, params, z), expected) <= DECODED
+    assert distance(run(ours.decode, params, z), expected) <= DECODED
 
 
 @pytest.mark.parametrize("pair", SIZES[:1], indirect=True, ids=str)
@@ -97,8 +97,8 @@ def test_in_chunks(pair, chunk):
     """Four latent frames, in both directions, against their one latent frame at a time."""
     theirs, ours, params = pair
     parts, x, z = dataclasses.replace(ours, chunk=chunk), video(13, 16, 24), latents(13, 16, 24, 4)
-    assert distance(answer(parts.posterior, params, x)[0], back(encoded(theirs, x).mean)) <= 1e-5
-    assert distance(answer(parts.decode, params, z), decoded(theirs, z)) <= DECODED
+    assert distance(run(parts.posterior, params, x)[0], back(encoded(theirs, x).mean)) <= 1e-5
+    assert distance(run(parts.decode, params, z), decoded(theirs, z)) <= DECODED
 
 
 def published(**change):
@@ -120,7 +120,7 @@ def test_every_published_name():
         file = {getattr(rule, fmt): shapes[rule.diffusers] for rule in rules}
         found, table = names.recognise(file)
         assert (found, table.config) == (fmt, dataclasses.asdict(WanVAEConfig()))
-        weights.check(table, fmt, file).demand()
+        weights.check(table, fmt, file).require_complete()
     assert set(shapes) == {rule.diffusers for rule in rules}
 
 

@@ -19,7 +19,7 @@ from neural_computer import load_pretrained  # noqa: E402
 from neural_computer.convert import export_diffusers, import_weights, sources  # noqa: E402
 from neural_computer.models import dit as dit_net  # noqa: E402
 from neural_computer.models import layers, weights  # noqa: E402
-from tests.parity.oracle import answer, distance, loaded, randomised, tensors  # noqa: E402
+from tests.parity.oracle import distance, loaded, predict, randomised, tensors  # noqa: E402
 
 LATENTS = [(1, 2, 2), (3, 6, 10), (5, 4, 14)]
 CLOSE = 2e-5
@@ -60,8 +60,8 @@ def inputs(model, size=(3, 6, 10), seed=0):
     return draw(*size, model.config.in_channels), np.float32([[999.0], [250.0]]), draw(512, 32), image
 
 
-def their_answer(model, z, t, text, image):
-    """diffusers' answer, channels last; times (b, f) are spread over the tokens of a frame."""
+def their_prediction(model, z, t, text, image):
+    """diffusers' prediction, channels last; times (b, f) are spread over the tokens of a frame."""
     time = t[:, 0] if t.shape[1] == 1 else np.repeat(t, z.shape[2] * z.shape[3] // 4, axis=1)
     with torch.no_grad():
         out = model(
@@ -78,14 +78,14 @@ def their_answer(model, z, t, text, image):
 def test_forward(theirs, size):
     _, module, variables = loaded(tensors(theirs), heads=2)
     args = inputs(theirs, size)
-    assert distance(answer(module, variables, *args), their_answer(theirs, *args)) <= CLOSE
+    assert distance(predict(module, variables, *args), their_prediction(theirs, *args)) <= CLOSE
 
 
 def test_forward_with_a_time_a_frame(theirs):
     _, module, variables = loaded(tensors(theirs), heads=2)
     z, _, text, image = inputs(theirs)
     t = np.float32([[0.0, 500.0, 900.0], [40.0, 40.0, 999.0]])
-    assert distance(answer(module, variables, z, t, text, image), their_answer(theirs, z, t, text, image)) <= CLOSE
+    assert distance(predict(module, variables, z, t, text, image), their_prediction(theirs, z, t, text, image)) <= CLOSE
 
 
 def test_the_query_norm_serves_the_image_too(image_to_video):
@@ -95,14 +95,14 @@ def test_the_query_norm_serves_the_image_too(image_to_video):
         if ".attn2.to_v." in key:
             found[key] = np.zeros_like(found[key])
     turned = found | {key: found[key][::-1] ** 3 for key in found if key.endswith("attn2.norm_q.weight")}
-    args, answers = inputs(image_to_video), []
+    args, predictions = inputs(image_to_video), []
     for state in (found, turned):
         model = network(image=True)
         model.load_state_dict({key: torch.tensor(np.array(x)) for key, x in state.items()})
-        answers.append(their_answer(model, *args))
+        predictions.append(their_prediction(model, *args))
         _, module, variables = loaded(state, heads=2)
-        assert distance(answer(module, variables, *args), answers[-1]) <= CLOSE
-    assert distance(*answers) > 100 * CLOSE
+        assert distance(predict(module, variables, *args), predictions[-1]) <= CLOSE
+    assert distance(*predictions) > 100 * CLOSE
 
 
 def test_the_image_norms_take_the_larger_epsilon(image_to_video, monkeypatch):
@@ -110,11 +110,11 @@ def test_the_image_norms_take_the_larger_epsilon(image_to_video, monkeypatch):
     _, module, variables = loaded(tensors(image_to_video), heads=2)
     z, t, text, image = inputs(image_to_video)
     args = (z, t, text, image * np.float32(1e-3))
-    truth = their_answer(image_to_video, *args)
-    assert distance(answer(module, variables, *args), truth) <= CLOSE
+    truth = their_prediction(image_to_video, *args)
+    assert distance(predict(module, variables, *args), truth) <= CLOSE
     made = layers.layer_norm
     monkeypatch.setattr(dit_net.layers, "layer_norm", lambda name, affine=False, eps=1e-6: made(name, affine))
-    assert distance(answer(module, variables, *args), truth) > 100 * CLOSE
+    assert distance(predict(module, variables, *args), truth) > 100 * CLOSE
 
 
 # The release's names
@@ -137,11 +137,11 @@ def in_release(found: dict[str, np.ndarray], heads: int | None = None) -> dict[s
 def test_original_names_are_the_same_network(theirs, prefix):
     state = {prefix + key: x for key, x in in_release(tensors(theirs), heads=2).items()}
     assert f"{prefix}blocks.1.self_attn.norm_q.weight" in state and f"{prefix}head.modulation" in state
-    keys = weights.bare(state)
+    keys = weights.strip_prefixes(state)
     fmt, module, variables = loaded({short: state[key] for short, key in keys.items()}, heads=2)
     assert fmt == "original"
     args = inputs(theirs)
-    assert distance(answer(module, variables, *args), their_answer(theirs, *args)) <= CLOSE
+    assert distance(predict(module, variables, *args), their_prediction(theirs, *args)) <= CLOSE
 
 
 # Whole folders
@@ -187,7 +187,7 @@ def pipeline(tmp_path_factory, image_to_video):
 def test_there_and_back_is_bitwise(pipeline):
     folder, modules = pipeline
     used = json.loads((folder / "ours" / "keys.json").read_text())
-    for network, target in export_diffusers.TARGETS.items():
+    for network, target in export_diffusers.FOLDERS.items():
         name = f"{target.folder}/{target.stem}.safetensors"
         before, after = load_file(folder / "theirs" / name), load_file(folder / "back" / name)
         assert used[network]["used"] and not used[network]["missing"]
@@ -201,7 +201,7 @@ def test_what_is_written_back_computes_the_same(pipeline):
     ids, pixels = torch.arange(1, 9)[None], torch.randn(1, 3, 56, 56)
     video, args = torch.randn(1, 3, 5, 16, 16), inputs(modules["transformer"])
     asks = {
-        "transformer": lambda m: torch.tensor(their_answer(m, *args)),
+        "transformer": lambda m: torch.tensor(their_prediction(m, *args)),
         "vae": lambda m: m.decode(m.encode(video).latent_dist.mode()).sample,
         "text_encoder": lambda m: m(ids).last_hidden_state,
         # Wan2.1 reads what leaves the last block but one; the last and its norm are not kept.
@@ -215,14 +215,14 @@ def test_what_is_written_back_computes_the_same(pipeline):
 
 def test_finished_networks_are_not_made_again(pipeline):
     folder, _ = pipeline
-    notes = {network: folder / "ours" / network / import_weights.NOTE for network in export_diffusers.TARGETS}
+    notes = {network: folder / "ours" / network / import_weights.NOTE for network in export_diffusers.FOLDERS}
     written = {network: note.stat().st_mtime_ns for network, note in notes.items()}
     (folder / "ours" / "preset.json").unlink()
     shutil.rmtree(notes["vae"].parent)
     convert(folder / "theirs", folder / "ours")
     again = {network: note.stat().st_mtime_ns for network, note in notes.items()}
     assert {network for network in notes if again[network] != written[network]} == {"vae"}
-    assert set(json.loads((folder / "ours" / "preset.json").read_text())) == set(export_diffusers.TARGETS)
+    assert set(json.loads((folder / "ours" / "preset.json").read_text())) == set(export_diffusers.FOLDERS)
 
 
 def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
@@ -230,7 +230,7 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     release = tmp_path / "release"
     (release / "google" / "umt5-xxl").mkdir(parents=True)
     (release / "google" / "umt5-xxl" / "spiece.model").write_text("pieces")
-    for network, target in export_diffusers.TARGETS.items():
+    for network, target in export_diffusers.FOLDERS.items():
         there = load_file(folder / "theirs" / f"{target.folder}/{target.stem}.safetensors")
         state = {key: np.ascontiguousarray(x) for key, x in in_release(there, 2).items()}
         if network == "dit":
@@ -242,12 +242,12 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     convert(release, tmp_path / "ours")
     presets = [json.loads((place / "preset.json").read_text()) for place in (folder / "ours", tmp_path / "ours")]
     assert {preset["format"] for preset in presets[1].values()} == {"original"}
-    for network in export_diffusers.TARGETS:
+    for network in export_diffusers.FOLDERS:
         assert presets[0][network]["config"] == presets[1][network]["config"]
         (_, one), (_, other) = (load_pretrained(place, network) for place in (folder / "ours", tmp_path / "ours"))
         jax.tree.map(np.testing.assert_array_equal, one, other)
     files = [json.loads((place / "keys.json").read_text()) for place in (folder / "ours", tmp_path / "ours")]
-    for network in export_diffusers.TARGETS:
+    for network in export_diffusers.FOLDERS:
         # transformers 5 writes CLIP's keys without the prefix that published files have.
         one, other = ({k.removeprefix("vision_model."): s for k, s in f[network]["diffusers"].items()} for f in files)
         assert one == other

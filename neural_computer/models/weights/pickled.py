@@ -8,7 +8,7 @@ import numpy as np
 
 from neural_computer.types import PyTree
 
-# What an array is made of; the first is its name up to numpy 1, which wrote the files there are.
+# The constructors of an array; the first is its name up to numpy 1, which wrote the published files.
 ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
     ("numpy._core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""How tensors of published checkpoints become parameters: one rule a parameter, read in either direction."""
+"""Rules by which tensors of published checkpoints become parameters, and parameters tensors: one rule a parameter."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,29 +7,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""Keys of a checkpoint file and their tensors' shapes."""
+"""Shapes of a checkpoint file's tensors, by key."""
 
 
-class Rule(NamedTuple):
-    """One parameter and the keys its tensor has in published files. In a key, {} is the number of a stacked block."""
+class TensorRule(NamedTuple):
+    """One parameter and its tensor's keys in published files. In a key, {} is the number of a block."""
 
     path: str
-    """a/b/c, without the collection; stacked blocks share one path and have a leading axis."""
+    """a/b/c, without the collection; blocks share one path and are stacked on a leading axis."""
     diffusers: str
     """The key in diffusers' or transformers' files."""
     original: str
     """The key in the release's own files."""
-    kind: str = "same"
-    """How the tensor is laid out: a name of `KINDS`."""
+    layout: str = "same"
+    """The tensor's layout: a name of `LAYOUTS`."""
     part: tuple[int, int] = (0, 1)
-    """Which of how many equal parts of the original's tensor, along its first axis; diffusers' keys hold one part each."""
+    """(index, count) of equal parts of the original's tensor along its first axis; diffusers' keys hold one part each."""
 
 
-class Kind(NamedTuple):
-    """A change of layout and its inverse; the inverse is told the shape wanted."""
+class Layout(NamedTuple):
+    """A change of layout, and its inverse, whose second argument is the published tensor's shape."""
 
-    here: Callable[[np.ndarray], np.ndarray]
-    back: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
+    to_ours: Callable[[np.ndarray], np.ndarray]
+    to_published: Callable[[np.ndarray, tuple[int, ...]], np.ndarray]
 
 
 def _conv(x: np.ndarray) -> np.ndarray:
@@ -42,26 +42,26 @@ def _conv_back(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.moveaxis(x.reshape(*kernel, into, out), (-1, -2), (0, 1))
 
 
-KINDS = {
-    "same": Kind(lambda x: x, lambda x, shape: x),
-    "matrix": Kind(lambda x: x.T, lambda x, shape: x.T),
-    "conv": Kind(_conv, _conv_back),
-    "patch": Kind(lambda x: _conv(x).reshape(-1, x.shape[0]), _conv_back),
-    "vector": Kind(lambda x: x.reshape(-1), lambda x, shape: x.reshape(shape)),
+LAYOUTS = {
+    "same": Layout(lambda x: x, lambda x, shape: x),
+    "matrix": Layout(lambda x: x.T, lambda x, shape: x.T),
+    "conv": Layout(_conv, _conv_back),
+    "patch": Layout(lambda x: _conv(x).reshape(-1, x.shape[0]), _conv_back),
+    "vector": Layout(lambda x: x.reshape(-1), lambda x, shape: x.reshape(shape)),
 }
-"""matrix: torch's (out, in) transposed. conv: a kernel, channels last. patch: a convolution whose kernel is its stride, as
-a matrix with rows in (t, h, w, in) order. vector: a gain kept as (c, 1, 1)."""
+"""matrix: torch's (out, in), transposed. conv: a kernel, channels last. patch: a convolution whose kernel is its stride, as
+a matrix with rows in (t, h, w, in) order. vector: a scale stored as (c, 1, 1)."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """A network as a checkpoint describes it: its sizes, its rules, and how many blocks a {} runs over."""
+class KeyTable:
+    """A network in a checkpoint: its sizes, its rules, and the number of blocks that a {} runs over."""
 
     network: str
     """dit, vae, umt5 or clip."""
     config: Mapping[str, Any]
-    """The network's sizes as JSON values: what its module is built from."""
-    rules: tuple[Rule, ...]
+    """The sizes that its module is built from, as JSON values."""
+    rules: tuple[TensorRule, ...]
     depth: int = 1
     ignored: tuple[str, ...] = ()
-    """Regexes of keys that are known and of no use here."""
+    """Regexes of keys that are expected and not used."""

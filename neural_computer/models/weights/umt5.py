@@ -1,25 +1,25 @@
 """The names of UMT5's encoder parameters in published files: transformers' UMT5EncoderModel and the release's .pth."""
 
-from neural_computer.models.weights.rules import Rule, Shapes, Table
+from neural_computer.models.weights.rules import KeyTable, Shapes, TensorRule
 
 EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight")
 """transformers' two names of one tensor; a file may hold either or both."""
 IGNORED = (r"^(shared|encoder\.embed_tokens)\.weight$", r"^decoder\..*$", r"^lm_head\.weight$")
-"""The second name, and what a whole UMT5 has beside the encoder."""
+"""The second name, and a whole UMT5's parts beside the encoder."""
 
 
-def recognise(shapes: Shapes) -> tuple[str, Table] | None:
+def recognise(shapes: Shapes) -> tuple[str, KeyTable] | None:
     """("diffusers" | "original", table) when the keys are a UMT5 encoder's, its sizes read from the shapes; else None.
 
-    A T5, which has one table of relative positions for all its blocks, is none.
+    A T5, which has one table of relative positions for all its blocks, is not recognised.
     """
     embedding = next((key for key in EMBEDDINGS if key in shapes), EMBEDDINGS[0])
     rules = _rules(embedding)
     for fmt in ("diffusers", "original"):
         key = {rule.path.removeprefix("blocks/"): getattr(rule, fmt) for rule in rules}
         depth = next(i for i in range(len(shapes) + 1) if key["attn/q/kernel"].format(i) not in shapes)
-        telling = {key[path].format(i) for path in ("embedding", "position", "mlp/up/kernel") for i in (0, depth - 1)}
-        if depth == 0 or not telling <= set(shapes):
+        required = {key[path].format(i) for path in ("embedding", "position", "mlp/up/kernel") for i in (0, depth - 1)}
+        if depth == 0 or not required <= set(shapes):
             continue
         buckets, heads = shapes[key["position"].format(0)]
         inner, width = shapes[key["attn/q/kernel"].format(0)]
@@ -32,17 +32,17 @@ def recognise(shapes: Shapes) -> tuple[str, Table] | None:
             "depth": depth,
             "buckets": buckets,
         }
-        return fmt, Table("umt5", sizes, rules, depth, IGNORED)
+        return fmt, KeyTable("umt5", sizes, rules, depth, IGNORED)
     return None
 
 
-def _rules(embedding: str) -> tuple[Rule, ...]:
+def _rules(embedding: str) -> tuple[TensorRule, ...]:
     attention, ffn = "encoder.block.{}.layer.0", "encoder.block.{}.layer.1"
     return (
-        Rule("embedding", embedding, "token_embedding.weight"),
-        Rule("blocks/norm1/scale", f"{attention}.layer_norm.weight", "blocks.{}.norm1.weight"),
+        TensorRule("embedding", embedding, "token_embedding.weight"),
+        TensorRule("blocks/norm1/scale", f"{attention}.layer_norm.weight", "blocks.{}.norm1.weight"),
         *(
-            Rule(
+            TensorRule(
                 f"blocks/attn/{name}/kernel",
                 f"{attention}.SelfAttention.{name}.weight",
                 f"blocks.{{}}.attn.{name}.weight",
@@ -50,14 +50,14 @@ def _rules(embedding: str) -> tuple[Rule, ...]:
             )
             for name in "qkvo"
         ),
-        Rule(
+        TensorRule(
             "blocks/position",
             f"{attention}.SelfAttention.relative_attention_bias.weight",
             "blocks.{}.pos_embedding.embedding.weight",
         ),
-        Rule("blocks/norm2/scale", f"{ffn}.layer_norm.weight", "blocks.{}.norm2.weight"),
+        TensorRule("blocks/norm2/scale", f"{ffn}.layer_norm.weight", "blocks.{}.norm2.weight"),
         *(
-            Rule(
+            TensorRule(
                 f"blocks/mlp/{path}/kernel",
                 f"{ffn}.DenseReluDense.{name}.weight",
                 f"blocks.{{}}.ffn.{key}.weight",
@@ -65,5 +65,5 @@ def _rules(embedding: str) -> tuple[Rule, ...]:
             )
             for path, name, key in (("gate", "wi_0", "gate.0"), ("up", "wi_1", "fc1"), ("down", "wo", "fc2"))
         ),
-        Rule("norm/scale", "encoder.final_layer_norm.weight", "norm.weight"),
+        TensorRule("norm/scale", "encoder.final_layer_norm.weight", "norm.weight"),
     )

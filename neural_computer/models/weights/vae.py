@@ -9,19 +9,19 @@ from itertools import count
 from typing import NamedTuple
 
 from neural_computer.models.vae import WanVAEConfig
-from neural_computer.models.weights.rules import Rule, Shapes, Table
+from neural_computer.models.weights.rules import KeyTable, Shapes, TensorRule
 
 
 class _Names(NamedTuple):
-    """Where one format keeps what tells the sizes."""
+    """The keys of one format from which the sizes are read."""
 
     conv_in: str
     """Last part of the first convolution's name, the same in the encoder and the decoder."""
     layers: str
-    """The encoder's layers above the latents' resolution, numbered through."""
+    """The encoder's layers above the latents' resolution, numbered consecutively."""
     conv: str
     """Within a residual block."""
-    own: str
+    unique: str
     """A key that no other network has."""
 
 
@@ -31,13 +31,13 @@ _FORMATS = {
 }
 
 
-def recognise(shapes: Shapes) -> tuple[str, Table] | None:
+def recognise(shapes: Shapes) -> tuple[str, KeyTable] | None:
     """("diffusers" | "original", table) when the keys are a Wan2.1 VAE's, its sizes read from the shapes; else None."""
     for name, names in _FORMATS.items():
         # A Wan2.2 VAE shares the decoder's names but numbers its encoder's layers within resolutions.
-        if names.own in shapes and f"{names.layers}.0.{names.conv}.weight" in shapes:
+        if names.unique in shapes and f"{names.layers}.0.{names.conv}.weight" in shapes:
             shape = _sizes(shapes, names)
-            return name, Table("vae", asdict(shape), tuple(rules(shape)))
+            return name, KeyTable("vae", asdict(shape), tuple(rules(shape)))
     return None
 
 
@@ -63,49 +63,49 @@ def _sizes(shapes: Shapes, names: _Names) -> WanVAEConfig:
     )
 
 
-def rules(shape: WanVAEConfig) -> Iterator[Rule]:
-    """A rule for each parameter of the encoder and the decoder."""
+def rules(shape: WanVAEConfig) -> Iterator[TensorRule]:
+    """Yields a rule for each parameter of the encoder and the decoder."""
     widths, levels = shape.widths, len(shape.multipliers)
 
-    place, into = 0, shape.width
+    index, into = 0, shape.width
     for level, width in enumerate(widths):
         for i in range(shape.blocks):
-            diffusers, original = f"encoder.down_blocks.{place}", f"encoder.downsamples.{place}"
+            diffusers, original = f"encoder.down_blocks.{index}", f"encoder.downsamples.{index}"
             yield from _residual(f"encoder/level_{level}_block_{i}", diffusers, original, into != width)
-            place, into = place + 1, width
+            index, into = index + 1, width
         if level < levels - 1:
-            diffusers, original = f"encoder.down_blocks.{place}", f"encoder.downsamples.{place}"
+            diffusers, original = f"encoder.down_blocks.{index}", f"encoder.downsamples.{index}"
             yield from _resample(f"encoder/level_{level}_down", diffusers, original, shape.temporal[level])
-            place += 1
+            index += 1
     yield from _ends("encoder")
     yield from _pair("encoder/quant", "quant_conv", "conv1", "patch")
 
     yield from _pair("decoder/post_quant", "post_quant_conv", "conv2", "patch")
     yield from _ends("decoder")
-    place, into = 0, widths[-1]
+    index, into = 0, widths[-1]
     for block, (level, width) in enumerate(reversed(tuple(enumerate(widths)))):
         for i in range(shape.blocks + 1):
-            diffusers, original = f"decoder.up_blocks.{block}.resnets.{i}", f"decoder.upsamples.{place}"
+            diffusers, original = f"decoder.up_blocks.{block}.resnets.{i}", f"decoder.upsamples.{index}"
             yield from _residual(f"decoder/level_{level}_block_{i}", diffusers, original, into != width)
-            place, into = place + 1, width
+            index, into = index + 1, width
         if level > 0:
-            diffusers, original = f"decoder.up_blocks.{block}.upsamplers.0", f"decoder.upsamples.{place}"
+            diffusers, original = f"decoder.up_blocks.{block}.upsamplers.0", f"decoder.upsamples.{index}"
             yield from _resample(f"decoder/level_{level}_up", diffusers, original, shape.temporal[level - 1])
-            place, into = place + 1, width // 2
+            index, into = index + 1, width // 2
 
 
-def _pair(path: str, diffusers: str, original: str, kind: str) -> Iterator[Rule]:
-    """A layer's weight, laid out as `kind`, and its bias."""
-    yield Rule(f"{path}/kernel", f"{diffusers}.weight", f"{original}.weight", kind)
-    yield Rule(f"{path}/bias", f"{diffusers}.bias", f"{original}.bias")
+def _pair(path: str, diffusers: str, original: str, layout: str) -> Iterator[TensorRule]:
+    """Yields the rules of a layer's weight, in a `layout`, and of its bias."""
+    yield TensorRule(f"{path}/kernel", f"{diffusers}.weight", f"{original}.weight", layout)
+    yield TensorRule(f"{path}/bias", f"{diffusers}.bias", f"{original}.bias")
 
 
-def _gain(path: str, diffusers: str, original: str) -> Rule:
-    return Rule(f"{path}/scale", f"{diffusers}.gamma", f"{original}.gamma", "vector")
+def _gain(path: str, diffusers: str, original: str) -> TensorRule:
+    return TensorRule(f"{path}/scale", f"{diffusers}.gamma", f"{original}.gamma", "vector")
 
 
-def _residual(path: str, diffusers: str, original: str, projects: bool) -> Iterator[Rule]:
-    # The original numbers norms, convolutions, SiLUs and a dropout through.
+def _residual(path: str, diffusers: str, original: str, projects: bool) -> Iterator[TensorRule]:
+    # The original numbers norms, convolutions, SiLUs and a dropout consecutively.
     for i, norm, conv in ((1, 0, 2), (2, 3, 6)):
         yield _gain(f"{path}/norm{i}", f"{diffusers}.norm{i}", f"{original}.residual.{norm}")
         yield from _pair(f"{path}/conv{i}", f"{diffusers}.conv{i}", f"{original}.residual.{conv}", "conv")
@@ -113,14 +113,14 @@ def _residual(path: str, diffusers: str, original: str, projects: bool) -> Itera
         yield from _pair(f"{path}/shortcut", f"{diffusers}.conv_shortcut", f"{original}.shortcut", "patch")
 
 
-def _resample(path: str, diffusers: str, original: str, time: bool) -> Iterator[Rule]:
+def _resample(path: str, diffusers: str, original: str, time: bool) -> Iterator[TensorRule]:
     yield from _pair(f"{path}/conv", f"{diffusers}.resample.1", f"{original}.resample.1", "conv")
     if time:
         yield from _pair(f"{path}/time_conv", f"{diffusers}.time_conv", f"{original}.time_conv", "conv")
 
 
-def _ends(part: str) -> Iterator[Rule]:
-    """What the encoder and the decoder have in common: first and last convolution and the middle."""
+def _ends(part: str) -> Iterator[TensorRule]:
+    """Yields the rules that the encoder and the decoder share: first and last convolution and the middle."""
     yield from _pair(f"{part}/conv_in", f"{part}.conv_in", f"{part}.conv1", "conv")
     for i in (0, 1):
         resnet, middle = f"{part}.mid_block.resnets.{i}", f"{part}.middle.{2 * i}"

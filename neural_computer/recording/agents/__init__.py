@@ -1,10 +1,10 @@
-"""Computer-use agents at a desktop: what they see goes out, what they want done comes back.
+"""Computer-use agents as policies of a desktop: screenshots go out to a vendor's model, its actions come back as events.
 
-actions   the vocabulary, Anthropic's names, as the events of frames
-openai    OpenAI's computer tool: its actions in that vocabulary, its requests and answers
-anthropic Anthropic's computer tool: its requests and answers
-wire      how requests travel: by HTTP, or from a file, where they have been before
-acting    the agent as a policy that a recorder can record
+actions    the vocabulary of actions, in Anthropic's names, and their events frame by frame
+openai     OpenAI's computer tool: its actions in that vocabulary, its requests and responses
+anthropic  Anthropic's computer tool: its requests and responses
+transport  how requests travel: by HTTP, or replayed from a file of earlier exchanges
+policy     an agent as a policy that a recorder can run
 
-Nothing is sent anywhere unless a program is told to ask a vendor's model; keys are read from the environment then.
+Nothing is sent unless a program is given a vendor's model; API keys are then read from the environment.
 """

@@ -1,4 +1,4 @@
-"""What a computer-use agent does, in one vocabulary (Anthropic's names), as the events of a desktop.
+"""The vocabulary of computer-use agents' actions, and their events frame by frame.
 
     {"action": "left_click", "coordinate": [512, 384]}
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neural_computer.actions.schema import KEYS
+from neural_computer.actions.schema import KEYS, NOTCH
 from neural_computer.actions.schema.frames import LEFT
 from neural_computer.types import Event
 
 Frames = Iterator[list[Event]]
+"""The events of one frame after the other."""
 
-NOTCHES = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
-LONGEST, MOST = 100, 100
-"""Seconds of a wait or a held key; notches of one scroll"""
+MAX_SECONDS, MAX_NOTCHES = 100, 100
+"""Seconds of a wait or of a key that stays down; notches of a scroll."""
 ALIASES = {
     **dict.fromkeys(("cmd", "command", "meta", "win", "windows"), "Super_L"),
     "control": "Control_L",
@@ -42,8 +42,11 @@ ALIASES = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """An action as it was asked for, by an agent that sees a screen of `size`; the desktop's own is `screen`, both (w, h)."""
+class AgentAction:
+    """An action of an agent whose screen has `size`; the desktop's own has `screen`, both (width, height) in pixels.
+
+    `place` begins the messages of errors. Every method raises ValueError with it, the field, the value and the rule.
+    """
 
     fields: Mapping[str, Any]
     size: tuple[int, int]
@@ -51,26 +54,27 @@ class Asked:
     fps: float
     place: str
 
-    def fault(self, field: str, rule: str) -> ValueError:
+    def error(self, field: str, rule: str) -> ValueError:
         return ValueError(f"{self.place}: {field} = {self.fields.get(field)!r}: {rule}")
 
     def point(self, field: str = "coordinate") -> tuple[float, float]:
-        """A place, in the desktop's pixels."""
+        """(x, y) in the desktop's pixels."""
         at = self.fields.get(field)
         if not isinstance(at, list | tuple) or len(at) != 2 or not all(type(v) in (int, float) for v in at):
-            raise self.fault(field, "[x, y] in pixels of the agent's screen")
+            raise self.error(field, "[x, y] in pixels of the agent's screen")
         if not all(0 <= v < n for v, n in zip(at, self.size, strict=True)):
-            raise self.fault(field, f"inside {self.size[0]} x {self.size[1]}")
+            raise self.error(field, f"inside {self.size[0]} x {self.size[1]}")
         return at[0] * self.screen[0] / self.size[0], at[1] * self.screen[1] / self.size[1]
 
-    def there(self) -> list[Event]:
-        """The way to the place, if one is given."""
+    def move(self) -> list[Event]:
+        """The pointer's move to the action's place, if it has one."""
         return [_move(self.point())] if self.fields.get("coordinate") is not None else []
 
     def text(self) -> str:
+        """The text, which must not be empty."""
         text = self.fields.get("text")
         if not isinstance(text, str) or not text:
-            raise self.fault("text", "a string that is not empty")
+            raise self.error("text", "a string that is not empty")
         return text
 
     def keys(self) -> list[str]:
@@ -82,6 +86,7 @@ class Asked:
         return [self.key(name) for name in names]
 
     def key(self, name: str) -> str:
+        """The character or keysym of a key's name."""
         key = name if len(name) == 1 else LEFT.get(name.lower()) or ALIASES.get(name.lower(), name)
         if key not in KEYS:
             raise ValueError(
@@ -89,15 +94,15 @@ class Asked:
             )
         return key
 
-    def held(self) -> list[str]:
-        """The modifiers of a click or a scroll: none if there is no text."""
+    def modifiers(self) -> list[str]:
+        """The modifiers of a click or a scroll; none without a text."""
         return self.keys() if self.fields.get("text") else []
 
     def frames(self) -> int:
-        """A duration in seconds, as frames."""
+        """The duration in frames."""
         seconds = self.fields.get("duration")
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST:
-            raise self.fault("duration", f"seconds, from 0 to {LONGEST}")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
+            raise self.error("duration", f"seconds, from 0 to {MAX_SECONDS}")
         return round(seconds * self.fps)
 
 
@@ -108,15 +113,15 @@ def steps(
     fps: float = 15.0,
     place: str = "action",
 ) -> Frames:
-    """The events of every frame that one action takes, its places scaled from the agent's `size` to the desktop's `screen`.
+    """The events of the frames that an action takes; places are scaled from the agent's `size` to the desktop's `screen`.
 
-    What only asks (screenshot, cursor_position) takes no frame. ValueError with `place`, the field, the value and the rule
-    for what is not in the vocabulary; it is raised before the first frame.
+    Actions that only look (screenshot, cursor_position) take no frame. Raises ValueError, before the first frame, with `place`,
+    the field, the value and the rule for an action that is not in the vocabulary.
     """
     name = action.get("action")
     if not isinstance(name, str) or name not in ACTIONS:
         raise ValueError(f"{place}: action = {name!r}: one of {', '.join(ACTIONS)}")
-    return iter(list(ACTIONS[name](Asked(action, size, screen, fps, place))))
+    return iter(list(ACTIONS[name](AgentAction(action, size, screen, fps, place))))
 
 
 def _move(at: tuple[float, float]) -> Event:
@@ -136,79 +141,83 @@ def _stroke(key: str) -> Frames:
     yield _releases([key])
 
 
-def _click(button: str, times: int) -> Callable[[Asked], Frames]:
-    def frames(asked: Asked) -> Frames:
-        held = asked.held()
-        yield asked.there() + _presses(held)
+def _click(button: str, times: int) -> Callable[[AgentAction], Frames]:
+    def frames(action: AgentAction) -> Frames:
+        modifiers = action.modifiers()
+        yield action.move() + _presses(modifiers)
         for _ in range(times):
             yield from _stroke(button)
-        if held:
-            yield _releases(held)
+        if modifiers:
+            yield _releases(modifiers)
 
     return frames
 
 
-def _mouse_move(asked: Asked) -> Frames:
-    yield [_move(asked.point())]
+def _mouse_move(action: AgentAction) -> Frames:
+    yield [_move(action.point())]
 
 
-def _drag(asked: Asked) -> Frames:
-    start, end = asked.fields.get("start_coordinate"), asked.point()
-    yield [_move(asked.point("start_coordinate"))] if start is not None else []
+def _drag(action: AgentAction) -> Frames:
+    start, end = action.fields.get("start_coordinate"), action.point()
+    yield [_move(action.point("start_coordinate"))] if start is not None else []
     yield _presses(["left"])
     yield [_move(end)]
     yield _releases(["left"])
 
 
-def _down(asked: Asked) -> Frames:
-    yield [*asked.there(), *_presses(["left"])]
+def _down(action: AgentAction) -> Frames:
+    yield [*action.move(), *_presses(["left"])]
 
 
-def _up(asked: Asked) -> Frames:
-    yield [*asked.there(), *_releases(["left"])]
+def _up(action: AgentAction) -> Frames:
+    yield [*action.move(), *_releases(["left"])]
 
 
-def _scroll(asked: Asked) -> Frames:
-    way, amount, held = asked.fields.get("scroll_direction"), asked.fields.get("scroll_amount"), asked.held()
-    if not isinstance(way, str) or way not in NOTCHES:
-        raise asked.fault("scroll_direction", f"one of {', '.join(NOTCHES)}")
-    if type(amount) is not int or not 0 <= amount <= MOST:
-        raise asked.fault("scroll_amount", f"a whole number from 0 to {MOST}")
-    dx, dy = NOTCHES[way]
-    yield asked.there() + _presses(held)
+def _scroll(action: AgentAction) -> Frames:
+    way, amount, modifiers = (
+        action.fields.get("scroll_direction"),
+        action.fields.get("scroll_amount"),
+        action.modifiers(),
+    )
+    if not isinstance(way, str) or way not in NOTCH:
+        raise action.error("scroll_direction", f"one of {', '.join(NOTCH)}")
+    if type(amount) is not int or not 0 <= amount <= MAX_NOTCHES:
+        raise action.error("scroll_amount", f"a whole number from 0 to {MAX_NOTCHES}")
+    dx, dy = NOTCH[way]
+    yield action.move() + _presses(modifiers)
     for _ in range(amount):
         yield [Event(0.0, "scroll", dx=float(dx), dy=float(dy))]
-    if held:
-        yield _releases(held)
+    if modifiers:
+        yield _releases(modifiers)
 
 
-def _key(asked: Asked) -> Frames:
-    keys = asked.keys()
+def _key(action: AgentAction) -> Frames:
+    keys = action.keys()
     yield _presses(keys)
     yield _releases(keys)
 
 
-def _hold(asked: Asked) -> Frames:
-    keys = asked.keys()
+def _hold(action: AgentAction) -> Frames:
+    keys = action.keys()
     yield _presses(keys)
-    yield from ([] for _ in range(asked.frames()))
+    yield from ([] for _ in range(action.frames()))
     yield _releases(keys)
 
 
-def _type(asked: Asked) -> Frames:
-    for char in asked.text():
-        yield from _stroke(asked.key({"\n": "Return", "\t": "Tab"}.get(char, char)))
+def _type(action: AgentAction) -> Frames:
+    for char in action.text():
+        yield from _stroke(action.key({"\n": "Return", "\t": "Tab"}.get(char, char)))
 
 
-def _wait(asked: Asked) -> Frames:
-    yield from ([] for _ in range(asked.frames()))
+def _wait(action: AgentAction) -> Frames:
+    yield from ([] for _ in range(action.frames()))
 
 
-def _look(asked: Asked) -> Frames:
+def _look(action: AgentAction) -> Frames:
     yield from ()
 
 
-ACTIONS: dict[str, Callable[[Asked], Frames]] = {
+ACTIONS: dict[str, Callable[[AgentAction], Frames]] = {
     "left_click": _click("left", 1),
     "right_click": _click("right", 1),
     "middle_click": _click("middle", 1),

@@ -1,7 +1,7 @@
-"""How a model is asked: by HTTP, or out of a file that holds what was asked and answered before.
+"""How requests reach a model: by HTTP, or replayed from a file of earlier exchanges.
 
-An `Ask` takes a request and gives the answer, both JSON. What an exchange leaves in a file is without its pictures (they
-are the recording's) and without keys.
+A `Transport` maps a request to a response, both JSON objects. Files of exchanges contain no pictures (the recording has them) and
+no keys.
 """
 
 import http.client
@@ -15,26 +15,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Ask = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+from neural_computer.errors import Error
 
-PATIENCE = 300.0
-"""Seconds for an answer"""
-AGAIN = (408, 409, 429, 500, 502, 503, 504, 529)
-"""Codes after which it is asked again, `TRIES` times in all, after pauses that double from the first"""
-TRIES, FIRST = 4, 2.0
-PICTURES = ("data", "image_url")
-"""What either vendor calls a picture's bytes"""
+Transport = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+TIMEOUT = 300.0
+"""Seconds until a response."""
+RETRY_CODES = (408, 409, 429, 500, 502, 503, 504, 529)
+"""HTTP status codes after which a request is sent again."""
+TRIES, FIRST_PAUSE = 4, 2.0
+"""How often a request is sent at most; seconds before the second time. The pause doubles from then on."""
+PICTURE_FIELDS = ("data", "image_url")
+"""The vendors' names for the bytes of a picture."""
 
 
-class WireError(RuntimeError):
-    """A model does not answer, or answers what was not asked; the message says who and what, never a key."""
+class TransportError(Error, RuntimeError):
+    """A model does not respond, or not as its vendor documents. The message says who and what, and contains no key."""
 
 
 @dataclass(frozen=True)
-class Http:
-    """Asks a vendor: with the key in the environment's VENDOR_API_KEY, at `base` or where VENDOR_BASE_URL says.
+class HttpTransport:
+    """Sends requests to a vendor, at `base` or VENDOR_BASE_URL of the environment, with the key in VENDOR_API_KEY.
 
-    `headers` have {key} where the key goes.
+    `{key}` in a header's value is replaced by the key.
     """
 
     vendor: str
@@ -43,47 +46,48 @@ class Http:
     headers: Mapping[str, str]
 
     def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Raises WireError."""
+        """The response. Raises TransportError without a key, for an error that repeats, and for one that would."""
         url = os.environ.get(f"{self.vendor}_BASE_URL", self.base).rstrip("/") + self.path
         key = os.environ.get(f"{self.vendor}_API_KEY", "").strip()
         if not key:
-            raise WireError(f"{self.vendor}_API_KEY is not set; {url} is asked with a key of your own")
+            raise TransportError(f"{self.vendor}_API_KEY is not set; {url} needs a key of your own")
         headers = {name: text.format(key=key) for name, text in self.headers.items()}
-        asked = urllib.request.Request(
+        post = urllib.request.Request(
             url, json.dumps(request).encode(), {"content-type": "application/json", **headers}
         )
-        for pause in (*(FIRST * 2**trial for trial in range(TRIES - 1)), None):
+        for pause in (*(FIRST_PAUSE * 2**trial for trial in range(TRIES - 1)), None):
             try:
-                with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
-                    return dict(json.load(answer))
+                with urllib.request.urlopen(post, timeout=TIMEOUT) as response:
+                    return dict(json.load(response))
             except urllib.error.HTTPError as error:
-                said = error.read(2000).decode(errors="replace").replace(key, "(the key)")
-                if error.code not in AGAIN or pause is None:
-                    raise WireError(f"{url}: answers {error.code}: {said}") from error
+                message = error.read(2000).decode(errors="replace").replace(key, "(the key)")
+                if error.code not in RETRY_CODES or pause is None:
+                    raise TransportError(f"{url}: HTTP {error.code}: {message}") from error
             except (OSError, ValueError, http.client.HTTPException) as error:
                 if pause is None:
-                    raise WireError(f"{url}: {error}") from error
+                    raise TransportError(f"{url}: {error}") from error
             time.sleep(pause)
         raise AssertionError("the last trial returns or raises")
 
 
 @dataclass
-class Written:
-    """Asks another and writes down what was said, an exchange a line of `path`."""
+class LoggedTransport:
+    """Sends requests by another transport and appends each exchange as a line to `path`."""
 
-    ask: Ask
+    transport: Transport
     path: Path
 
     def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        answer = self.ask(request)
+        """The other transport's response."""
+        response = self.transport(request)
         with self.path.open("a") as file:
-            file.write(json.dumps({"request": blind(request), "answer": answer}) + "\n")
-        return answer
+            file.write(json.dumps({"request": without_pictures(request), "answer": response}) + "\n")
+        return response
 
 
 @dataclass
-class Replayed:
-    """Answers out of a file of exchanges, in their order; what is asked must be what was asked then."""
+class ReplayTransport:
+    """Responds from a file of exchanges, in their order. Every request must be the one in the file, pictures apart."""
 
     path: Path
     _rest: Iterator[tuple[int, str]] = field(init=False)
@@ -92,35 +96,37 @@ class Replayed:
         self._rest = iter(list(enumerate(self.path.read_text().splitlines(), 1)))
 
     def __call__(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Raises WireError where the file ends, is none, or has another request."""
+        """The next response. Raises TransportError at the file's end, for a malformed line, and for another request."""
         number, line = next(self._rest, (0, ""))
         if not number:
-            raise WireError(f"{self.path.name}: has no more exchanges, and more is asked")
+            raise TransportError(f"{self.path.name}: has no more exchanges for another request")
         try:
             exchange = json.loads(line)
-            written, answer = exchange["request"], exchange["answer"]
+            expected, response = exchange["request"], exchange["answer"]
         except (ValueError, KeyError, TypeError) as error:
-            raise WireError(f"{self.path.name}:{number}: is no exchange ({error!r})") from error
-        if (asked := blind(request)) != written:
-            raise WireError(f"{self.path.name}:{number}: another request was written down: {_apart(written, asked)}")
-        return dict(answer)
+            raise TransportError(f"{self.path.name}:{number}: is no exchange ({error!r})") from error
+        if (actual := without_pictures(request)) != expected:
+            raise TransportError(f"{self.path.name}:{number}: has another request: {_difference(expected, actual)}")
+        return dict(response)
 
 
-def blind(request: Any) -> Any:
-    """A request without its pictures."""
+def without_pictures(request: Any) -> Any:
+    """A request in which the bytes of pictures are the word PICTURE."""
     if isinstance(request, Mapping):
-        return {name: "PICTURE" if name in PICTURES else blind(value) for name, value in request.items()}
-    return [blind(value) for value in request] if isinstance(request, list) else request
+        return {
+            name: "PICTURE" if name in PICTURE_FIELDS else without_pictures(value) for name, value in request.items()
+        }
+    return [without_pictures(value) for value in request] if isinstance(request, list) else request
 
 
-def _apart(one: Any, other: Any, path: str = "request") -> str:
-    """Where two requests differ first."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for name in [*one, *(name for name in other if name not in one)]:
-            if one.get(name) != other.get(name):
-                return _apart(one.get(name), other.get(name), f"{path}.{name}")
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, (first, second) in enumerate(zip(one, other, strict=True)):
+def _difference(expected: Any, actual: Any, path: str = "request") -> str:
+    """The first place in which two requests differ, with both values."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for name in [*expected, *(name for name in actual if name not in expected)]:
+            if expected.get(name) != actual.get(name):
+                return _difference(expected.get(name), actual.get(name), f"{path}.{name}")
+    if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
+        for number, (first, second) in enumerate(zip(expected, actual, strict=True)):
             if first != second:
-                return _apart(first, second, f"{path}[{number}]")
-    return f"{path} is {str(other)[:200]!r}, was {str(one)[:200]!r}"
+                return _difference(first, second, f"{path}[{number}]")
+    return f"{path} is {str(actual)[:200]!r}, was {str(expected)[:200]!r}"

@@ -1,1 +1,1 @@
-"""GUIWorld: datasets of desktop videos, recorded and imported."""
+"""GUIWorld: datasets of desktop videos, synthetic, recorded and imported."""

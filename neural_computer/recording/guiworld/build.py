@@ -19,12 +19,9 @@ from neural_computer.data import splits
 from neural_computer.recording.guiworld import logs, sessions
 from neural_computer.recording.guiworld.statistics import statistics
 from neural_computer.recording.workers import beam_runner
-from neural_computer.simulators.policies import BUDGETS
+from neural_computer.simulators.policies import BUDGETS, CLICKS, SPLITS
 from neural_computer.types import Episode
 
-SPLITS = ("random_slow", "random_fast", "goal")
-PAIRS = "clicks"
-"""A split beside the paper's, made only by name: pairs of clips that differ in one click alone"""
 TEST_SHARE = 0.05
 SESSION = 150
 """Frames that a random session lasts at least: clips shorter than an action must find a place between actions."""
@@ -130,7 +127,7 @@ def synthetic(names: Sequence[str], clips: int, *, frames: int, side: int, seed:
 def desk_clips(job: tuple[str, int], frames: int, size: int, problems: Counter[str] | None = None) -> Iterator[Episode]:
     """The clips of a session. Raises ValueError for one that came to nothing."""
     split, seed = job
-    if split == PAIRS:
+    if split == CLICKS:
         episodes = sessions.pair(seed, frames, size)
     else:
         episodes = [sessions.session(split, seed, max(2 * frames, SESSION), size)]
@@ -175,7 +172,7 @@ def recording_clips(
     """The clips of a recording. Raises ValueError for one that cannot be read."""
     counts: Counter[str] = Counter() if problems is None else problems
     recording = logs.read(video, size, licence)
-    counts.update(recording.faults)
+    counts.update(recording.problems)
     return sessions.clips(replace(recording.episode, captions={"plain": caption(video)}), frames, counts)
 
 

@@ -1,8 +1,8 @@
-"""Videos of a real desktop with what was done in it: NAME.mp4 without loss, NAME.frames.jsonl, NAME.events.jsonl.
+"""Records a real desktop: NAME.mp4 without loss, NAME.frames.jsonl, NAME.events.jsonl, and perhaps NAME.tree.jsonl.
 
-Two ways. `free`: pictures at absolute deadlines by a thread of its own, whatever else happens; what was done is put in order by
-the clock. `lock_step`: all of a frame's events, acknowledged, then its picture; no event can be in flight. Every grab and every
-event has CLOCK_MONOTONIC nanoseconds before and after it. `recording.guiworld.logs` reads what is written.
+Two ways. `free_running`: a thread takes pictures at absolute deadlines while events are injected at their own times; the clock
+puts both in order. `lock_step`: all events of a frame are injected and acknowledged, then its picture is taken; no event can be
+in flight. Every grab and every event has CLOCK_MONOTONIC nanoseconds before and after it. `guiworld.logs` reads the files.
 """
 
 import json
@@ -17,17 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from neural_computer.recording.xfce.desktop import Rig, rgb
-from neural_computer.recording.xfce.displays import RigError
+from neural_computer.recording.xfce.desktop import XfceDesktop
+from neural_computer.recording.xfce.errors import DesktopError
+from neural_computer.recording.xfce.x11 import XClient, rgb
 from neural_computer.types import Event
 
-PARTS = (".mp4", ".frames.jsonl", ".events.jsonl", ".tree.jsonl")
-CHECKED = 15
-"""Frames between two looks whether all of the desktop is alive"""
+SUFFIXES = (".mp4", ".frames.jsonl", ".events.jsonl", ".tree.jsonl")
+CHECK_EVERY = 15
+"""Frames between two checks that every part of the desktop is alive."""
 
 
-class Recorded:
-    """A recording under way: frames and rows go in, the files come out whole or not at all."""
+class RecordingWriter:
+    """Writes the files of a recording; they appear when it is closed, the video last, or not at all.
+
+    `path` is theirs without a suffix, `size` (width, height) in pixels. `rows` and `trees` become frames.jsonl and tree.jsonl.
+    """
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]):
         import av
@@ -41,35 +45,31 @@ class Recorded:
         self._stream = stream
 
     def add(self, picture: np.ndarray, row: dict[str, Any]) -> None:
-        """A frame and what is known of it."""
+        """Adds a frame, uint8 (h, w, 3), and its row."""
         import av
 
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         self._container.mux(self._stream.encode(frame))
         self.rows.append({"i": len(self.rows), **row})
 
-    def close(self, done: Sequence[dict[str, Any]]) -> None:
-        """All is there: the video last, so that where it is, the rest is too."""
+    def close(self, events: Sequence[dict[str, Any]]) -> None:
+        """Writes the files, `events` as events.jsonl. The video comes last: where it is, the rest is too."""
         self._container.mux(self._stream.encode())
         self._container.close()
-        for suffix, rows in ((".frames.jsonl", self.rows), (".events.jsonl", done), (".tree.jsonl", self.trees)):
+        for suffix, rows in ((".frames.jsonl", self.rows), (".events.jsonl", events), (".tree.jsonl", self.trees)):
             if rows or suffix != ".tree.jsonl":
                 _partial(self.path, suffix).write_text("".join(json.dumps(row) + "\n" for row in rows))
-        for suffix in reversed(PARTS):
+        for suffix in reversed(SUFFIXES):
             if _partial(self.path, suffix).exists():
-                _partial(self.path, suffix).replace(_whole(self.path, suffix))
+                _partial(self.path, suffix).replace(self.path.with_name(self.path.name + suffix))
 
     def abandon(self) -> None:
-        """Nothing of it stays."""
+        """Removes everything written so far."""
         try:
             self._container.close()
         finally:
-            for suffix in PARTS:
+            for suffix in SUFFIXES:
                 _partial(self.path, suffix).unlink(missing_ok=True)
-
-
-def _whole(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
 
 
 def _partial(path: Path, suffix: str) -> Path:
@@ -77,57 +77,59 @@ def _partial(path: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def _recording(rig: Rig, path: Path) -> Iterator[Recorded]:
-    """A recording that is finished at the end and abandoned on any error."""
-    made = Recorded(path, rig.fps, rig.size)
+def _recording(desktop: XfceDesktop, path: Path) -> Iterator[RecordingWriter]:
+    """A recording that is closed at the end of the block and abandoned on any error."""
+    writer = RecordingWriter(path, desktop.fps, desktop.size)
     try:
-        rig.done.clear()
-        x, y = rig.pointer
-        rig.act(Event(0.0, "move", x=x, y=y))  # where it is is known from the first frame on
-        yield made
-        rig.check()
-        made.close(rig.done)
+        desktop.client.log.clear()
+        x, y = desktop.pointer
+        desktop.client.inject(Event(0.0, "move", x=x, y=y))  # the log has the pointer's place from the first frame on
+        yield writer
+        desktop.check()
+        writer.close(desktop.client.log)
     except BaseException:
-        made.abandon()
+        writer.abandon()
         raise
 
 
 def lock_step(
-    rig: Rig,
+    desktop: XfceDesktop,
     policy: Iterable[Sequence[Event]],
     path: Path,
-    trees: int = 0,
-    judge: Callable[[], None] = lambda: None,
+    tree_every: int = 0,
+    check_success: Callable[[], None] = lambda: None,
 ) -> int:
-    """The frames of a policy's session on the rig, frame 0 as it is, written as `path` with suffixes.
+    """Records a policy's session as `path` with suffixes; returns its number of frames, frame 0 being the first screen.
 
-    With `trees`, what AT-SPI tells is written down every so many frames: for people, never for a model. Raises RigError,
-    and what `judge` raises, which is asked in the end whether it is to be kept.
+    With `tree_every`, the widgets are written every so many frames, for people and never for a model. Raises DesktopError,
+    and what `check_success` raises at the end; then nothing is kept.
     """
-    with _recording(rig, path) as made:
-        for t, planned in enumerate(_after_nothing(policy)):
+    with _recording(desktop, path) as writer:
+        for t, events in enumerate(_with_first_frame(policy)):
             if t:
-                rig.inject(planned)
-            picture, row = _grabbed(rig)
-            made.add(rgb(picture), {"slot": t, **row})
-            if trees and t % trees == 0:
-                made.trees.append({"frame": t, "targets": [tuple(target) for target in rig.targets()]})
-            if t % CHECKED == 0:
-                rig.check()
-        judge()
-        return len(made.rows)
+                desktop.inject(events)
+            picture, row = _grab(desktop.client)
+            writer.add(rgb(picture), {"slot": t, **row})
+            if tree_every and t % tree_every == 0:
+                writer.trees.append({"frame": t, "targets": [tuple(target) for target in desktop.targets()]})
+            if t % CHECK_EVERY == 0:
+                desktop.check()
+        check_success()
+        return len(writer.rows)
 
 
-def _after_nothing(policy: Iterable[Sequence[Event]]) -> Iterator[Sequence[Event]]:
+def _with_first_frame(policy: Iterable[Sequence[Event]]) -> Iterator[Sequence[Event]]:
+    """The policy's events, frame by frame, after a frame without any. The policy starts after that frame's picture."""
     yield []
     yield from policy
 
 
-def _grabbed(rig: Rig, deadline: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+def _grab(client: XClient, deadline: int | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    """(picture, row of frames.jsonl): times in nanoseconds before (t) and after (t_end), the deadline, the pointer."""
     begin = time.monotonic_ns()
-    picture = rig.grab()
+    picture = client.grab()
     end = time.monotonic_ns()
-    x, y = rig.pointer
+    x, y = client.pointer
     return picture, {
         "t": begin,
         "t_end": end,
@@ -137,70 +139,71 @@ def _grabbed(rig: Rig, deadline: int | None = None) -> tuple[np.ndarray, dict[st
     }
 
 
-def free(rig: Rig, plan: Sequence[Sequence[Event]], path: Path) -> int:
-    """Slots missed, of a plan's session of len(plan) + 1 frames at the rig's rate. Raises RigError."""
-    count, gap = len(plan) + 1, round(1e9 / rig.fps)
-    with _recording(rig, path) as made, rig.second() as eye:
+def free_running(desktop: XfceDesktop, plan: Sequence[Sequence[Event]], path: Path) -> int:
+    """Records a plan of len(plan) + 1 frames at the desktop's rate; returns the number of missed frames. Raises DesktopError."""
+    count, gap = len(plan) + 1, round(1e9 / desktop.fps)
+    with _recording(desktop, path) as writer, XClient(desktop.display) as viewer:
         frames: queue.Queue[tuple[np.ndarray, dict[str, Any]] | None] = queue.Queue()
-        start, over, faults = time.monotonic_ns() + gap, threading.Event(), list[Exception]()
+        start, stop, errors = time.monotonic_ns() + gap, threading.Event(), list[Exception]()
         slots = ((slot, start + slot * gap) for slot in range(count))
-        grabber = threading.Thread(target=_noted, args=(faults, over, _grab, eye, slots, gap, over, frames))
-        writer = threading.Thread(target=_noted, args=(faults, over, _write, made, frames))
+        grabber = threading.Thread(target=_run, args=(errors, stop, _grab_slots, viewer, slots, gap, stop, frames))
+        encoder = threading.Thread(target=_run, args=(errors, stop, _encode, writer, frames))
         grabber.start()
-        writer.start()
+        encoder.start()
         try:
-            _play(rig, plan, start, gap, over)
+            _play(desktop, plan, start, gap, stop)
             grabber.join()
         finally:
-            over.set()
+            stop.set()
             grabber.join()
             frames.put(None)
-            writer.join()
-        if faults:
-            raise RigError(f"{path.name}: {faults[0]}") from faults[0]
-        return count - len(made.rows)
+            encoder.join()
+        if errors:
+            raise DesktopError(f"{path.name}: {errors[0]}") from errors[0]
+        return count - len(writer.rows)
 
 
-def _play(rig: Rig, plan: Sequence[Sequence[Event]], start: int, gap: int, over: threading.Event) -> None:
-    """A frame's events, spread over the time before it."""
-    for t, planned in enumerate(plan, 1):
-        for n, event in enumerate(planned):
-            _until(start + round(gap * (t - 1 + (n + 1) / (len(planned) + 1))))
-            rig.act(event)
-        if t % CHECKED == 0:
-            rig.check()
-        if over.is_set():
+def _play(desktop: XfceDesktop, plan: Sequence[Sequence[Event]], start: int, gap: int, stop: threading.Event) -> None:
+    """Injects the events of each frame, spread over the `gap` nanoseconds before it."""
+    for t, events in enumerate(plan, 1):
+        for n, event in enumerate(events):
+            _sleep_until(start + round(gap * (t - 1 + (n + 1) / (len(events) + 1))))
+            desktop.client.inject(event)
+        if t % CHECK_EVERY == 0:
+            desktop.check()
+        if stop.is_set():
             return
 
 
-def _noted(faults: list[Exception], over: threading.Event, work: Callable[..., None], *given: Any) -> None:
-    """Work in a thread: what it fails with is noted, and ends the recording."""
+def _run(errors: list[Exception], stop: threading.Event, work: Callable[..., None], *arguments: Any) -> None:
+    """The body of a thread: an error is kept for the caller and ends the recording."""
     try:
-        work(*given)
+        work(*arguments)
     except Exception as error:
-        faults.append(error)
-        over.set()
+        errors.append(error)
+        stop.set()
 
 
-def _grab(
-    eye: Rig, slots: Iterable[tuple[int, int]], gap: int, over: threading.Event, frames: queue.Queue[Any]
+def _grab_slots(
+    viewer: XClient, slots: Iterable[tuple[int, int]], gap: int, stop: threading.Event, frames: queue.Queue[Any]
 ) -> None:
-    """A picture a slot, at its deadline; a slot that is over before its turn comes is missed."""
+    """Grabs a picture for each (slot, deadline); a slot that is over when its turn comes is missed."""
     for slot, deadline in slots:
-        if over.is_set():
+        if stop.is_set():
             return
         if time.monotonic_ns() <= deadline + gap:
-            _until(deadline)
-            picture, row = _grabbed(eye, deadline)
+            _sleep_until(deadline)
+            picture, row = _grab(viewer, deadline)
             frames.put((picture, {"slot": slot, **row}))
 
 
-def _write(made: Recorded, frames: queue.Queue[Any]) -> None:
-    """Encodes beside the grabbing: a slow disk delays nothing but itself."""
+def _encode(writer: RecordingWriter, frames: queue.Queue[Any]) -> None:
+    """Encodes in a thread of its own: a slow disk delays no grab."""
     while (item := frames.get()) is not None:
         picture, row = item
-        made.add(rgb(picture), row)
+        writer.add(rgb(picture), row)
 
 
-def _until(moment: int) -> None:
+def _sleep_until(moment: int) -> None:
+    """Sleeps until `moment` of CLOCK_MONOTONIC, in nanoseconds."""
     time.sleep(max(0.0, (moment - time.monotonic_ns()) / 1e9))

@@ -1,4 +1,4 @@
-"""How fast a recording's cursor is and how often something is done: the paper's two figures of a split."""
+"""Cursor speed and action rate of a recording: the two figures that the paper gives of a split."""
 
 import numpy as np
 
@@ -8,11 +8,11 @@ from neural_computer.types import Episode
 
 
 def statistics(episode: Episode) -> dict[str, float]:
-    """`speed` in pixels a frame of a screen scaled to 1024x768, `rate` in actions a second.
+    """`speed` in pixels a frame of a screen scaled to 1024x768, and `rate` in actions a second.
 
-    The counting rule: the path is the sum of straight lines between the cursor's places in consecutive frames; actions
-    are those of `actions.schema.log`: a double click, a drag, a run of characters, a run of notches is one each, and a
-    move is none. Raises ValueError for an episode without a cursor.
+    The path is the sum of straight lines between the cursor's places in consecutive frames. Actions are those of
+    `actions.schema.log`: a double click, a drag, a run of characters, a run of notches is one each; a move is none.
+    Raises ValueError for an episode without a cursor.
     """
     if episode.cursor is None:
         raise ValueError(f"episode {episode.id!r}: has no cursor; give one (x, y) a frame")

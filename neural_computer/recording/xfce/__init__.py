@@ -1,8 +1,10 @@
-"""A real X desktop: Xvfb and pieces of XFCE in a sandbox, with a throw-away home, seen and used from outside.
+"""A real X desktop: Xvfb and parts of XFCE in a sandbox with a throw-away home, observed and controlled from outside.
 
-settings   what the home holds: no clock, no blinking, one plain backdrop, a menu of four programs and no log-out
-inside     the program in the sandbox that starts it all and tells, by AT-SPI, what is on the screen
-displays   which X display it has
-desk       the `Desktop` outside: pictures by mss, mouse and keyboard by XTEST
-seen       what AT-SPI tells as `Target`s
+desktop        `XfceDesktop`: the `Desktop` outside, and the life of its two sandboxes
+x11            screenshots by mss, mouse and keyboard by XTEST, window titles
+accessibility  the AT-SPI tree as `Target`s
+guest          the program inside the sandbox: starts the parts, reports the AT-SPI tree and what crashed
+settings       the files of the home: no clock, no blinking, one plain backdrop, a menu of four programs, no log-out
+displays       which X display a desktop has
+requirements   the Python packages and programs that a desktop needs
 """

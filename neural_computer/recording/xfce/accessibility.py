@@ -1,9 +1,12 @@
-"""What AT-SPI tells of a real desktop, as the `Target`s that policies know from the synthetic one."""
+"""The AT-SPI tree of a real desktop as `Target`s, in the roles and names that policies know from the synthetic desktop."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from neural_computer.simulators.desktop import Target
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the screen."""
 
 APPS = {
     "galculator": "Calc",
@@ -13,7 +16,7 @@ APPS = {
     "thunar": "Files",
     "Thunar": "Files",
 }
-"""The names that policies have for programs"""
+"""AT-SPI's name of a program -> the policies' name."""
 ROLES = {
     "push button": "button",
     "toggle button": "button",
@@ -23,87 +26,89 @@ ROLES = {
     "check menu item": "item",
     "icon": "row",
 }
-TITLE, BORDER = 29, 5
-"""Pixels of a window's frame above what the program draws, and beside and below it"""
-GROUND = ("xfdesktop", "xfwm4", "xfsettingsd")
+TITLE_HEIGHT, BORDER = 29, 5
+"""Pixels of the window manager's frame above a window, and beside and below it."""
+BACKGROUND = ("xfdesktop", "xfwm4", "xfsettingsd")
+"""Programs whose windows nobody clicks."""
 
 
-class Frame(NamedTuple):
-    """A window: whose, what it is called, its box with the frame, and its widgets (role, name, text, box)."""
+class Window(NamedTuple):
+    """A window: its program, AT-SPI role and title, its box with the frame, and its widgets (role, name, text, box)."""
 
     app: str
     role: str
     name: str
-    box: tuple[int, int, int, int]
+    box: Box
     widgets: Sequence[Sequence[Any]]
 
 
-def frames(told: Iterable[Mapping[str, Any]], stacking: Sequence[str]) -> list[Frame]:
-    """The windows, from the lowest to the topmost: `stacking` are the titles of those that a window manager has, in this
-    order; panels lie above them, menus above all."""
-    found = [
-        Frame(app["name"], frame["role"], frame["name"], tuple(frame["box"]), frame["widgets"])
-        for app in told
-        if app["name"] not in GROUND
+def windows(tree: Iterable[Mapping[str, Any]], stacking: Sequence[str]) -> list[Window]:
+    """The windows of a tree of `guest`, from the lowest to the topmost.
+
+    `stacking` are the titles of the window manager's windows in this order; panels lie above them, menus above all.
+    """
+    shown = [
+        Window(app["name"], frame["role"], frame["name"], tuple(frame["box"]), frame["widgets"])
+        for app in tree
+        if app["name"] not in BACKGROUND
         for frame in app["frames"]
         if frame["box"] and frame["box"][2] > 3 and frame["box"][0] > -1000
     ]
 
-    def height(frame: Frame) -> tuple[int, int]:
-        if frame.role == "window":
+    def height(window: Window) -> tuple[int, int]:
+        if window.role == "window":
             return 2, 0
-        if frame.app in ("xfce4-panel", "wrapper-2.0"):
+        if window.app in ("xfce4-panel", "wrapper-2.0"):
             return 1, 0
-        return 0, max((n for n, title in enumerate(stacking) if title == frame.name), default=-1)
+        return 0, max((n for n, name in enumerate(stacking) if name == window.name), default=-1)
 
-    return sorted(found, key=height)
+    return sorted(shown, key=height)
 
 
-def targets(told: Iterable[Mapping[str, Any]], stacking: Sequence[str], size: tuple[int, int]) -> list[Target]:
-    """What can be seen and clicked, from the lowest window to the topmost."""
-    windows = frames(told, stacking)
+def targets(tree: Iterable[Mapping[str, Any]], stacking: Sequence[str], size: tuple[int, int]) -> list[Target]:
+    """The widgets on a screen of `size` (width, height), from the lowest window to the topmost."""
+    shown = windows(tree, stacking)
     out = []
-    for number, window in enumerate(windows):
-        above = [other.box for other in windows[number + 1 :]]
-        for role, text, box in _parts(window):
+    for number, window in enumerate(shown):
+        above = [other.box for other in shown[number + 1 :]]
+        for role, text, box in _elements(window):
             if box[2] > 0 and box[3] > 0:
                 target = Target(APPS.get(window.app, "desk"), role, text, *box, clear=True)
-                out.append(target._replace(clear=_clear(target.middle, size, above)))
+                out.append(target._replace(clear=_is_clear(target.middle, size, above)))
     return out
 
 
-def _clear(place: tuple[float, float], size: tuple[int, int], above: Iterable[Sequence[int]]) -> bool:
-    inside = 0 <= place[0] < size[0] and 0 <= place[1] < size[1]
-    return inside and not any(x <= place[0] < x + w and y <= place[1] < y + h for x, y, w, h in above)
+def _is_clear(place: tuple[float, float], size: tuple[int, int], above: Iterable[Box]) -> bool:
+    """Is a place on the screen and under none of the boxes?"""
+    on_screen = 0 <= place[0] < size[0] and 0 <= place[1] < size[1]
+    return on_screen and not any(x <= place[0] < x + w and y <= place[1] < y + h for x, y, w, h in above)
 
 
-def _parts(window: Frame) -> Iterable[tuple[str, str, tuple[int, int, int, int]]]:
-    """(role, text, box) of a window's frame, and of what is in it."""
+def _elements(window: Window) -> Iterator[tuple[str, str, Box]]:
+    """(role, text, box) of a window's frame and of its widgets."""
     app, (x, y, w, h) = APPS.get(window.app, "desk"), window.box
     if app != "desk" and window.role == "frame":
-        yield "title", title(app, window.name), (x, y, w, TITLE)
-        yield "close", "x", (x + w - TITLE, y + 5, TITLE - 10, TITLE - 10)
+        yield "title", title(app, window.name), (x, y, w, TITLE_HEIGHT)
+        yield "close", "x", (x + w - TITLE_HEIGHT, y + 5, TITLE_HEIGHT - 10, TITLE_HEIGHT - 10)
         yield "resize", "", (x + w - BORDER, y + h - BORDER, BORDER, BORDER)
     for role, name, text, box in window.widgets:
         if not box:
             continue
         if role in ("text", "terminal"):
-            yield from _written(app, role, text, tuple(box))
+            yield from _text_elements(app, text, tuple(box))
         elif role in ROLES:
             yield ROLES[role], name, tuple(box)
 
 
-def _written(
-    app: str, role: str, text: str, box: tuple[int, int, int, int]
-) -> Iterable[tuple[str, str, tuple[int, int, int, int]]]:
-    """What stands in a field of text: all of it, and, of an editor and a terminal, line by line."""
+def _text_elements(app: str, text: str, box: Box) -> Iterator[tuple[str, str, Box]]:
+    """(role, text, box) of a text field: one of the calculator's display, one a line of an editor or a terminal."""
     if app == "Calc":
         yield "field", text.strip().split("\n")[0].strip(), box
         return
     lines = [line.rstrip() for line in text.split("\n")]
-    tall = max(1, box[3] // max(1, len(lines)))
+    height = max(1, box[3] // max(1, len(lines)))
     for number, line in enumerate(lines):
-        yield "line", line, (box[0], box[1] + number * tall, box[2], tall)
+        yield "line", line, (box[0], box[1] + number * height, box[2], height)
 
 
 def title(app: str, name: str) -> str:

@@ -1,6 +1,6 @@
-"""Displays: which X display a rig has. A number is taken as X servers do it, by a file that names the process.
+"""Allocation of X displays. A number is taken as X servers take it, by a lock file that names the process.
 
-What a process that was killed left of its display (lock, socket, folder) goes when the number is taken again.
+What a killed process left of its display (lock, socket, folder) is removed when the number is taken again.
 """
 
 import contextlib
@@ -11,38 +11,39 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from neural_computer.recording.xfce.errors import DesktopError
+
 SOCKETS = Path("/tmp/.X11-unix")
 DISPLAYS = range(77, 177)
 
 
-class RigError(RuntimeError):
-    """The rig cannot start, or something of it is gone; the message says what."""
-
-
 def socket(display: int) -> Path:
+    """Where X clients look for the server of a display."""
     return SOCKETS / f"X{display}"
 
 
 def lock(display: int) -> Path:
+    """The file that names the process which has a display."""
     return Path(f"/tmp/.X{display}-lock")
 
 
 def folder(display: int) -> Path:
+    """The files of a display's desktop outside its sandboxes."""
     return Path(tempfile.gettempdir()) / f"rig-{os.getuid()}-{display}"
 
 
 def claim(wanted: int | None) -> int:
-    """The display, or the first free one, now taken. Raises RigError if another has it."""
+    """Display `wanted`, or the first free one if None, now taken. Raises DesktopError if another process has it."""
     if not SOCKETS.exists():
         SOCKETS.mkdir(exist_ok=True)
-        SOCKETS.chmod(0o1777)  # everybody's, as /tmp is
+        SOCKETS.chmod(0o1777)  # writable by everybody, as /tmp is
     if not os.access(SOCKETS, os.W_OK):
-        raise RigError(
+        raise DesktopError(
             f"{SOCKETS}, where X servers have their sockets, cannot be written; as root: chmod 1777 {SOCKETS}"
         )
-    with _alone():
+    with _exclusively():
         for display in DISPLAYS if wanted is None else (wanted,):
-            if _stale(display):
+            if _is_stale(display):
                 release(display)
             try:
                 with open(lock(display), "x") as file:
@@ -51,15 +52,15 @@ def claim(wanted: int | None) -> int:
                 return display
             except FileExistsError:
                 if wanted is not None:
-                    raise RigError(
-                        f"display :{display} is taken by process {_owner(display)}; leave the choice to the rig"
+                    raise DesktopError(
+                        f"display :{display} is taken by process {_owner(display)}; give display=None for a free one"
                     ) from None
-    raise RigError(f"displays :{DISPLAYS[0]} to :{DISPLAYS[-1]} are all taken")
+    raise DesktopError(f"displays :{DISPLAYS[0]} to :{DISPLAYS[-1]} are all taken")
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One process at a time looks for what was left and takes it."""
+def _exclusively() -> Iterator[None]:
+    """One process at a time removes what others left and takes a number."""
     folder = os.open(SOCKETS, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -68,14 +69,14 @@ def _alone() -> Iterator[None]:
         os.close(folder)
 
 
-def _stale(display: int) -> bool:
-    """Was it left by a process that was killed, perhaps before it had written its number?"""
+def _is_stale(display: int) -> bool:
+    """Was the lock left by a process that was killed, perhaps before it had written its number?"""
     owner = _owner(display)
     if owner is None:
         with contextlib.suppress(OSError):
             return lock(display).read_text() == ""
         return False
-    return not _lives(owner)
+    return not _is_alive(owner)
 
 
 def _owner(display: int) -> int | None:
@@ -85,8 +86,8 @@ def _owner(display: int) -> int | None:
         return None
 
 
-def _lives(process: int) -> bool:
-    """Is it there, and not only waiting for its parent to take note of its end?"""
+def _is_alive(process: int) -> bool:
+    """Does the process exist, and not only as a zombie?"""
     try:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
@@ -94,7 +95,7 @@ def _lives(process: int) -> bool:
 
 
 def release(display: int) -> None:
-    """The display is free, and nothing of it is left."""
+    """Frees a display and removes its files."""
     _clear(display)
     quietly(lock(display).unlink)
 
@@ -105,5 +106,6 @@ def _clear(display: int) -> None:
 
 
 def quietly(close: Callable[[], object]) -> None:
-    with contextlib.suppress(Exception):  # it is gone already: that is all that was wanted
+    """Calls `close` and ignores its errors: what is closed may have gone already."""
+    with contextlib.suppress(Exception):
         close()

@@ -1,7 +1,7 @@
-"""Runs inside the rig's sandbox, by the system's Python: starts the desktop on display :0, then answers a request a line.
+"""Runs inside the desktop's sandbox, by the system's Python: starts the desktop on display :0, then serves a request a line.
 
-The first line it is given is {"files": {path: text}}; it answers {"ready": true} when the pieces are started, or
-{"error": ...}. Then {"ask": "seen"} is answered with what AT-SPI tells, {"ask": "alive"} with what ended.
+The first line of its input is {"files": {path: text}}. It responds {"ready": true} when the parts are started, or
+{"error": ...}. Then {"request": "tree"} gets the AT-SPI tree, {"request": "failures"} the parts and programs that ended.
 """
 
 import ctypes
@@ -13,14 +13,16 @@ import subprocess
 import sys
 import time
 
-PIECES = {
+PARTS = {
     "xfsettingsd": ["xfsettingsd", "--no-daemon", "--replace"],
     "xfwm4": ["xfwm4", "--compositor=off"],
     "xfdesktop": ["xfdesktop", "--disable-wm-check"],
     "xfce4-panel": ["xfce4-panel", "--disable-wm-check"],
 }
-MOST = 4000
-"""Widgets that are told of at most: a folder with many files has as many"""
+MAX_WIDGETS = 4000
+"""Widgets in a tree, at most: a folder has one a file."""
+CRASHES = ".crashes"
+"""File of the home with the programs that a signal ended, NAME SIGNAL a line; `settings` has the script that writes it."""
 
 
 def start(*argv, **options):
@@ -28,17 +30,17 @@ def start(*argv, **options):
     return subprocess.Popen(argv, **quiet | options)
 
 
-def bus():
+def start_bus():
     """The address of a private session bus."""
     read, write = os.pipe()
     start("dbus-daemon", "--session", "--nofork", "--nopidfile", f"--print-address={write}", pass_fds=[write])
     os.close(write)
-    with os.fdopen(read) as told:
-        return told.readline().strip()
+    with os.fdopen(read) as address:
+        return address.readline().strip()
 
 
-def settled():
-    """Waits until the settings are told: what starts before is drawn in other fonts, now and then."""
+def wait_for_settings():
+    """Waits until xfsettingsd publishes the settings: a program that starts before may be drawn in other fonts."""
     x11 = ctypes.CDLL("libX11.so.6")
     x11.XOpenDisplay.restype = ctypes.c_void_p
     display = ctypes.c_void_p(x11.XOpenDisplay(b":0"))
@@ -49,15 +51,16 @@ def settled():
             break
         time.sleep(0.01)
     else:
-        raise RuntimeError("xfsettingsd tells no settings")
+        raise RuntimeError("xfsettingsd publishes no settings")
     x11.XCloseDisplay(display)
 
 
-def desktop(given):
+def start_desktop(files):
+    """{name: process} of the desktop's parts, with these files {path: text} in the home."""
     if importlib.util.find_spec("pyatspi") is None:
         raise RuntimeError("python3-pyatspi is missing: apt-get install python3-pyatspi")
     home = os.environ["HOME"]
-    for name, text in given["files"].items():
+    for name, text in files.items():
         path = os.path.join(home, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w") as file:
@@ -66,52 +69,53 @@ def desktop(given):
     os.environ.update(DISPLAY=":0", XDG_RUNTIME_DIR="/tmp/run", GIO_USE_VFS="local", GSETTINGS_BACKEND="keyfile")
     os.environ.update(XDG_CURRENT_DESKTOP="XFCE", GTK_MODULES="gail:atk-bridge", SHELL="/bin/bash")
     os.chdir(home)
-    os.environ["DBUS_SESSION_BUS_ADDRESS"] = bus()
-    pieces = {}
-    for name, argv in PIECES.items():
-        pieces[name] = start(*argv)
+    os.environ["DBUS_SESSION_BUS_ADDRESS"] = start_bus()
+    parts = {}
+    for name, argv in PARTS.items():
+        parts[name] = start(*argv)
         if name == "xfsettingsd":
-            settled()
-    return pieces
+            wait_for_settings()
+    return parts
 
 
-def seen():
+def tree():
     """[{name, frames: [{role, name, box, widgets: [[role, name, text, box]]}]}]: all that shows, depth first."""
     import pyatspi
 
-    out, left = [], MOST
+    apps, left = [], MAX_WIDGETS
     for app in pyatspi.Registry.getDesktop(0):
         if app is None:
             continue
         frames = []
         try:
             for frame in app:
-                if frame is None or not shows(pyatspi, frame):
+                if frame is None or not is_showing(pyatspi, frame):
                     continue
-                widgets = [told(pyatspi, widget) for widget in itertools.islice(below(pyatspi, frame), left)]
+                widgets = [describe(pyatspi, w) for w in itertools.islice(descendants(pyatspi, frame), left)]
                 left -= len(widgets)
                 frames.append(
                     {"role": frame.getRoleName(), "name": frame.name, "box": box(pyatspi, frame), "widgets": widgets}
                 )
-            out.append({"name": app.name, "frames": frames})
-        except Exception:  # it went away while it was asked
+            apps.append({"name": app.name, "frames": frames})
+        except Exception:  # it closed while it was read
             continue
-    return out
+    return apps
 
 
-def below(pyatspi, parent):
+def descendants(pyatspi, parent):
     for child in parent:
-        if child is not None and shows(pyatspi, child):
+        if child is not None and is_showing(pyatspi, child):
             yield child
-            yield from below(pyatspi, child)
+            yield from descendants(pyatspi, child)
 
 
-def shows(pyatspi, widget):
+def is_showing(pyatspi, widget):
     states = widget.getState()
     return states.contains(pyatspi.STATE_SHOWING) and states.contains(pyatspi.STATE_VISIBLE)
 
 
-def told(pyatspi, widget):
+def describe(pyatspi, widget):
+    """[role, name, text, box] of a widget."""
     try:
         text = widget.queryText().getText(0, 20000)
     except NotImplementedError:
@@ -120,17 +124,18 @@ def told(pyatspi, widget):
 
 
 def box(pyatspi, widget):
+    """[x, y, width, height] in pixels of the screen, or None for a widget without a place."""
     try:
-        found = widget.queryComponent().getExtents(pyatspi.DESKTOP_COORDS)
-        return [found.x, found.y, found.width, found.height]
+        extents = widget.queryComponent().getExtents(pyatspi.DESKTOP_COORDS)
+        return [extents.x, extents.y, extents.width, extents.height]
     except NotImplementedError:
         return None
 
 
 def crashes():
-    """The programs that a signal ended since it was asked last; .noting writes them down."""
+    """The programs that a signal ended since the last call."""
     try:
-        with open(os.path.join(os.environ["HOME"], ".crashes")) as file:
+        with open(os.path.join(os.environ["HOME"], CRASHES)) as file:
             lines = file.read().splitlines()
         os.remove(file.name)
     except FileNotFoundError:
@@ -140,17 +145,17 @@ def crashes():
 
 def main():
     try:
-        pieces = desktop(json.loads(sys.stdin.readline()))
+        parts = start_desktop(json.loads(sys.stdin.readline())["files"])
     except Exception as error:
         print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
         return
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        if json.loads(line)["ask"] == "seen":
-            print(json.dumps(seen()), flush=True)
+        if json.loads(line)["request"] == "tree":
+            print(json.dumps(tree()), flush=True)
         else:
-            gone = [f"{name} ended" for name, piece in pieces.items() if piece.poll() is not None]
-            print(json.dumps(gone + crashes()), flush=True)
+            failures = [f"{name} ended" for name, part in parts.items() if part.poll() is not None]
+            print(json.dumps(failures + crashes()), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
-"""The files of the rig's home: a desktop whose idle frames are the same bytes in every session."""
+"""The files of a real desktop's home: its idle frames are the same bytes in every session."""
 
 from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from neural_computer.recording.sandbox import HOME
+from neural_computer.recording.xfce.guest import CRASHES
 
-PROGRAMS = {
+MENU = {
     "Calc": "galculator",
     "Edit": f"mousepad {HOME}/note",
     "Term": "xfce4-terminal --disable-server --hide-menubar --hide-scrollbar --geometry=64x18",
     "Files": f"thunar {HOME}",
 }
-"""What the menu has, by the names that the synthetic desktop has for them"""
-CRASHES = f"{HOME}/.crashes"
-"""Where the programs that a signal ended are noted: name and signal, one a line"""
-NOTING = """#!/bin/sh
+"""The menu's programs: the synthetic desktop's name -> command."""
+LAUNCHER = f"""#!/bin/sh
 "$@"
 code=$?
-[ $code -le 128 ] || echo "$1 $((code - 128))" >>{crashes}
+[ $code -le 128 ] || echo "$1 $((code - 128))" >>{HOME}/{CRASHES}
 """
+"""Runs a program; notes its name and the signal if one ends it."""
 PANEL = 28
-"""Height of the panel, at the screen's foot, in pixels"""
+"""Height of the panel at the bottom of the screen, in pixels."""
 
 CHANNELS: dict[str, dict[str, Any]] = {
     "xsettings": {
@@ -89,31 +89,31 @@ CHANNELS: dict[str, dict[str, Any]] = {
 
 
 def files(size: tuple[int, int]) -> dict[str, str]:
-    """{path in the home: text}, for a screen of `size` (width, height): the panel is at its foot."""
+    """{path in the home: text}, for a screen of `size` (width, height) in pixels."""
     panel, place = CHANNELS["xfce4-panel"], f"p=8;x={size[0] // 2};y={size[1] - PANEL // 2}"
     channels = CHANNELS | {"xfce4-panel": panel | {"panels/panel-1": panel["panels/panel-1"] | {"position": place}}}
-    found = {
+    texts = {
         f".config/xfce4/xfconf/xfce-perchannel-xml/{name}.xml": channel(name, tree) for name, tree in channels.items()
     }
-    entries = "".join(f"<Filename>{name}.desktop</Filename>" for name in PROGRAMS)
-    found[".config/desk.menu"] = (
+    entries = "".join(f"<Filename>{name}.desktop</Filename>" for name in MENU)
+    texts[".config/desk.menu"] = (
         f"<Menu><Name>Desk</Name><AppDir>{HOME}/.local/share/applications</AppDir>"
         f"<Include>{entries}</Include><Layout>{entries}</Layout></Menu>"
     )
-    for name, command in PROGRAMS.items():
-        found[f".local/share/applications/{name}.desktop"] = (
-            f"[Desktop Entry]\nType=Application\nName={name}\nExec=sh {HOME}/.noting {command}\nTerminal=false\n"
+    for name, command in MENU.items():
+        texts[f".local/share/applications/{name}.desktop"] = (
+            f"[Desktop Entry]\nType=Application\nName={name}\nExec=sh {HOME}/.launcher {command}\nTerminal=false\n"
         )
-    return found | {
-        # The same as xsettings: what starts before its settings come is drawn as after.
+    return texts | {
+        # The same as xsettings: a program that starts before these are published looks the same.
         ".config/gtk-3.0/settings.ini": "[Settings]\ngtk-theme-name=Adwaita\ngtk-icon-theme-name=Adwaita\n"
         "gtk-font-name=DejaVu Sans 10\ngtk-cursor-blink=0\ngtk-xft-antialias=1\ngtk-xft-hinting=1\n"
         "gtk-xft-hintstyle=hintslight\ngtk-xft-rgba=none\ngtk-xft-dpi=98304\ngtk-enable-animations=0\n",
         ".config/xfce4/terminal/terminalrc": "[Configuration]\nMiscCursorBlinks=FALSE\nMiscConfirmClose=FALSE\n",
-        # The editor's tool bar has a button that saves.
+        # The goal policies click the tool bar's save button.
         ".config/glib-2.0/settings/keyfile": "[org/xfce/mousepad/preferences/window]\ntoolbar-visible=true\n",
         ".config/mimeapps.list": "[Default Applications]\ntext/plain=Edit.desktop\n",
-        ".noting": NOTING.format(crashes=CRASHES),
+        ".launcher": LAUNCHER,
         ".bashrc": "PS1='$ '\nHISTFILE=\n",
         "docs/plan": "buy milk\n",
         "readme": "a desktop to use\n",
@@ -122,12 +122,12 @@ def files(size: tuple[int, int]) -> dict[str, str]:
 
 
 def channel(name: str, tree: Mapping[str, Any]) -> str:
-    """A channel of xfconf as its XML; keys with slashes are paths. Lists are arrays, (value, tree) a value with others below."""
+    """The XML of a channel of xfconf. Keys with slashes are paths, lists are arrays, (value, tree) has properties below it."""
     return f'<?xml version="1.0"?><channel name={quoteattr(name)} version="1.0">{_below(_nested(tree))}</channel>'
 
 
 def _nested(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The tree with paths as keys made levels: a value that has others below it becomes (value, tree)."""
+    """The tree with a level for each part of a path; a value with others below it becomes (value, tree)."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         first, slash, rest = key.partition("/")

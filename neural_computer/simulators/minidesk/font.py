@@ -23,6 +23,6 @@ GLYPHS = (DIGITS[:, :, None] >> np.asarray([2, 1, 0, 3])) & np.asarray([1, 1, 1,
 
 @lru_cache(4096)
 def ink(text: str) -> Bool[np.ndarray, "h w"]:
-    """Where the pixels of a line of text are. What the font lacks is drawn as a question mark."""
+    """The mask of a line of text, 6 x 4 pixels a character. A character that the font lacks becomes a question mark."""
     codes = [ord(char) - 32 if 32 <= ord(char) < 127 else ord("?") - 32 for char in text]
     return GLYPHS[codes].transpose(1, 0, 2).reshape(HIGH, WIDE * len(text))

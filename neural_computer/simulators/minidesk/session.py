@@ -9,15 +9,17 @@ from neural_computer.actions.schema import BUTTONS
 from neural_computer.simulators.desktop import Target
 from neural_computer.simulators.minidesk.apps import START
 from neural_computer.simulators.minidesk.drawing import render
-from neural_computer.simulators.minidesk.state import MOST_WINDOWS, Desk, start
-from neural_computer.simulators.minidesk.step import opening, step
+from neural_computer.simulators.minidesk.state import MAX_WINDOWS, Desk, start
+from neural_computer.simulators.minidesk.step import schedule_open, step
 from neural_computer.simulators.minidesk.truth import changes, targets, under
 from neural_computer.types import Event
 
 
 class MiniDesktop:
-    """A desk that goes on when something is injected. `effects` are what each frame changed, in words, where it did; `hits`
-    what was under the pointer in frames in which a button was pressed."""
+    """A desk that `inject` advances by a frame.
+
+    `effects` are a frame's changes in words, by frame; `hits` the target under the pointer in frames with a press.
+    """
 
     fps = 15.0
 
@@ -45,16 +47,16 @@ class MiniDesktop:
         pressed = any(event.kind == "press" and event.key in BUTTONS for event in events)
         if pressed and (target := under(before._replace(x=self.desk.x, y=self.desk.y))):
             self.hits[self.desk.frame] = target
-        if said := changes(before, self.desk):
-            self.effects[self.desk.frame] = said
+        if texts := changes(before, self.desk):
+            self.effects[self.desk.frame] = texts
 
 
 def furnished(seed: int, size: int, most: int = 2) -> Desk:
-    """A desk with up to `most` apps open and the pointer anywhere."""
+    """A random desk: up to `most` apps are open, the pointer is anywhere."""
     rng = np.random.default_rng(seed)
     desk = start(size, (float(rng.uniform(0, size - 1)), float(rng.uniform(0, size - 1))))
-    for app in rng.choice(list(START), rng.integers(0, min(most, MOST_WINDOWS) + 1), replace=False):
-        desk = opening(desk, str(app))
+    for app in rng.choice(list(START), rng.integers(0, min(most, MAX_WINDOWS) + 1), replace=False):
+        desk = schedule_open(desk, str(app))
     while desk.due:
         desk = step(desk)
     return desk._replace(frame=0)

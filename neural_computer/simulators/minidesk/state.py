@@ -1,4 +1,4 @@
-"""The nouns of the desk. All are values: NamedTuples of numbers, texts and tuples, compared and hashed by what they hold."""
+"""The types of the desk. All are values: NamedTuples of numbers, texts and tuples, compared and hashed by their contents."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -8,20 +8,20 @@ PANEL = 9
 """Pixels of the bar at the bottom."""
 BAR = 8
 """Pixels of a window's title bar."""
-LEAST = (48, 48)
-"""A window is at least so wide and high."""
-MOST_WINDOWS = 6
+MIN_SIZE = (48, 48)
+"""Least width and height of a window."""
+MAX_WINDOWS = 6
 
-OPENS, LOADS = 3, 2
-"""Frames until an app is there, and until a file is."""
-DOUBLE = 4
-"""Frames between presses that are a double click still; as at 15 frames a second, .27 s."""
+OPEN_DELAY, LOAD_DELAY = 3, 2
+"""Frames until an app's window opens, and until a file is loaded or a command responds."""
+DOUBLE_CLICK = 4
+"""Frames between the presses of a double click, at most: .27 s at 15 frames a second."""
 NEAR = 1.5
-"""Pixels between the presses of a double click."""
+"""Pixels between the presses of a double click, at most."""
 
 
 class Widget(NamedTuple):
-    """Something on the screen: what it is, what it says, where it is (in the screen's or its window's pixels)."""
+    """Something on the screen: its role, its text and its box in pixels of the screen or of its window."""
 
     role: str
     text: str
@@ -34,7 +34,7 @@ class Widget(NamedTuple):
 
 
 class View(NamedTuple):
-    """What an app sees of the desk when something is done to it: its own size, the files, whether Control is held."""
+    """An app's view of the desk: its window's width and height, the files, whether Control is down."""
 
     w: int
     h: int
@@ -43,11 +43,11 @@ class View(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What an app answers: itself, the files, and what it asks the desk for: ("edit", path), ("menu", name), ("close", "")."""
+    """An app's state after an event, the files, and its requests: ("edit", path), ("menu", name), ("close", "")."""
 
     app: "App"
     disk: Disk
-    asks: tuple[tuple[str, str], ...] = ()
+    requests: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable
@@ -58,23 +58,41 @@ class App(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The program's name."""
+
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """The text in the window's title bar."""
+
     @property
-    def busy(self) -> bool: ...
+    def busy(self) -> bool:
+        """Does it need `tick` every frame?"""
 
     def __hash__(self) -> int: ...
 
-    def layout(self, view: View) -> tuple[Widget, ...]: ...
-    def press(self, widget: Widget, x: int, y: int, clicks: int, view: View) -> Reply: ...
-    def choose(self, role: str, text: str, about: str, view: View) -> Reply: ...
-    def key(self, key: str, view: View) -> Reply: ...
-    def scroll(self, notches: int, view: View) -> Reply: ...
-    def tick(self, view: View) -> Reply: ...
+    def layout(self, view: View) -> tuple[Widget, ...]:
+        """The app's widgets, from the lowest to the topmost."""
+
+    def press(self, widget: Widget, x: int, y: int, clicks: int, view: View) -> Reply:
+        """A button is pressed on a widget."""
+
+    def choose(self, role: str, text: str, about: str, view: View) -> Reply:
+        """A button or a menu's item is clicked; `about` is the menu's."""
+
+    def key(self, key: str, view: View) -> Reply:
+        """A key is pressed."""
+
+    def scroll(self, notches: int, view: View) -> Reply:
+        """The wheel turns, down if positive."""
+
+    def tick(self, view: View) -> Reply:
+        """A frame passes."""
 
 
-class Window(NamedTuple):
+class DeskWindow(NamedTuple):
+    """A window: its app and its box in pixels of the screen."""
+
     id: int
     app: App
     x: int
@@ -84,7 +102,7 @@ class Window(NamedTuple):
 
 
 class Menu(NamedTuple):
-    """A list of words to choose from; `window` is whose it is, or -1, `about` what it is about."""
+    """A menu at (x, y). `window` is its owner's id, or -1; `about` is the file it was opened on."""
 
     x: int
     y: int
@@ -94,7 +112,10 @@ class Menu(NamedTuple):
 
 
 class Grip(NamedTuple):
-    """What the pressed left button holds: a widget, or a window that moves or is resized ((x, y) from the pointer)."""
+    """What the left button is down on: `what` is "press" for a widget, "move" or "resize" for a window.
+
+    (x, y) is from the pointer to the window's place or size.
+    """
 
     what: str
     window: int
@@ -113,7 +134,7 @@ class Click(NamedTuple):
 
 
 class Due(NamedTuple):
-    """What happens at a later frame: an app opens."""
+    """An app, with a file of this path if it is not "", that opens at a later frame."""
 
     frame: int
     app: str
@@ -128,7 +149,7 @@ class Desk(NamedTuple):
     y: float
     """the pointer"""
     frame: int = 0
-    windows: tuple[Window, ...] = ()
+    windows: tuple[DeskWindow, ...] = ()
     """from the lowest to the topmost"""
     focus: int = -1
     """a window's id, or -1"""
@@ -137,17 +158,17 @@ class Desk(NamedTuple):
     menu: Menu | None = None
     grip: Grip | None = None
     click: Click = Click()
-    held: tuple[str, ...] = ()
-    """modifiers, as keysyms"""
+    modifiers: tuple[str, ...] = ()
+    """keysyms of those that are down"""
     due: tuple[Due, ...] = ()
     disk: Disk = START
     next_id: int = 0
 
 
 def start(size: int = 128, pointer: tuple[float, float] | None = None) -> Desk:
-    """A desk with nothing open. Raises ValueError for a size that it was not made for."""
+    """A desk with no window, the pointer in its middle or at `pointer` (x, y). Raises ValueError for another size or place."""
     if not 64 <= size <= 256:
-        raise ValueError(f"size={size}: the desk is made for 64 to 256 pixels")
+        raise ValueError(f"size={size}: must be 64 to 256 pixels")
     x, y = pointer or (size / 2, size / 2)
     if not (0 <= x < size and 0 <= y < size):
         raise ValueError(f"pointer={pointer}: must be on the screen of {size} pixels")

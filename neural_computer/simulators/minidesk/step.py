@@ -1,4 +1,4 @@
-"""One frame of the desk's life: `step(desk, events) -> desk`."""
+"""A frame of the desk: `step(desk, events) -> desk`. Every function returns the desk after what its name says."""
 
 import math
 from collections.abc import Iterable
@@ -10,105 +10,112 @@ from neural_computer.simulators.minidesk.apps.editor import Editor
 from neural_computer.simulators.minidesk.scene import BOTTOM, GROUND, POPUP, Layer, hit, menu_at
 from neural_computer.simulators.minidesk.state import (
     BAR,
-    DOUBLE,
-    LEAST,
-    LOADS,
-    MOST_WINDOWS,
+    DOUBLE_CLICK,
+    LOAD_DELAY,
+    MAX_WINDOWS,
+    MIN_SIZE,
     NEAR,
-    OPENS,
+    OPEN_DELAY,
     PANEL,
     Click,
     Desk,
+    DeskWindow,
     Due,
     Grip,
     Reply,
     View,
     Widget,
-    Window,
 )
 from neural_computer.types import Event
 
-KNOWN = frozenset(KEYS)
+KNOWN_KEYS = frozenset(KEYS)
 
 
 def step(desk: Desk, events: Iterable[Event] = ()) -> Desk:
-    """The desk after a frame in which these events happen, in their order. What cannot be done is not done: unknown keys,
-    coordinates that are no numbers; the pointer stays on the screen."""
+    """The desk after a frame with these events, in their order.
+
+    Unknown keys and coordinates that are not finite are ignored; the pointer stays on the screen.
+    """
     for event in events:
-        desk = HANDLERS.get(event.kind, unchanged)(pointed(desk, event), event)
-    return passed(desk)
+        desk = HANDLERS.get(event.kind, ignore)(move_pointer(desk, event), event)
+    return advance(desk)
 
 
-def unchanged(desk: Desk, event: Event) -> Desk:
+def ignore(desk: Desk, event: Event) -> Desk:
+    """The desk as it is."""
     return desk
 
 
-def pointed(desk: Desk, event: Event) -> Desk:
-    """With the pointer where the event is, if it tells."""
+def move_pointer(desk: Desk, event: Event) -> Desk:
+    """Moves the pointer to the event's place, if it has one, and the window that is dragged with it."""
     if not (math.isfinite(event.x) and math.isfinite(event.y)):
         return desk
     edge = desk.size - 1.0
     desk = desk._replace(x=min(max(event.x, 0.0), edge), y=min(max(event.y, 0.0), edge))
-    return dragged(desk) if desk.grip is not None else desk
+    return drag(desk) if desk.grip is not None else desk
 
 
-def dragged(desk: Desk) -> Desk:
-    """With the window that is held moved or resized."""
+def drag(desk: Desk) -> Desk:
+    """Moves or resizes the window that the left button is down on."""
     grip = desk.grip
     window = find(desk, grip.window) if grip else None
     if grip is None or window is None or grip.what == "press":
         return desk
     x, y = round(desk.x + grip.x), round(desk.y + grip.y)
     if grip.what == "move":
-        return put(desk, window._replace(x=x, y=min(max(y, 0), desk.size - PANEL - BAR)))
-    w, h = (min(max(side, least), desk.size) for side, least in zip((x, y), LEAST, strict=True))
-    return put(desk, window._replace(w=w, h=h))
+        return replace_window(desk, window._replace(x=x, y=min(max(y, 0), desk.size - PANEL - BAR)))
+    w, h = (min(max(side, least), desk.size) for side, least in zip((x, y), MIN_SIZE, strict=True))
+    return replace_window(desk, window._replace(w=w, h=h))
 
 
-def pressed(desk: Desk, event: Event) -> Desk:
+def press(desk: Desk, event: Event) -> Desk:
+    """Presses a mouse button, a modifier or another key."""
     if event.key in ("left", "right", "middle"):
-        return (left_pressed if event.key == "left" else other_pressed)(desk, event.key)
+        return (press_left if event.key == "left" else press_other)(desk, event.key)
     if event.key in MODIFIERS:
-        return desk if event.key in desk.held else desk._replace(held=(*desk.held, event.key))
-    return keyed(desk, event.key)
+        return desk if event.key in desk.modifiers else desk._replace(modifiers=(*desk.modifiers, event.key))
+    return press_key(desk, event.key)
 
 
-def released(desk: Desk, event: Event) -> Desk:
+def release(desk: Desk, event: Event) -> Desk:
+    """Releases the left button or a modifier; other keys act when they are pressed."""
     if event.key == "left":
-        return left_released(desk)
-    return desk._replace(held=tuple(key for key in desk.held if key != event.key))
+        return release_left(desk)
+    return desk._replace(modifiers=tuple(key for key in desk.modifiers if key != event.key))
 
 
-def written(desk: Desk, event: Event) -> Desk:
+def type_text(desk: Desk, event: Event) -> Desk:
+    """Presses the characters of the event's text."""
     for char in event.text:
-        desk = keyed(desk, char)
+        desk = press_key(desk, char)
     return desk
 
 
 # The mouse
 
 
-def left_pressed(desk: Desk, button: str) -> Desk:
+def press_left(desk: Desk, button: str) -> Desk:
+    """Presses the left button: closes the menu, or raises a window and presses the widget under the pointer."""
     layer, where = hit(desk, desk.x, desk.y)
     if desk.menu is not None and layer.id != POPUP and where != (BOTTOM, 0):
         return desk._replace(menu=None)
     click = desk.click
-    again = desk.frame - click.frame <= DOUBLE and math.hypot(desk.x - click.x, desk.y - click.y) <= NEAR
+    again = desk.frame - click.frame <= DOUBLE_CLICK and math.hypot(desk.x - click.x, desk.y - click.y) <= NEAR
     clicks = click.clicks % 2 + 1 if again else 1
     desk = desk._replace(click=Click(desk.frame, desk.x, desk.y, clicks))
     window = find(desk, layer.id)
-    desk = desk._replace(chosen="") if window is None else raised(desk, window)
+    desk = desk._replace(chosen="") if window is None else raise_window(desk, window)
     if where.number is None:
         return desk if layer.id != GROUND else desk._replace(focus=-1)
-    return window_pressed(desk, layer, layer.widgets[where.number], clicks)
+    return press_widget(desk, layer, layer.widgets[where.number], clicks)
 
 
-def window_pressed(desk: Desk, layer: Layer, widget: Widget, clicks: int) -> Desk:
-    """A widget is pressed: a window is taken hold of, an icon or a row is chosen or opened; a button waits for the release."""
+def press_widget(desk: Desk, layer: Layer, widget: Widget, clicks: int) -> Desk:
+    """Presses a widget: begins to drag a window, chooses or opens an icon or a row; a button acts on release."""
     window, role = find(desk, layer.id), widget.role
     if role == "icon":
         desk = desk._replace(chosen=widget.text, focus=-1)
-        return opening(desk, widget.text) if clicks == 2 else desk
+        return schedule_open(desk, widget.text) if clicks == 2 else desk
     if role in ("title", "resize") and window is not None:
         what = ("move", window.x - desk.x, window.y - desk.y)
         what = what if role == "title" else ("resize", window.w - desk.x, window.h - desk.y)
@@ -117,11 +124,11 @@ def window_pressed(desk: Desk, layer: Layer, widget: Widget, clicks: int) -> Des
     if window is None or role == "close":
         return desk
     x, y = int(desk.x) - window.x, int(desk.y) - window.y
-    return answered(desk, window, window.app.press(widget, x, y, clicks, view(desk, window)))
+    return apply_reply(desk, window, window.app.press(widget, x, y, clicks, view(desk, window)))
 
 
-def other_pressed(desk: Desk, button: str) -> Desk:
-    """The right button opens menus: of apps on the ground, of what is under the pointer in a window."""
+def press_other(desk: Desk, button: str) -> Desk:
+    """Presses another button. The right one opens a menu: of the apps, or in a window of what is under the pointer."""
     layer, where = hit(desk, desk.x, desk.y)
     window = find(desk, layer.id)
     desk = desk._replace(menu=None)
@@ -129,150 +136,154 @@ def other_pressed(desk: Desk, button: str) -> Desk:
         return desk
     if window is None:
         return desk._replace(menu=menu_at(desk.x, desk.y, desk.size, tuple(START)))
-    desk = raised(desk, window)
+    desk = raise_window(desk, window)
     if where.number is None:
         return desk
     x, y = int(desk.x) - window.x, int(desk.y) - window.y
-    return answered(desk, window, window.app.press(layer.widgets[where.number], x, y, 0, view(desk, window)))
+    return apply_reply(desk, window, window.app.press(layer.widgets[where.number], x, y, 0, view(desk, window)))
 
 
-def left_released(desk: Desk) -> Desk:
-    """What was pressed happens if the pointer is on it still."""
+def release_left(desk: Desk) -> Desk:
+    """Releases the left button: activates the pressed widget if the pointer is still on it."""
     grip, desk = desk.grip, desk._replace(grip=None)
     if grip is None or grip.what != "press":
         return desk
     layer, where = hit(desk, desk.x, desk.y)
     same = layer.id == grip.window and where.number is not None and layer.widgets[where.number] == grip.widget
-    return activated(desk, layer, grip.widget) if same else desk
+    return activate(desk, layer, grip.widget) if same else desk
 
 
-def activated(desk: Desk, layer: Layer, widget: Widget) -> Desk:
+def activate(desk: Desk, layer: Layer, widget: Widget) -> Desk:
+    """Does what a click on a widget does."""
     if widget.role == "item" and desk.menu is not None:
         menu, desk = desk.menu, desk._replace(menu=None)
         owner = find(desk, menu.window)
         if owner is None:
-            return opening(desk, widget.text) if widget.text in START else desk
-        return answered(desk, owner, owner.app.choose("item", widget.text, menu.about, view(desk, owner)))
+            return schedule_open(desk, widget.text) if widget.text in START else desk
+        return apply_reply(desk, owner, owner.app.choose("item", widget.text, menu.about, view(desk, owner)))
     if layer.id == BOTTOM and widget.role == "button":
         menu = menu_at(0, desk.size, desk.size, tuple(START))
         return desk._replace(menu=None if desk.menu else menu)
     if layer.id == BOTTOM:
         number = layer.widgets.index(widget) - 1
-        return raised(desk, sorted(desk.windows, key=lambda window: window.id)[number])
+        return raise_window(desk, sorted(desk.windows, key=lambda window: window.id)[number])
     window = find(desk, layer.id)
     if window is None:
         return desk
     if widget.role == "close":
-        return closed(desk, window)
-    return answered(desk, window, window.app.choose(widget.role, widget.text, "", view(desk, window)))
+        return close_window(desk, window)
+    return apply_reply(desk, window, window.app.choose(widget.role, widget.text, "", view(desk, window)))
 
 
-def scrolled(desk: Desk, event: Event) -> Desk:
-    """The wheel turns what is under the pointer."""
+def scroll(desk: Desk, event: Event) -> Desk:
+    """Scrolls the window under the pointer."""
     window = find(desk, hit(desk, desk.x, desk.y)[0].id)
     if window is None or not math.isfinite(event.dy) or not event.dy:
         return desk
     notches = max(1, round(abs(event.dy))) * (1 if event.dy > 0 else -1)
-    return answered(desk, window, window.app.scroll(notches, view(desk, window)))
+    return apply_reply(desk, window, window.app.scroll(notches, view(desk, window)))
 
 
 # The keyboard
 
 
-def keyed(desk: Desk, key: str) -> Desk:
-    held = {MODIFIERS[name] for name in desk.held}
+def press_key(desk: Desk, key: str) -> Desk:
+    """Presses a key that is no modifier: a shortcut of the desk, or one for the window with the focus."""
+    down = {MODIFIERS[name] for name in desk.modifiers}
     window = find(desk, desk.focus)
-    if key not in KNOWN:
+    if key not in KNOWN_KEYS:
         return desk
     if desk.menu is not None and key == "Escape":
         return desk._replace(menu=None)
-    if "Super" in held or key == "Menu" or (held == {"Control"} and key == "Escape"):
+    if "Super" in down or key == "Menu" or (down == {"Control"} and key == "Escape"):
         return desk._replace(menu=None if desk.menu else menu_at(0, desk.size, desk.size, tuple(START)))
-    if "Alt" in held:
+    if "Alt" in down:
         if key == "F4" and window is not None:
-            return closed(desk, window)
-        return raised(desk, desk.windows[0]) if key in ("Tab", "\t") and desk.windows else desk
+            return close_window(desk, window)
+        return raise_window(desk, desk.windows[0]) if key in ("Tab", "\t") and desk.windows else desk
     if window is None:
-        return opening(desk, desk.chosen) if key == "Return" and desk.chosen else desk
-    return answered(desk, window, window.app.key(key, view(desk, window, "Control" in held)))
+        return schedule_open(desk, desk.chosen) if key == "Return" and desk.chosen else desk
+    return apply_reply(desk, window, window.app.key(key, view(desk, window, "Control" in down)))
 
 
 # Windows
 
 
-def find(desk: Desk, id: int) -> Window | None:
+def find(desk: Desk, id: int) -> DeskWindow | None:
+    """The window of an id; None if it is closed."""
     return next((window for window in desk.windows if window.id == id), None)
 
 
-def view(desk: Desk, window: Window, ctrl: bool = False) -> View:
+def view(desk: Desk, window: DeskWindow, ctrl: bool = False) -> View:
+    """What a window's app gets to see; `ctrl` is whether Control is down."""
     return View(window.w, window.h, desk.disk, ctrl)
 
 
-def put(desk: Desk, window: Window) -> Desk:
-    """With a window in the place of the one of its id."""
+def replace_window(desk: Desk, window: DeskWindow) -> Desk:
+    """Replaces the window of the same id."""
     return desk._replace(windows=tuple(window if w.id == window.id else w for w in desk.windows))
 
 
-def raised(desk: Desk, window: Window) -> Desk:
-    """With a window on top and in focus."""
+def raise_window(desk: Desk, window: DeskWindow) -> Desk:
+    """Puts a window on top and gives it the focus."""
     if desk.windows[-1].id == window.id == desk.focus:
         return desk
     others = tuple(w for w in desk.windows if w.id != window.id)
     return desk._replace(windows=(*others, window), focus=window.id, chosen="")
 
 
-def closed(desk: Desk, window: Window) -> Desk:
-    """Without a window; the next below has the focus."""
-    left = tuple(w for w in desk.windows if w.id != window.id)
+def close_window(desk: Desk, window: DeskWindow) -> Desk:
+    """Closes a window; the topmost other one gets the focus."""
+    others = tuple(w for w in desk.windows if w.id != window.id)
     grip = desk.grip if desk.grip is None or desk.grip.window != window.id else None
-    return desk._replace(windows=left, focus=left[-1].id if left else -1, grip=grip, menu=None)
+    return desk._replace(windows=others, focus=others[-1].id if others else -1, grip=grip, menu=None)
 
 
-def opening(desk: Desk, app: str, path: str = "", wait: int = OPENS) -> Desk:
-    """With an app, or a file in the editor, about to open, unless the screen is full."""
-    if len(desk.windows) + len(desk.due) >= MOST_WINDOWS:
+def schedule_open(desk: Desk, app: str, path: str = "", wait: int = OPEN_DELAY) -> Desk:
+    """Opens an app, or a file in the editor, after `wait` frames, unless there are too many windows."""
+    if len(desk.windows) + len(desk.due) >= MAX_WINDOWS:
         return desk
     return desk._replace(due=(*desk.due, Due(desk.frame + wait, app, path)))
 
 
-def opened(desk: Desk, due: Due) -> Desk:
-    """With a new window, each a little further from the corner than the last."""
+def open_window(desk: Desk, due: Due) -> Desk:
+    """Opens a window, a little further from the corner than the one before."""
     app = START[due.app]
     if due.path:
         text = disks.read(desk.disk, due.path)
-        if text is None:  # It was deleted meanwhile.
+        if text is None:  # the file was deleted in the meantime
             return desk
         app = Editor(due.path, tuple(text.split("\n")))
     w, h = (min(side, desk.size - PANEL * low) for low, side in enumerate(SIZES[due.app]))
     place = desk.next_id % 4
     x, y = min(26 + 6 * place, desk.size - w), min(2 + 9 * place, desk.size - PANEL - h)
-    window = Window(desk.next_id, app, x, y, w, h)
+    window = DeskWindow(desk.next_id, app, x, y, w, h)
     return desk._replace(windows=(*desk.windows, window), focus=window.id, chosen="", next_id=desk.next_id + 1)
 
 
-def answered(desk: Desk, window: Window, reply: Reply) -> Desk:
-    """With what an app answered."""
-    desk = put(desk._replace(disk=reply.disk), window._replace(app=reply.app))
-    for what, which in reply.asks:
+def apply_reply(desk: Desk, window: DeskWindow, reply: Reply) -> Desk:
+    """Updates a window and the files by its app's reply, and fulfils the app's requests."""
+    desk = replace_window(desk._replace(disk=reply.disk), window._replace(app=reply.app))
+    for what, which in reply.requests:
         if what == "close":
-            desk = closed(desk, window)
+            desk = close_window(desk, window)
         elif what == "edit":
-            desk = opening(desk, "Edit", which, LOADS)
+            desk = schedule_open(desk, "Edit", which, LOAD_DELAY)
         elif what == "menu":
             menu = menu_at(desk.x, desk.y, desk.size, ("Open", "Delete"), window.id, which)
             desk = desk._replace(menu=menu)
     return desk
 
 
-def passed(desk: Desk) -> Desk:
-    """A frame later: what is due happens, and busy apps go on."""
+def advance(desk: Desk) -> Desk:
+    """Ends the frame: apps that are due open, busy apps go on."""
     desk = desk._replace(frame=desk.frame + 1)
     for due in [due for due in desk.due if due.frame <= desk.frame]:
-        desk = opened(desk._replace(due=tuple(d for d in desk.due if d != due)), due)
+        desk = open_window(desk._replace(due=tuple(d for d in desk.due if d != due)), due)
     for window in desk.windows:
         if window.app.busy:
-            desk = answered(desk, window, window.app.tick(view(desk, window)))
+            desk = apply_reply(desk, window, window.app.tick(view(desk, window)))
     return desk
 
 
-HANDLERS = {"press": pressed, "release": released, "move": unchanged, "scroll": scrolled, "text": written}
+HANDLERS = {"press": press, "release": release, "move": ignore, "scroll": scroll, "text": type_text}

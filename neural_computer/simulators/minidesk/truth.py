@@ -1,4 +1,4 @@
-"""What is true of a frame, exactly: where everything is, what it says, and what an action does."""
+"""The ground truth of a frame: where everything is, what it says, and what an action does."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from neural_computer.types import Event
 
 
 class Truth(NamedTuple):
-    """A frame's truth. `cursor` is (x, y) in pixels, `mask` the arrow's, `hit` what the pointer is on, `focus` the title of
-    the window that keys go to."""
+    """A frame's ground truth. `cursor` is (x, y) in pixels, `mask` the cursor's opacity, `hit` the target under the pointer,
+    `focus` the title of the window that gets the keys."""
 
     cursor: tuple[float, float]
     mask: Float[np.ndarray, "h w 1"]
@@ -28,7 +28,7 @@ class Truth(NamedTuple):
 
 
 def truth(desk: Desk) -> Truth:
-    """All that is true of a desk's picture."""
+    """The ground truth of a desk's picture."""
     place = np.asarray([desk.x, desk.y], np.float32)
     _, mask = cursor.stamp(arrow(desk.size), place, desk.size, desk.size)
     widgets = targets(desk)
@@ -45,20 +45,20 @@ def truth(desk: Desk) -> Truth:
 
 def targets(desk: Desk) -> tuple[Target, ...]:
     """All widgets, from the lowest to the topmost."""
-    found, out = layers(desk), []
-    for layer in found:
+    all_layers, out = layers(desk), []
+    for layer in all_layers:
         app = owner(desk, layer.id)
         for number, (role, text, x, y, w, h, _) in enumerate(layer.widgets):
             x, y = x + layer.x, y + layer.y
             place = x + w // 2, y + h // 2
             on_screen = 0 <= place[0] < desk.size and 0 <= place[1] < desk.size
-            clear = on_screen and topmost(found, *place)[1] == (layer.id, number)
+            clear = on_screen and topmost(all_layers, *place)[1] == (layer.id, number)
             out.append(Target(app, role, text, x, y, w, h, clear))
     return tuple(out)
 
 
 def under(desk: Desk) -> Target | None:
-    """The widget that the pointer is on."""
+    """The target under the pointer."""
     layer, where = hit(desk, desk.x, desk.y)
     if where.number is None:
         return None
@@ -67,43 +67,44 @@ def under(desk: Desk) -> Target | None:
 
 
 def owner(desk: Desk, id: int) -> str:
+    """Name of the app of a layer, or "desk"."""
     window = steps.find(desk, id)
     return window.app.name if window else "desk"
 
 
 def effect(desk: Desk, events: Iterable[Event]) -> tuple[str, ...]:
-    """What these events should do to this desk, in words, pointer moves apart; nothing is done."""
+    """The changes, in words, that a frame with these events would make to a desk."""
     return changes(desk, steps.step(desk, events))
 
 
 def changes(before: Desk, after: Desk) -> tuple[str, ...]:
-    """What is different, in words."""
+    """The differences between two desks in words, the pointer's place apart."""
     old, new = ({window.id: window for window in desk.windows} for desk in (before, after))
-    said = [f"opens {new[id].app.title}" for id in new if id not in old]
-    said += [f"closes {old[id].app.title}" for id in old if id not in new]
+    texts = [f"opens {new[id].app.title}" for id in new if id not in old]
+    texts += [f"closes {old[id].app.title}" for id in old if id not in new]
     for id in (id for id in new if id in old):
         a, b = old[id], new[id]
         if (a.x, a.y) != (b.x, b.y):
-            said.append(f"moves {b.app.title} by {b.x - a.x},{b.y - a.y}")
+            texts.append(f"moves {b.app.title} by {b.x - a.x},{b.y - a.y}")
         if (a.w, a.h) != (b.w, b.h):
-            said.append(f"resizes {b.app.title} to {b.w}x{b.h}")
-        said += differences(b.app.name, a.app, b.app)
+            texts.append(f"resizes {b.app.title} to {b.w}x{b.h}")
+        texts += differences(b.app.name, a.app, b.app)
     waits = {due: due.frame - after.frame for due in after.due if due not in before.due}
-    said += [f"will open {due.path or due.app} in {wait} frames" for due, wait in waits.items()]
+    texts += [f"will open {due.path or due.app} in {wait} frames" for due, wait in waits.items()]
     files = dict(before.disk), dict(after.disk)
-    said += [f"writes {path}" for path, text in files[1].items() if path not in files[0] or files[0][path] != text]
-    said += [f"deletes {path}" for path in files[0] if path not in files[1]]
+    texts += [f"writes {path}" for path, text in files[1].items() if path not in files[0] or files[0][path] != text]
+    texts += [f"deletes {path}" for path in files[0] if path not in files[1]]
     if before.focus != after.focus:
-        said.append(f"focuses {new[after.focus].app.title if after.focus in new else 'the desk'}")
+        texts.append(f"focuses {new[after.focus].app.title if after.focus in new else 'the desk'}")
     if before.menu != after.menu:
-        said.append(f"opens menu {' '.join(after.menu.items)}" if after.menu else "closes menu")
+        texts.append(f"opens menu {' '.join(after.menu.items)}" if after.menu else "closes menu")
     if before.chosen != after.chosen:
-        said.append(f"chooses {after.chosen or 'nothing'}")
-    return tuple(said)
+        texts.append(f"chooses {after.chosen or 'nothing'}")
+    return tuple(texts)
 
 
 def differences(name: str, before: Any, after: Any) -> list[str]:
-    """The fields of an app that changed."""
+    """The fields of an app that differ."""
     if type(before) is not type(after):
         return [f"{name} becomes {type(after).__name__}"]
     pairs = zip(before._fields, before, after, strict=True)

@@ -1,134 +1,138 @@
-"""A hand on a desktop: glides, clicks, types, waits, at an agent's pace. Each of its moves yields the events of frames."""
+"""A simulated user's primitives: glide, click, type, wait, at an agent's pace. Each yields the events of frames."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from neural_computer.actions.schema import frames as schema
+from neural_computer.errors import Error
 from neural_computer.simulators.desktop import Desktop, Target
 from neural_computer.simulators.policies import BUDGETS, SCREEN
-from neural_computer.simulators.policies.random import anywhere, glide, inside
+from neural_computer.simulators.policies.random import minimum_jerk, random_place, reflect
 from neural_computer.types import Event
 
 Steps = Iterator[list[Event]]
+"""The events of one frame after the other."""
 
 BUDGET = BUDGETS["goal"]
 PATIENCE = 45
-"""Frames after which what should have appeared is given up."""
+"""Frames for which something is waited for on the screen."""
 
 
-class GivenUp(RuntimeError):
-    """What a task needs is not on the screen; the message says what was looked for."""
+class TargetNotFoundError(Error, RuntimeError):
+    """A widget that a task needs is not on the screen; the message names it."""
 
 
-class Hand:
-    """Acts on a desktop; `pace` 1 keeps the paper's budgets of time and way by pauses and by wandering, 0 has neither.
+class User:
+    """A user at a desktop. `pace` 1 keeps the paper's action rate and cursor speed by pauses and by wandering, 0 has neither.
 
-    Places in pixels are the desktop's; ways are counted on a screen of 1024x768.
+    Places are in the desktop's pixels, distances in those of a screen scaled to 1024x768. `frames`, `actions` and `distance`
+    count what was used so far.
     """
 
     def __init__(self, desktop: Desktop, rng: np.random.Generator, pace: float = 1.0):
         self.desktop, self.rng, self.pace = desktop, rng, pace
         self.scale = np.asarray([SCREEN[0] / desktop.size[0], SCREEN[1] / desktop.size[1]])
-        self.frames = self.acted = 0
-        self.way = 0.0
+        self.frames = self.actions = 0
+        self.distance = 0.0
 
     # Looking
 
     def find(self, role: str, text: str | None = None, app: str | None = None) -> Target | None:
-        """The topmost target that can be clicked, of a role, and of a text and an app if they are told."""
-        wanted = [
+        """The topmost clear target of a role; of a text and an app too where they are given."""
+        matches = [
             target
             for target in self.desktop.targets()
             if target.role == role and text in (None, target.text) and app in (None, target.app) and target.clear
         ]
-        return wanted[-1] if wanted else None
+        return matches[-1] if matches else None
 
     def texts(self, role: str, app: str) -> list[str]:
-        """What the targets of a role in an app say, clear or not."""
+        """The texts of an app's targets of a role, covered or not."""
         return [target.text for target in self.desktop.targets() if (target.role, target.app) == (role, app)]
 
     # Moving and waiting
 
     def tick(self, events: Sequence[Event] = ()) -> Steps:
-        """One frame."""
+        """One frame with these events."""
         before = np.asarray(self.desktop.pointer) * self.scale
         yield list(events)
         self.frames += 1
-        self.way += float(np.linalg.norm(np.asarray(self.desktop.pointer) * self.scale - before))
+        self.distance += float(np.linalg.norm(np.asarray(self.desktop.pointer) * self.scale - before))
 
     def wait(self, frames: int) -> Steps:
+        """So many frames without events."""
         for _ in range(frames):
             yield from self.tick()
 
-    def to(self, place: tuple[float, float]) -> Steps:
-        """Glides there, the longer the way the longer it takes."""
+    def move(self, place: tuple[float, float]) -> Steps:
+        """A glide to a place; a longer way takes more frames."""
         begin, end = np.asarray(self.desktop.pointer), np.asarray(place, float)
-        far = float(np.linalg.norm((end - begin) * self.scale))
-        if far < 1:
+        distance = float(np.linalg.norm((end - begin) * self.scale))
+        if distance < 1:
             return
-        for x, y in glide(begin, end, max(3, int(4 + far / 60 + self.rng.uniform(0, 4)))):
+        for x, y in minimum_jerk(begin, end, max(3, int(4 + distance / 60 + self.rng.uniform(0, 4)))):
             yield from self.tick([Event(0.0, "move", x=float(x), y=float(y))])
 
     def until(self, condition: Callable[[], object], what: str) -> Steps:
-        """Waits for something. Raises GivenUp if it does not come."""
+        """Waits for a condition. Raises TargetNotFoundError, naming `what`, after PATIENCE frames."""
         for _ in range(PATIENCE):
             if condition():
                 return
             yield from self.tick()
-        raise GivenUp(what)
+        raise TargetNotFoundError(what)
 
     def think(self) -> Steps:
-        """The pause before an action: as long as the budget of time allows, wandering as far as that of the way does."""
-        self.acted += 1
+        """The pause before an action that keeps the action rate; the pointer wanders to keep the cursor speed."""
+        self.actions += 1
         fps = self.desktop.fps
-        due = int(self.pace * (self.acted - self.rng.uniform(0.4, 0.8)) * fps / BUDGET.rate)
+        due = int(self.pace * (self.actions - self.rng.uniform(0.4, 0.8)) * fps / BUDGET.rate)
         if self.pace:
             yield from self.wander(due, keep=0.25)
         yield from self.wait(max(0, due - self.frames))
 
     def rest(self) -> Steps:
-        """The end of a session: what is left of both budgets is spent."""
-        due = int(self.pace * self.acted * self.desktop.fps / BUDGET.rate)
+        """The end of a session: spends what is left of both budgets."""
+        due = int(self.pace * self.actions * self.desktop.fps / BUDGET.rate)
         if self.pace:
             yield from self.wander(due, keep=1.0)
         yield from self.wait(max(0, due - self.frames))
 
     def wander(self, due: int, keep: float) -> Steps:
-        """Goes about, until frame `due` at the latest, so far that the way's budget is spent up to a share of `keep`."""
-        while due - self.frames > 15 and (left := keep * BUDGET.speed * due - self.way) > 20:
+        """Random glides, until frame `due` at the latest, that spend the distance budget up to a share of `keep`."""
+        while due - self.frames > 15 and (left := keep * BUDGET.speed * due - self.distance) > 20:
             here = np.asarray(self.desktop.pointer) * self.scale
-            there = anywhere(self.rng)
-            far = float(np.linalg.norm(there - here))
-            if far > left:
-                there = inside(here + (there - here) * left / far)
-            yield from self.to(tuple(there / self.scale))
+            there = random_place(self.rng)
+            distance = float(np.linalg.norm(there - here))
+            if distance > left:
+                there = reflect(here + (there - here) * left / distance)
+            yield from self.move(tuple(there / self.scale))
             yield from self.wait(int(self.rng.integers(0, 8)))
 
     # Acting
 
     def click(self, target: Target | None, what: str, count: int = 1, button: str = "left") -> Steps:
-        """Clicks a target's middle. Raises GivenUp, saying what was wanted, if there is no target."""
+        """Clicks a target's middle `count` times. Raises TargetNotFoundError, naming `what`, if `target` is None."""
         if target is None:
-            raise GivenUp(what)
+            raise TargetNotFoundError(what)
         yield from self.think()
-        yield from self.to(target.middle)
+        yield from self.move(target.middle)
         press, release = Event(0.0, "press", key=button), Event(0.0, "release", key=button)
         yield from self.tick([press, release] * (count - 1) + [press])
         yield from self.tick([release])
 
     def drag(self, target: Target | None, place: tuple[float, float], what: str) -> Steps:
-        """Takes a target by its middle to a place."""
+        """Drags a target by its middle to a place. Raises TargetNotFoundError, naming `what`, if `target` is None."""
         if target is None:
-            raise GivenUp(what)
+            raise TargetNotFoundError(what)
         yield from self.think()
-        yield from self.to(target.middle)
+        yield from self.move(target.middle)
         yield from self.tick([Event(0.0, "press", key="left")])
-        yield from self.to(place)
+        yield from self.move(place)
         yield from self.tick([Event(0.0, "release", key="left")])
 
     def type(self, text: str) -> Steps:
-        """Types, a character a frame; the line's end is Return."""
+        """Types, a character a frame; a newline at the end is Return."""
         yield from self.think()
         for char in text.rstrip("\n"):
             yield from self.tick([Event(0.0, kind, key=char) for kind in ("press", "release")])
@@ -136,14 +140,14 @@ class Hand:
             yield from self.tick([Event(0.0, kind, key="\n") for kind in ("press", "release")])
 
     def press(self, name: str) -> Steps:
-        """Presses a key or a shortcut."""
+        """Presses and releases a key or a shortcut of `actions.schema.SHORTCUTS`."""
         yield from self.think()
         keys = schema.keysyms(name)
         yield from self.tick([Event(0.0, "press", key=key) for key in keys])
         yield from self.tick([Event(0.0, "release", key=key) for key in reversed(keys)])
 
     def open(self, app: str) -> Steps:
-        """Starts an app by its icon, or where that is covered (or for a change) by the menu; waits until it is there."""
+        """Starts an app and waits for its window: by its icon, or by the menu at random or where the icon is covered."""
         before = len(self.texts("title", app))
         icon = self.find("icon", app)
         if icon is not None and self.rng.uniform() < 0.7:

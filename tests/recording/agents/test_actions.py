@@ -1,9 +1,9 @@
-"""An agent's actions: their events, frame by frame, and what is refused."""
+"""An agent's actions: their events, frame by frame, and which are rejected."""
 
 import pytest
 
 from neural_computer.recording.agents.actions import ACTIONS, steps
-from neural_computer.recording.agents.openai import translated
+from neural_computer.recording.agents.openai import translate
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk.session import MiniDesktop
 from neural_computer.simulators.minidesk.state import start
@@ -11,7 +11,7 @@ from neural_computer.simulators.minidesk.state import start
 SIZES = (1024, 768), (256, 192)
 
 
-def done(action):
+def events_of(action):
     """(kind, key) of all its events, places as numbers."""
     events = [e for frame in steps(action, *SIZES) for e in frame]
     return [(e.kind, e.key or ((e.x, e.y) if e.kind == "move" else (e.dx, e.dy))) for e in events]
@@ -57,7 +57,7 @@ TRUTH = [
     ("action", "events"), TRUTH, ids=lambda value: value.get("action") if dict is type(value) else ""
 )
 def test_every_action_is_these_events(action, events):
-    assert done(action) == events
+    assert events_of(action) == events
 
 
 def test_the_table_above_has_every_action():
@@ -90,7 +90,7 @@ def test_a_press_has_a_frame_of_its_own_and_time_is_frames():
         ({"action": "scroll", "scroll_direction": "up", "scroll_amount": 1.5}, "scroll_amount = 1.5"),
     ],
 )
-def test_what_is_not_in_the_vocabulary_is_named_before_anything_is_done(action, words):
+def test_an_action_outside_the_vocabulary_is_rejected_before_its_first_frame(action, words):
     with pytest.raises(ValueError) as error:
         steps(action, *SIZES, place="message 3")
     assert words in str(error.value)
@@ -127,8 +127,8 @@ AT = {"x": 512, "y": 384}
         ({"type": "screenshot"}, []),
     ],
 )
-def test_openais_actions_are_translated(action, events):
-    assert [event for each in translated(action) for event in done(each)] == events
+def test_openais_actions_are_translate(action, events):
+    assert [event for each in translate(action) for event in events_of(each)] == events
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_openais_actions_are_translated(action, events):
         {"type": "keypress", "keys": []},
     ],
 )
-def test_what_is_none_of_openais_actions_is_refused_by_the_vocabulary(action):
+def test_what_is_none_of_openais_actions_is_rejected_by_the_vocabulary(action):
     with pytest.raises(ValueError, match="^action: "):
-        for each in translated(action):
+        for each in translate(action):
             steps(each, *SIZES)
 
 
@@ -158,7 +158,7 @@ def test_a_double_click_of_either_vendor_opens_an_app_of_the_synthetic_desktop(v
     x, y = (8 * v for v in icon.middle)
     action = {"action": "double_click", "coordinate": [x, y]}
     if vendor == "openai":
-        (action,) = translated({"type": "double_click", "x": x, "y": y})
+        (action,) = translate({"type": "double_click", "x": x, "y": y})
     record(desktop, steps(action, (1024, 1024), desktop.size), watch=False)
     for _ in range(30):
         desktop.inject([])

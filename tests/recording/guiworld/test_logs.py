@@ -1,4 +1,4 @@
-"""Recordings made elsewhere: two real ones, and files in the public engine's form with its known faults."""
+"""Recordings made elsewhere: two real ones, and files in the public engine's format with its known mistakes."""
 
 import csv
 import json
@@ -15,6 +15,7 @@ from neural_computer.actions.schema.log import read as read_log
 from neural_computer.recording.guiworld import logs, sessions
 from neural_computer.recording.guiworld.statistics import statistics
 from tests.conftest import program
+from tests.recording import needs
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "gui"
 recorded = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings beside the checkout (shared/data/gui)")
@@ -40,21 +41,21 @@ def table(path: Path, rows: list[dict], fps: float = 15.0) -> None:
 @recorded
 @pytest.mark.parametrize(("name", "frames", "events"), [("goal", 685, 94), ("slow", 602, None)])
 def test_a_rigs_recording_has_the_cursor_and_the_events_of_its_log(name, frames, events):
-    found = logs.read(SHARED / f"{name}.mp4", (96, 128))
-    episode = found.episode
+    imported = logs.read_recording(SHARED / f"{name}.mp4", (96, 128))
+    episode = imported.episode
     assert episode.frames.shape == (frames, 96, 128, 3)
-    assert set(found.faults) == {"events while a frame was grabbed"} and found.faults.total() < 0.25 * frames
+    assert set(imported.problems) == {"events while a frame was grabbed"} and imported.problems.total() < 0.25 * frames
     assert events is None or len(episode.events) == events
     grabs = [json.loads(line) for line in (SHARED / f"{name}.frames.jsonl").read_text().splitlines()]
     pointer = np.asarray([(row["px"], row["py"]) for row in grabs]) / 8
-    known = np.isfinite(episode.cursor).all(axis=1)
-    wrong = abs(episode.cursor - pointer).max(axis=1)[known] > 0.2
-    assert known.sum() > 500 and wrong.sum() <= 2, "an event in flight may be one grab late"
+    finite = np.isfinite(episode.cursor).all(axis=1)
+    wrong = abs(episode.cursor - pointer).max(axis=1)[finite] > 0.2
+    assert finite.sum() > 500 and wrong.sum() <= 2, "an event in flight may be one grab late"
     if name == "slow":
         assert statistics(episode)["speed"] == pytest.approx(1.51, rel=0.1)
 
 
-def test_a_row_a_frame_and_the_engines_faults_are_repaired_and_counted(tmp_path):
+def test_a_row_a_frame_and_the_engines_mistakes_are_repaired_and_counted(tmp_path):
     path = video(tmp_path / "a.mp4")
     rows: list[dict] = [{"X": k, "Y": 1 + 2 * k % 40} for k in range(FRAMES)]
     rows[10] |= {"Left Click": 1}
@@ -66,37 +67,39 @@ def test_a_row_a_frame_and_the_engines_faults_are_repaired_and_counted(tmp_path)
     }
     rows[30] |= {"Key Events": "[('keydown', 'Hyper_L')]"}
     table(tmp_path / "a.csv", rows)
-    found = logs.read(path, SIZE)
-    log = read_log(found.episode.events, SIZE[::-1])
+    imported = logs.read_recording(path, SIZE)
+    log = read_log(imported.episode.events, SIZE[::-1])
     assert [(a.kind, a.button) for a in log.actions if a.kind == CLICK] == [(CLICK, "left"), (CLICK, "right")]
     assert [a.keys for a in log.actions if a.kind == SHORTCUT] == [("Control_L", "s")]
     assert [schema.frame_of(a.times[0], 15) for a in log.actions] == [10, 20, 25]
-    assert found.faults["right clicks that set the left flag too"] == 1
-    assert found.faults["pointer at (0, 0) where it was not"] == 1
-    assert found.faults["unknown key 'Hyper_L'"] == 1
-    np.testing.assert_array_equal(found.episode.cursor[24:27], [[24, 9], [24, 9], [26, 13]])
+    assert imported.problems["right clicks that set the left flag too"] == 1
+    assert imported.problems["pointer at (0, 0) where it was not"] == 1
+    assert imported.problems["unknown key 'Hyper_L'"] == 1
+    np.testing.assert_array_equal(imported.episode.cursor[24:27], [[24, 9], [24, 9], [26, 13]])
 
 
 def test_a_log_of_another_length_is_cut_and_counted(tmp_path):
-    for name, rows, told in (("long", FRAMES + 7, "log is 7 frames"), ("short", FRAMES - 9, "video is 9 frames")):
+    for name, rows, words in (("long", FRAMES + 7, "log is 7 frames"), ("short", FRAMES - 9, "video is 9 frames")):
         path = video(tmp_path / f"{name}.mp4")
         table(tmp_path / f"{name}.csv", [{"X": k} for k in range(rows)])
-        found = logs.read(path, SIZE)
-        assert len(found.episode.frames) == min(FRAMES, rows) and any(told in fault for fault in found.faults)
-        assert found.episode.cursor[20, 0] == 20
+        imported = logs.read_recording(path, SIZE)
+        assert len(imported.episode.frames) == min(FRAMES, rows) and any(
+            words in problem for problem in imported.problems
+        )
+        assert imported.episode.cursor[20, 0] == 20
 
 
-def test_a_video_that_plays_at_another_rate_is_told(tmp_path):
+def test_a_video_that_plays_at_another_rate_is_counted(tmp_path):
     path = video(tmp_path / "a.mp4")
     table(tmp_path / "a.csv", [{"X": k} for k in range(FRAMES)], fps=13.2)
-    assert "video plays at 15 frames/s, it was recorded at 13.20" in logs.read(path, SIZE).faults
+    assert "video plays at 15 frames/s, it was recorded at 13.20" in logs.read_recording(path, SIZE).problems
 
 
-def test_places_that_cannot_be_are_named(tmp_path):
+def test_places_that_cannot_be_are_counted(tmp_path):
     path = video(tmp_path / "a.mp4")
     table(tmp_path / "a.csv", [{"X": "nan" if k == 9 else 9000 if k == 12 else k} for k in range(FRAMES)])
-    faults = logs.read(path, SIZE).faults
-    assert faults["coordinates that are no numbers"] == 1 and faults["coordinates outside the screen"] == 1
+    problems = logs.read_recording(path, SIZE).problems
+    assert problems["coordinates that are no numbers"] == 1 and problems["coordinates outside the screen"] == 1
 
 
 def test_an_agents_actions_each_count_once(tmp_path):
@@ -122,23 +125,23 @@ def test_an_agents_actions_each_count_once(tmp_path):
         {"timestamp": 5006.5, "action": "dance", "success": True},
     ]
     (tmp_path / "a.json").write_text(json.dumps(rows))
-    found = logs.read(path, SIZE)
-    actions = read_log(found.episode.events, SIZE[::-1]).actions
+    imported = logs.read_recording(path, SIZE)
+    actions = read_log(imported.episode.events, SIZE[::-1]).actions
     assert [a.kind for a in actions][:3] == [CLICK, TEXT, SHORTCUT] and actions[0].clicks == 2
     assert actions[1].text == "ls" and actions[2].keys == ("Control_L", "s") and actions[3].direction == "down"
     assert len(actions) == 4 and np.isclose(actions[0].times[0], 1.15)
-    for fault in (
+    for problem in (
         "echoes of actions",
         "actions that failed",
         "unknown action 'dance'",
         "times that count from the first action",
     ):
-        assert found.faults[fault] == 1
-    assert found.faults["clicks counted beside their double click"] == 2
+        assert imported.problems[problem] == 1
+    assert imported.problems["clicks counted beside their double click"] == 2
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "words"),
     [
         ({}, "has no log beside it"),
         ({"a.csv": "X,Y\n1,2\n"}, "must have the columns"),
@@ -147,12 +150,12 @@ def test_an_agents_actions_each_count_once(tmp_path):
         ({"a.frames.jsonl": '{"t_end": 2, "slot": 0}\n{"t_end": 1, "slot": 1}\n'}, "the grabs' times must rise"),
     ],
 )
-def test_what_is_no_log_is_told(tmp_path, files, told):
+def test_what_is_no_log_is_rejected(tmp_path, files, words):
     path = video(tmp_path / "a.mp4")
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=told):
-        logs.read(path, SIZE)
+    with pytest.raises(ValueError, match=words):
+        logs.read_recording(path, SIZE)
 
 
 # Clips
@@ -160,21 +163,21 @@ def test_what_is_no_log_is_told(tmp_path, files, told):
 
 def test_a_double_click_is_not_cut_by_a_clips_border():
     episode = sessions.session("random_slow", 3, 243, 128)
-    spans = sessions._spans(episode, (128, 128))
+    spans = sessions._action_spans(episode, (128, 128))
     border = next(last for first, last in spans if last > first and last > 30)
-    faults: Counter[str] = Counter()
-    made = list(sessions.clips(episode, border, faults))
-    assert faults["clips begun later because an action was under way"] >= 1
-    for clip in made:
+    problems: Counter[str] = Counter()
+    clips = list(sessions.clips(episode, border, problems))
+    assert problems["clips begun later because an action was under way"] >= 1
+    for clip in clips:
         start = round(clip.meta["clip"]["start"] * 15)
-        assert not any(sessions._cuts(start, s) or sessions._cuts(start + border, s) for s in spans)
+        assert not any(sessions._splits(start, s) or sessions._splits(start + border, s) for s in spans)
         np.testing.assert_array_equal(clip.frames, episode.frames[start : start + border])
         np.testing.assert_array_equal(clip.cursor, episode.cursor[start : start + border])
 
 
 def test_an_event_stays_with_the_frame_that_shows_it():
     episode = sessions.session("random_slow", 3, 162, 128)
-    clip = sessions.part(episode, 40, 80, 0)
+    clip = sessions.cut(episode, 40, 80, 0)
     whole = schema.raw(read_log(episode.events, (128, 128)), 162, 15)
     cut = schema.raw(read_log(clip.events, (128, 128)), 80, 15)
     keys = slice(13, None)
@@ -183,6 +186,7 @@ def test_an_event_stays_with_the_frame_that_shows_it():
 
 @pytest.mark.slow
 def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=guiworld", "--clips=6", "--size=64", f"--output={tmp_path}/data", "--preview=1"]
     program("launch.prepare_data", *ask)
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
@@ -203,6 +207,7 @@ def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
 @pytest.mark.slow
 @recorded
 def test_recordings_are_imported_by_the_recipe(tmp_path):
+    needs.package("tensorflow_datasets", "recording")
     ask = ["--recipe=guiworld", "--source=import", f"--input={SHARED}", "--size=48x64", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask, "--licence=CC0-1.0")
     summary = json.loads((tmp_path / "summary.json").read_text())

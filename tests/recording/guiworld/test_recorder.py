@@ -14,7 +14,7 @@ import pytest
 from neural_computer import ClipSource
 from neural_computer.recording.guiworld import logs
 from neural_computer.recording.guiworld.statistics import statistics
-from neural_computer.recording.xfce.desktop import Rig
+from neural_computer.recording.xfce.desktop import XfceDesktop
 from neural_computer.simulators.policies import BUDGETS
 from tests.conftest import program, servers, wait_until
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.rig
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Two rigs side by side, a minute of every kind of use: two sessions of either aimless kind, two tasks."""
+    """Two desktops side by side, a minute of each split: two sessions of either aimless kind, two tasks."""
     folder = tmp_path_factory.mktemp("recorded")
     ask = ["--recipe=guiworld", "--source=rig", "--split=random_slow,random_fast,goal", "--minutes=1"]
     ask += ["--workers=2"]
@@ -33,11 +33,11 @@ def recorded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def arrow():
-    """(what is the arrow's, its pixels), its tip at its corner, as the rig draws it on bare ground."""
-    with Rig() as rig:
-        seen = rig.observe()
-    ground = seen[5, 5]
-    patch = seen[384 - 2 : 384 + 20, 512 - 2 : 512 + 14]
+    """(the arrow's mask, its pixels), its tip at its corner, as the desktop draws it on bare ground."""
+    with XfceDesktop() as desktop:
+        screen = desktop.observe()
+    ground = screen[5, 5]
+    patch = screen[384 - 2 : 384 + 20, 512 - 2 : 512 + 14]
     return (patch != ground).any(-1), patch
 
 
@@ -45,8 +45,8 @@ def videos(folder, split):
     return sorted((folder / "recordings").glob(f"{split}-*.mp4"))
 
 
-def found(frame, place, arrow):
-    """How far from a place the arrow is, to the pixel, wherever it is on the screen; None where it has another shape."""
+def distance(frame, place, arrow):
+    """Pixels from a place to the nearest arrow on the screen; None where the pointer has another shape."""
     mask, patch = arrow
     height, width = frame.shape[0] - mask.shape[0] + 1, frame.shape[1] - mask.shape[1] + 1
     packed = frame @ np.asarray([1, 256, 65536])
@@ -65,14 +65,14 @@ def test_videos_keep_the_papers_pace_at_fifteen_frames_a_second(recorded, split)
         missed = rows[-1]["slot"] + 1 - len(rows)
         rate = (rows[-1]["slot"] - rows[0]["slot"]) / ((rows[-1]["t"] - rows[0]["t"]) / 1e9)
         assert abs(rate - 15) < 0.005 and missed == 0, "by the recorder's own account"
-        made = statistics(logs.read(video, (768, 1024)).episode)
+        pace = statistics(logs.read_recording(video, (768, 1024)).episode)
         budget = BUDGETS[split]
-        assert made["speed"] == pytest.approx(budget.speed, rel=0.1)
-        assert made["rate"] == pytest.approx(budget.rate, rel=0.1)
+        assert pace["speed"] == pytest.approx(budget.speed, rel=0.1)
+        assert pace["rate"] == pytest.approx(budget.rate, rel=0.1)
 
 
 def unambiguous(video):
-    """Frames while whose grab nothing was injected: of another it cannot be said whether it shows before or after."""
+    """Whether nothing was injected while a frame was grabbed: other frames may show the screen before or after."""
     rows, events = (
         [json.loads(line) for line in video.with_suffix(f".{log}.jsonl").read_text().splitlines()]
         for log in ("frames", "events")
@@ -82,16 +82,16 @@ def unambiguous(video):
 
 @pytest.mark.parametrize("split", ["random_slow", "random_fast", "goal"])
 def test_the_cursor_is_within_a_pixel_of_the_log_wherever_it_is_an_arrow(recorded, arrow, split):
-    clear, known = [], []
+    clear, distances = [], []
     for video in videos(recorded, split):
-        episode = logs.read(video, (768, 1024)).episode
-        clear += (surely := unambiguous(video))
-        each = list(zip(episode.frames, episode.cursor, surely, strict=True))[::3]
-        known += [found(frame, place, arrow) for frame, place, sure in each if sure]
+        episode = logs.read_recording(video, (768, 1024)).episode
+        clear += (certain := unambiguous(video))
+        each = list(zip(episode.frames, episode.cursor, certain, strict=True))[::3]
+        distances += [distance(frame, place, arrow) for frame, place, sure in each if sure]
     assert np.mean(clear) > 0.8
-    apart = [far for far in known if far is not None]
-    assert len(apart) > (0.1 if split == "goal" else 0.9) * len(known), "over a text the pointer is another"
-    assert max(apart) <= 1
+    of_arrows = [each for each in distances if each is not None]
+    assert len(of_arrows) > (0.1 if split == "goal" else 0.9) * len(distances), "over a text the pointer is another"
+    assert max(of_arrows) <= 1
 
 
 def test_what_was_recorded_is_data(recorded):
@@ -106,7 +106,7 @@ def test_what_was_recorded_is_data(recorded):
 
 
 def test_what_was_recorded_is_learned_from(recorded, tmp_path):
-    """A hundred updates of a small network on clips of the real desktop: what it says of the flow gets better."""
+    """A hundred updates of a small network on clips of the real desktop: the flow loss falls."""
     program(
         "launch.train",
         "--config=configs/guiworld.py:random_slow,micro",
@@ -124,14 +124,14 @@ def test_what_was_recorded_is_learned_from(recorded, tmp_path):
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """Answers as the model of a fixture did, from the beginning for a request that has no answer in it yet."""
+    """Responds as the model of a fixture did, from the beginning for a request without a response in it."""
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        answers = sum(message["role"] == "assistant" for message in request["messages"])
+        turn = sum(message["role"] == "assistant" for message in request["messages"])
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(json.dumps(self.server.said[answers]).encode())
+        self.wfile.write(json.dumps(self.server.responses[turn]).encode())
 
     def log_message(self, *_) -> None:
         pass
@@ -140,24 +140,26 @@ class Vendor(BaseHTTPRequestHandler):
 @pytest.fixture
 def vendor():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
-    lines = (Path(__file__).parent / "agent" / "fixtures" / "anthropic_rig.jsonl").read_text().splitlines()
-    server.said = [json.loads(line)["answer"] for line in lines]
+    lines = (Path(__file__).parents[1] / "agents" / "fixtures" / "anthropic_rig.jsonl").read_text().splitlines()
+    server.responses = [json.loads(line)["answer"] for line in lines]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
-def test_a_vendors_model_is_recorded_where_it_is_asked_for(vendor, tmp_path):
+def test_a_vendors_model_is_recorded_with_its_exchanges(vendor, tmp_path):
     ask = ["--recipe=guiworld", "--source=rig", "--split=goal", "--minutes=.1", "--frames=9", "--size=96x128"]
     ask += ["--agent=anthropic", "--agent_model=a-model", "--trees=30", f"--output={tmp_path}"]
     program("launch.prepare_data", *ask, env={"ANTHROPIC_BASE_URL": vendor, "ANTHROPIC_API_KEY": "sk-271828"})
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["kept"] > 5 and not summary["rejected"] and summary["settings"]["agent_model"] == "a-model"
-    said = [json.loads(line) for line in (tmp_path / "recordings" / "goal-000000.agent.jsonl").read_text().splitlines()]
+    exchanges = [
+        json.loads(line) for line in (tmp_path / "recordings" / "goal-000000.agent.jsonl").read_text().splitlines()
+    ]
     tree = (tmp_path / "recordings" / "goal-000000.tree.jsonl").read_text().splitlines()
     assert [json.loads(line)["frame"] for line in tree] == list(range(0, 30 * len(tree), 30))
-    assert said[0]["request"]["messages"][0]["content"][0]["text"].startswith("compute ")
+    assert exchanges[0]["request"]["messages"][0]["content"][0]["text"].startswith("compute ")
     assert not any("271828" in file.read_text() for file in tmp_path.glob("recordings/*.jsonl"))
 
 
@@ -168,7 +170,7 @@ def test_a_vendors_model_is_recorded_where_it_is_asked_for(vendor, tmp_path):
         (["--split=goal,random_slow", "--agent_model=m"], "--agent=anthropic: does tasks; give --split=goal"),
     ],
 )
-def test_an_agent_is_told_all_it_needs(tmp_path, flags, words):
+def test_an_agent_without_a_model_or_with_other_splits_is_rejected(tmp_path, flags, words):
     ask = ["--recipe=guiworld", "--source=rig", "--agent=anthropic", "--size=96x128", f"--output={tmp_path}", *flags]
     done = program("launch.prepare_data", *ask, check=False)
     assert done.returncode == 1 and words in done.stderr
@@ -187,4 +189,4 @@ def test_a_killed_recipe_takes_its_desktops_along_and_goes_on_where_it_was(tmp_p
     program("launch.prepare_data", *ask)
     assert json.loads((tmp_path / "summary.json").read_text())["kept"] > 5
     assert not list((tmp_path / "recordings").glob(".*"))
-    assert not list(Path("/tmp").glob(f"rig-{os.getuid()}-*")), "what the killed ones left went with the next"
+    assert not list(Path("/tmp").glob(f"rig-{os.getuid()}-*")), "what a killed desktop leaves, the next one removes"

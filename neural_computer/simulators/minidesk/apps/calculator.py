@@ -11,11 +11,13 @@ KEYS |= {"KP_Divide": "/", "KP_Multiply": "*", "KP_Subtract": "-", "KP_Add": "+"
 
 
 class Calculator(NamedTuple):
+    """A calculator's state: the display, the left operand and the operator that wait for the right one."""
+
     shown: str = "0"
     left: str = ""
     operator: str = ""
     fresh: bool = True
-    """Does the next digit begin a number?"""
+    """does the next digit begin a number?"""
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Calculator(NamedTuple):
         return Reply(self, view.disk)
 
     def enter(self, symbol: str) -> "Calculator":
-        """The calculator after a button."""
+        """The calculator after the button of a symbol."""
         if symbol == "C":
             return Calculator()
         if symbol.isdigit():
@@ -71,7 +73,7 @@ class Calculator(NamedTuple):
 
 
 def compute(left: str, operator: str, right: str) -> str:
-    """left operator right, to six figures; "error" where that is no number."""
+    """The result of "left operator right" to six figures; "error" where it is no number."""
     try:
         a, b = float(left), float(right)
         value = {"+": a + b, "-": a - b, "*": a * b}[operator] if operator != "/" else a / b

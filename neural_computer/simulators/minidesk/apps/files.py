@@ -9,6 +9,8 @@ ROW = 8
 
 
 class Files(NamedTuple):
+    """A file manager's state: its folder, the name of the chosen row and the index of the first row that is shown."""
+
     folder: str = ""
     chosen: str = ""
     top: int = 0
@@ -26,7 +28,7 @@ class Files(NamedTuple):
         return False
 
     def rows(self, view: View) -> tuple[str, ...]:
-        """What can be chosen."""
+        """The names in the folder, and ".." below the root."""
         return (*(("..",) if self.folder else ()), *disks.names(view.disk, self.folder))
 
     def layout(self, view: View) -> tuple[Widget, ...]:
@@ -49,15 +51,16 @@ class Files(NamedTuple):
         return self.delete(about, view) if role == "item" else Reply(self, view.disk)
 
     def open(self, name: str, view: View) -> Reply:
+        """Goes to a folder, or requests the editor for a file."""
         path = disks.join(self.folder, name.rstrip("/"))
         if disks.is_folder(view.disk, path):
             return Reply(Files(path), view.disk)
-        asked = (("edit", path),) if disks.holds(view.disk, path) else ()
-        return Reply(self, view.disk, asked)
+        requests = (("edit", path),) if disks.exists(view.disk, path) else ()
+        return Reply(self, view.disk, requests)
 
     def delete(self, name: str, view: View) -> Reply:
-        kept = view.disk if name in ("", "..") else disks.remove(view.disk, disks.join(self.folder, name.rstrip("/")))
-        return Reply(self._replace(chosen="", top=0), kept)
+        disk = view.disk if name in ("", "..") else disks.remove(view.disk, disks.join(self.folder, name.rstrip("/")))
+        return Reply(self._replace(chosen="", top=0), disk)
 
     def key(self, key: str, view: View) -> Reply:
         rows = self.rows(view)

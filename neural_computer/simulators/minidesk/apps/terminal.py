@@ -1,28 +1,30 @@
-"""A terminal with a shell of a few commands, which answers after a while."""
+"""A terminal with a shell of a few commands, which respond after LOAD_DELAY frames."""
 
 from typing import NamedTuple
 
 from neural_computer.simulators.minidesk import disk as disks
 from neural_computer.simulators.minidesk.disk import Disk
 from neural_computer.simulators.minidesk.font import HIGH, WIDE
-from neural_computer.simulators.minidesk.state import BAR, LOADS, Reply, View, Widget
+from neural_computer.simulators.minidesk.state import BAR, LOAD_DELAY, Reply, View, Widget
 
-KEPT = 40
-"""Lines that are kept."""
-LONGEST = 40
-"""Characters of a command."""
+MAX_LINES = 40
+"""Lines of scrollback, at most."""
+MAX_COMMAND = 40
+"""Characters of a command, at most."""
 
 
 class Terminal(NamedTuple):
+    """A terminal's state: its lines, the shell's folder and the running command."""
+
     lines: tuple[str, ...] = ()
     typed: str = ""
-    """after the prompt; more lines than one while a command runs"""
+    """after the prompt; several lines where the user typed ahead of a running command"""
     folder: str = ""
     running: str = ""
     wait: int = 0
-    """frames until the running command answers"""
+    """frames until the running command responds"""
     up: int = 0
-    """lines scrolled back"""
+    """lines that are scrolled back"""
 
     @property
     def name(self) -> str:
@@ -60,45 +62,46 @@ class Terminal(NamedTuple):
 
     def key(self, key: str, view: View) -> Reply:
         if view.ctrl:
-            stopped = self.said(self.prompt + self.typed)._replace(typed="")
+            stopped = self.print(self.prompt + self.typed)._replace(typed="")
             after = {"c": stopped, "l": self._replace(lines=())}.get(key, self)
             return Reply(after if not self.wait else self, view.disk)
         char = {"Return": "\n", "\r": "\n", "space": " "}.get(key, key)
         if key == "BackSpace":
             return Reply(self._replace(typed=self.typed[:-1], up=0), view.disk)
-        if char == "\n" or (len(char) == 1 and char.isprintable() and len(self.typed) < LONGEST):
-            return Reply(self._replace(typed=self.typed + char, up=0).begun(), view.disk)
+        if char == "\n" or (len(char) == 1 and char.isprintable() and len(self.typed) < MAX_COMMAND):
+            return Reply(self._replace(typed=self.typed + char, up=0).run_next(), view.disk)
         return Reply(self, view.disk)
 
-    def begun(self) -> "Terminal":
-        """With the next whole line of what was typed running, if nothing runs yet."""
+    def run_next(self) -> "Terminal":
+        """Runs the next whole line of what was typed, if nothing runs."""
         line, end, rest = self.typed.partition("\n")
         if self.wait or not end:
             return self
-        return self.said(self.prompt + line)._replace(running=line, typed=rest, wait=LOADS)
+        return self.print(self.prompt + line)._replace(running=line, typed=rest, wait=LOAD_DELAY)
 
-    def said(self, *lines: str) -> "Terminal":
-        return self._replace(lines=(*self.lines, *lines)[-KEPT:])
+    def print(self, *lines: str) -> "Terminal":
+        """Appends lines to the scrollback."""
+        return self._replace(lines=(*self.lines, *lines)[-MAX_LINES:])
 
     def scroll(self, notches: int, view: View) -> Reply:
-        return Reply(self._replace(up=min(max(self.up - notches, 0), KEPT)), view.disk)
+        return Reply(self._replace(up=min(max(self.up - notches, 0), MAX_LINES)), view.disk)
 
     def tick(self, view: View) -> Reply:
         if self.wait != 1:
             return Reply(self._replace(wait=max(0, self.wait - 1)), view.disk)
         command, *words = self.running.split() or [""]
-        answer, disk = run(command, words, self.folder, view.disk)
-        done = self.said(*answer)._replace(wait=0, running="")
+        output, disk = run(command, words, self.folder, view.disk)
+        after = self.print(*output)._replace(wait=0, running="")
         target = disks.join(self.folder, "".join(words[:1]).rstrip("/")) if words else ""
         if command == "cd" and disks.is_folder(disk, target):
-            done = done._replace(folder=target)
+            after = after._replace(folder=target)
         if command == "clear":
-            done = done._replace(lines=())
-        return Reply(done.begun(), disk, (("close", ""),) if command == "exit" else ())
+            after = after._replace(lines=())
+        return Reply(after.run_next(), disk, (("close", ""),) if command == "exit" else ())
 
 
 def run(command: str, words: list[str], folder: str, disk: Disk) -> tuple[tuple[str, ...], Disk]:
-    """(What a command prints, the disk after it)."""
+    """(the lines that a command prints, the disk after it)."""
     path = disks.join(folder, words[0].rstrip("/")) if words else folder
     if command in ("", "clear", "exit"):
         return (), disk
@@ -123,7 +126,7 @@ def run(command: str, words: list[str], folder: str, disk: Disk) -> tuple[tuple[
 
 
 def echo(words: list[str], folder: str, disk: Disk) -> tuple[tuple[str, ...], Disk]:
-    """Its words, on the screen or, after ">", in a file."""
+    """(the lines printed, the disk after it): the words go to the screen or, with ">", to a file."""
     if ">" not in words:
         return (" ".join(words),), disk
     at = words.index(">")
