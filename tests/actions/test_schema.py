@@ -31,8 +31,8 @@ def chord(time: float, *keys: str) -> list[Event]:
     return [at(time, "press", k) for k in keys] + [at(time, "release", k) for k in reversed(keys)]
 
 
-def told(events: list[Event]) -> list[tuple]:
-    """What the actions are, in short."""
+def summary(events: list[Event]) -> list[tuple]:
+    """The actions, in short."""
     short = {
         CLICK: ("button", "clicks", "drag"),
         SCROLL: ("direction", "notches"),
@@ -86,7 +86,7 @@ def test_the_vocabulary_has_the_papers_counts_and_is_frozen():
     ],
 )
 def test_events_are_the_actions_that_a_person_would_name(events, actions):
-    assert told(events) == actions
+    assert summary(events) == actions
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_every_shortcut_of_the_table_but_other_leads_to_known_keys():
         ([at(1, "press", "a"), at(0, "press", "b")], "events out of order"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_and_counted(events, problem):
+def test_what_cannot_be_is_rejected_by_name_and_counted(events, problem):
     assert read(events, SIZE).problems == {problem: 1}
 
 
-def test_what_is_refused_leaves_no_flag_and_no_action():
+def test_what_is_rejected_leaves_no_flag_and_no_action():
     log = read([at(0, "press", "é"), at(0, "move", x=-1.0, y=0.0), at(0, "text", text="aé")], SIZE)
     assert frames.raw(log, 3, FPS).sum() == 1 and [action.text for action in log.actions] == ["a"]
 
