@@ -196,6 +196,10 @@ class Flags:
     def clips(self) -> Holder:
         return self.integer("clips", 1000, "Clips to make.", lower_bound=1)
 
+    def test_share(self) -> Holder:
+        text = "Share of names that go to split test."
+        return self.number("test_share", 0.1, text, lower_bound=0, upper_bound=1)
+
     def licence(self) -> Holder:
         return self.string("licence", "unknown", "Licence of what is read; kept with every episode.")
 

@@ -1,6 +1,6 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
-0  types errors files flow sharding media report screens
+0  types errors files formats flow sharding media report screens
 1  models actions data simulators        siblings
 2  conditioning denoiser computer
 3  train evals                           not each other
@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYER = {
-    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files"), 0),
+    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats"), 0),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
     **dict.fromkeys(("conditioning", "denoiser", "computer"), 2),
     "recording": 2,
@@ -52,6 +52,7 @@ NUMPY_ONLY = (
     "types",
     "errors",
     "files",
+    "formats",
     "media",
     "report",
     "data",

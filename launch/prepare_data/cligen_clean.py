@@ -21,12 +21,13 @@ LICENCE = FLAGS.licence()
 CLIPS = FLAGS.clips()
 SEED = FLAGS.seed()
 UNSAFE = FLAGS.unsafe()
+TEST_SHARE = FLAGS.test_share()
 OURS = "CC0-1.0"
 
 
 def settings() -> dict[str, Any]:
     """What the data depend on."""
-    names = {"seed": SEED.value, **TERMINAL.settings()}
+    names = {"seed": SEED.value, "test_share": TEST_SHARE.value, **TERMINAL.settings()}
     if INPUT.value is None:
         return names | {"clips": CLIPS.value}
     return names | {"input": INPUT.value, "licence": LICENCE.value, "tapes": len(tapes())}
@@ -45,13 +46,19 @@ def make(out: Path) -> dict[str, Any]:
     from neural_computer.recording.cligen.clean import Script
 
     if INPUT.value is None:
-        return play(out, scripts.scripts(CLIPS.value, SEED.value), OURS, TERMINAL, SEED, UNSAFE)
+        return play(out, scripts.scripts(CLIPS.value, SEED.value), OURS, TERMINAL, SEED, UNSAFE, TEST_SHARE.value)
     own = [Script(path.stem, path.read_text(errors="replace"), path.parent.name) for path in tapes()]
-    return play(out, own, LICENCE.value, TERMINAL, SEED, UNSAFE)
+    return play(out, own, LICENCE.value, TERMINAL, SEED, UNSAFE, TEST_SHARE.value)
 
 
 def play(
-    out: Path, scripts: Sequence[Any], licence: str, terminal: Terminal, seed: Holder, unsafe: Holder
+    out: Path,
+    scripts: Sequence[Any],
+    licence: str,
+    terminal: Terminal,
+    seed: Holder,
+    unsafe: Holder,
+    test_share: float = 0.0,
 ) -> dict[str, Any]:
     """Plays scripts, draws the clips and returns the counts. Raises SandboxError without a sandbox."""
     from neural_computer.recording.cligen.clean import Clean
@@ -60,4 +67,4 @@ def play(
 
     confined(unsafe.value)
     maker = Clean(terminal.frames.value, seed=seed.value, licence=licence, unsafe=unsafe.value)
-    return terminal.build(scripts, maker, CligenClean, out)
+    return terminal.build(scripts, maker, CligenClean, out, test_share)

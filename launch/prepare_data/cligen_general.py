@@ -20,6 +20,7 @@ SECONDS = FLAGS.number("seconds", 5.0, "The wanted length of a clip.", lower_bou
 OVERLAP = FLAGS.number("overlap", 0.0, "Seconds that clips share.", lower_bound=0)
 STRIDE = FLAGS.number("stride", None, "Seconds between clips, instead of cuts by content.")
 WRITER = FLAGS.string("writer", None, "A folder with a text model that words captions.")
+TEST_SHARE = FLAGS.test_share()
 RATE = 15.0
 
 
@@ -27,6 +28,7 @@ def settings() -> dict[str, Any]:
     """What the data depend on."""
     names = {"seconds": SECONDS.value, "overlap": OVERLAP.value, "stride": STRIDE.value}
     names |= {"input": INPUT.value, "writer": WRITER.value, **TERMINAL.settings()}
+    names |= {"test_share": TEST_SHARE.value}
     return names | {"recordings": len(casts())}
 
 
@@ -56,7 +58,7 @@ def make(out: Path) -> dict[str, Any]:
     )
     captioner = None if WRITER.value is None else Captioner(Path(WRITER.value), out / "captions")
     maker = General(Playing(fps=RATE), cutting, sources=sources(Path(INPUT.value)), captioner=captioner)
-    return TERMINAL.build(casts(), maker, CligenGeneral, out)
+    return TERMINAL.build(casts(), maker, CligenGeneral, out, TEST_SHARE.value)
 
 
 def sources(folder: Path) -> dict[str, dict[str, str]]:

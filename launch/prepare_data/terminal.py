@@ -20,7 +20,7 @@ class Terminal:
         """What the data depend on, of these flags."""
         return {"frames": self.frames.value, "size": str(self.size.value), "font": self.pixels.value}
 
-    def build(self, items: Any, maker: Any, builder: Any, out: Path) -> dict[str, Any]:
+    def build(self, items: Any, maker: Any, builder: Any, out: Path, test_share: float) -> dict[str, Any]:
         """Makes the clips and returns the counts."""
         from neural_computer.recording.cligen.build import build
 
@@ -34,4 +34,5 @@ class Terminal:
             chunk=self.chunk.value,
             workers=self.workers.value,
             beam=self.beam.value,
+            test_share=test_share,
         )

@@ -15,7 +15,7 @@ INPUT = FLAGS.input("The folder of NAME.mp4 and NAME.txt.", required=True)
 SIZE = FLAGS.size("48x128", "Size that videos are letterboxed to")
 FPS = FLAGS.fps(5.0, "Frames per second of the data.")
 FRAMES = FLAGS.frames(9, "Frames of a training clip; shorter videos are rejected.")
-TEST_SHARE = FLAGS.number("test_share", 0.1, "Share of names that go to split test.", lower_bound=0, upper_bound=1)
+TEST_SHARE = FLAGS.test_share()
 LICENCE = FLAGS.licence()
 
 

@@ -19,6 +19,7 @@ from neural_computer.actions.align import Alignment
 from neural_computer.actions.schema import FLAGS
 from neural_computer.computer import NeuralComputer
 from neural_computer.flow import fold_in_name
+from neural_computer.models.heads import HeadOutputs
 from neural_computer.types import Actions, Conditioning, Encoded, Metrics, PyTree
 
 MOVE = FLAGS["mouse_move"]
@@ -78,7 +79,7 @@ class Objective:
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
         if output.heads is not None:
-            terms |= self._head_losses(computer.network.actions, encoded.actions, *output.heads)
+            terms |= self._head_losses(computer.network.actions.align, encoded.actions, HeadOutputs(*output.heads))
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
@@ -96,14 +97,13 @@ class Objective:
             actions=actions,
         )
 
-    def _head_losses(
-        self, encoder: Any, actions: Any, video: Array, acts: Array, predicted: Array, features: Array
-    ) -> dict[str, tuple[float, Array]]:
+    def _head_losses(self, align: Alignment, actions: Actions, heads: HeadOutputs) -> dict[str, tuple[float, Array]]:
         """Weights and values of the terms that compare hidden states with actions."""
-        valid = active(actions, encoder.how.align)
-        error = jnp.square(predicted - jax.lax.stop_gradient(features)).mean(axis=-1)
+        valid = active(actions, align)
+        error = jnp.square(heads.predicted_features - jax.lax.stop_gradient(heads.features)).mean(axis=-1)
+        contrastive = info_nce(heads.video_embedding, heads.action_embedding, valid, self.temperature)
         return {
-            "contrastive": (self.contrastive, info_nce(video, acts, valid, self.temperature)),
+            "contrastive": (self.contrastive, contrastive),
             "future": (self.future, weighted_mean(error, valid[..., 0])),
         }
 
@@ -119,16 +119,16 @@ def cursor_loss(
         raise ValueError("objective.cursor: needs the mouse position; train on videos with actions, or set it to 0")
     template = cursor.template(computer.conditioner.cursor_height)
     _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
-    share = cursor.tags(masks).mean(axis=-1)[:, frames]
+    share = cursor.tags(masks).mean(axis=-1)[:, frames] * actions.valid[:, None, None, None]
     return weighted_mean(error.mean(axis=-1)[:, frames], share)
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
-    """Whether a latent frame's window holds an action, and whether the mouse moves in it."""
+    """Whether a latent frame's window holds an action, and whether the mouse moves in it; False in rows without actions."""
     flags = jnp.asarray(actions.raw)
     done = (flags.sum(axis=-1) - flags[..., MOVE] > 0) | (jnp.asarray(actions.meta.kind) > 0).any(axis=-1)
     both = jnp.stack([done, flags[..., MOVE] > 0], axis=-1).astype(jnp.float32)
-    return (align.windows(both) > 0).any(axis=2)
+    return (align.windows(both) > 0).any(axis=2) & actions.valid[:, None, None]
 
 
 def info_nce(

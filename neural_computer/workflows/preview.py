@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neural_computer.data.clips import ClipSource, locate, splits
+from neural_computer.data.windows import ClipSource, locate, splits
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.report import Page
 from neural_computer.types import Clip, Event

@@ -1,4 +1,4 @@
-"""A data set of terminal clips: clip stores made by several processes, then drawn by a tfds builder."""
+"""A data set of terminal clips: clip stores recorded by several processes, then drawn by a tfds builder."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -31,11 +31,13 @@ def build(
     chunk: int,
     workers: int,
     beam: bool = False,
+    test_share: float = 0.1,
 ) -> dict[str, Any]:
-    """Records clips of the items, `chunk` items a clip store, draws them at `size` (height, width) with a font of `pixels`,
-    and returns what was counted. An empty split test is printed, since evaluation will miss it.
+    """Records the items' clips, `chunk` items a clip store, draws them at `size` (height, width) with a font of `pixels`
+    pixels, and returns the counts.
 
-    Raises ValueError if no item gives a clip.
+    Items without a split of their own are split by name, about a `test_share` to test. An empty split test is printed,
+    since evaluation will miss it. Raises ValueError if no item gives a clip, or none for split train.
     """
     recordings = output / "recordings"
     paths = make_all(items, maker, recordings, workers=workers, chunk=chunk, of=repr(maker), unit="recording")
@@ -47,13 +49,14 @@ def build(
     if not kept:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(rejected.items())[:3])
         raise ValueError(f"none of the {len(rows)} recordings can be used ({reasons})")
-    tfds = builder(recordings, size=tuple(size), pixels=pixels, beam=beam, data_dir=str(output))
+    tfds = builder(recordings, size=tuple(size), pixels=pixels, held_out=test_share, beam=beam, data_dir=str(output))
     tfds.download_and_prepare(download_config=beam_runner(workers) if beam else None)
     splits = tfds.info.splits.values()
     if "test" not in {split.name for split in splits}:
         print(
-            f"{output}: split test is empty: the hash of its name puts a recording into test with a chance of "
-            f"{tfds.held_out}; add recordings or rename one; training works without it, evaluation needs it"
+            f"{output}: split test is empty: the hash of its name puts a recording there with a chance of "
+            f"--test_share={test_share}; add recordings, rename one, or give a larger --test_share; training works without "
+            "it, evaluation needs it"
         )
     return {
         "kept": kept,
