@@ -15,8 +15,8 @@ already, so kept, when it starts from image-to-video weights (wan_14b_i2v).
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 
 TIERS = {"general": ("semantic", "regular", "detailed"), "clean": ("script",)}
 """Caption tiers by data, drawn evenly."""

@@ -16,8 +16,8 @@ Only the new modules are trained with --config.optimizer.trainable='action|heads
 
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 from neural_computer.simulators import policies
 
 SPLITS = (*policies.SPLITS, policies.CLICKS)
@@ -40,7 +40,9 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
     SIZES[size](config)
     height, width = SCREENS[size]
     config.data.update(height=height, width=width, split=split)
-    config.evaluation.update(split=f"{split}_test", metrics=SCORED + (",click_state" if split == policies.CLICKS else ""))
+    config.evaluation.update(
+        split=f"{split}_test", metrics=SCORED + (",click_state" if split == policies.CLICKS else "")
+    )
     config.injection.mode = mode
     # An arrow of 19 pixels at 768; the synthetic desktop's is of 10.88 at 128.
     config.actions.update(cursor=cursor, cursor_height=19.0 * 0.625 if height == 480 else 0.085 * height)

@@ -11,7 +11,7 @@ or, with the data made by `python -m launch.prepare_data --recipe=repl --output=
 
 from ml_collections import ConfigDict
 
-from configs import cligen
+from neural_computer.configs import cligen
 
 
 def get_config(form: str = "full") -> ConfigDict:

@@ -22,7 +22,7 @@ videos). `tiny` is there to be taken apart, and to be trained for longer on some
 
 from ml_collections import ConfigDict
 
-from configs import base
+from neural_computer.configs import base
 
 
 def get_config(form: str = "tiny") -> ConfigDict:

@@ -1,1 +1,1 @@
-"""The programs: short absl shells around the library."""
+"""The programs: flags and main, one file each. What they do is in `neural_computer.workflows` and `neural_computer.recording`."""

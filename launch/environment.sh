@@ -1,5 +1,5 @@
 # To be sourced from the repository's root. `environment [EXTRA]` makes .venv with this package, at the versions of the
-# constraints file, and the extra (dev, eval, gui, ...); it returns at once when that is already so.
+# constraints file, and the extra (dev, eval, recording, ...); it returns at once when that is already so.
 
 environment() {
   local extra=${1:-} base version constraints stamp quiet=

@@ -2,11 +2,11 @@
 # Installs what the rig is made of, by apt-get: an X server without a screen, XFCE's pieces, a few programs, and AT-SPI, by
 # which the rig finds buttons and texts. Installed already, it does nothing. Debian 12, Ubuntu 24.04 or newer; about 115 MB.
 #
-#   bash launch/install_rig.sh
+#   neural-computer install_rig, or in a checkout: bash launch/install_rig.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+here=$(dirname "${BASH_SOURCE[0]}")
 
-bash launch/install_sandbox.sh
-. launch/packages.sh
+bash "$here/install_sandbox.sh"
+. "$here/packages.sh"
 packages xvfb x11-utils dbus dbus-x11 fonts-dejavu-core xfwm4 xfce4-panel xfdesktop4 xfce4-settings xfconf thunar \
   xfce4-terminal mousepad galculator arc-theme adwaita-icon-theme at-spi2-core python3-pyatspi

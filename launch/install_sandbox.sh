@@ -2,7 +2,7 @@
 # Installs what tapes are played in and with, by apt-get: bubblewrap (the sandbox), /usr/bin/python3, and the programs that
 # generated tapes use. Installed already, it does nothing. Debian 12, Ubuntu 24.04 or newer: bubblewrap must be >= 0.8.
 #
-#   bash launch/install_sandbox.sh
+#   neural-computer install_sandbox, or in a checkout: bash launch/install_sandbox.sh
 #
 # The last line tells whether an unprivileged user can make namespaces here, without which nothing is played.
 set -euo pipefail

@@ -29,7 +29,7 @@ case $given in
 esac
 
 . launch/environment.sh
-environment
+environment recording
 
 # One thread each: at this size more threads only wait for one another. What XLA compiled is kept for the next time.
 export XLA_FLAGS="${XLA_FLAGS:---xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1}"
@@ -45,11 +45,11 @@ run() {
 }
 
 run "[1/3] record real Python sessions" \
-  launch.prepare_data --recipe=repl --operands="$operands" --output="$workdir/data"
+  launch.prepare_data --recipe=repl --operands="$operands" --out="$workdir/data"
 run "[2/3] train" \
   launch.train --config="$config" --workdir="$workdir" --config.data.directory="$workdir/data" --config.seed="$seed"
-run "[3/3] run it on held-out prompts and judge" \
-  launch.evaluate --workdir="$workdir"
+run "[3/3] run it on held-out prompts and score it" \
+  launch.evaluate --machine="$workdir"
 
 printf '\n%s\n' "done in $((SECONDS / 60)) min $((SECONDS % 60)) s. The report: $workdir/report.html" \
-  "Ask it yourself: .venv/bin/python -m launch.run --workdir=$workdir --prompt='python 12+7' --out=$workdir/12+7"
+  "Run it yourself: .venv/bin/python -m launch.run --machine=$workdir --prompt='python 12+7' --out=$workdir/12+7"

@@ -1,13 +1,13 @@
-"""Serves a desktop to your policy, a frame a request, on a port of loopback, and records every episode in LOG.
+"""Serves a desktop to your policy, a frame a request, on a port of loopback, and records every episode in OUT.
 
-    python -m launch.serve --desktop=minidesk --size=128 --log=DIR [--port=8060]
-    python -m launch.serve --desktop=rig --log=DIR
-    python -m launch.serve --desktop=shell --log=DIR
+    neural-computer serve --desktop=minidesk --size=128 --out=DIR [--port=8060]
+    neural-computer serve --desktop=rig --out=DIR
+    neural-computer serve --desktop=shell --out=DIR
 
 The client is `neural_computer.Environment`; `neural_computer.recording.environment_server` has the protocol. The recordings
 become training data:
 
-    python -m launch.prepare_data --recipe=guiworld --source=import --input=DIR --size=128x128 --output=DATA
+    neural-computer prepare_data --recipe=guiworld --source=import --input=DIR --size=128 --out=DATA
 """
 
 import signal
@@ -15,17 +15,19 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 
-from absl import flags
-
-from launch import errors
+from neural_computer.launch import errors
+from neural_computer.launch.flags import Flags
 from neural_computer.recording.environment_server import Collector, Server
 from neural_computer.simulators.desktop import Desktop
 from neural_computer.workflows import lock
 
-DESKTOP = flags.DEFINE_enum("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
-SIDE = flags.DEFINE_integer("size", 128, "The synthetic desktop's side in pixels.", lower_bound=64, upper_bound=256)
-PORT = flags.DEFINE_integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", 0, 65535)
-LOG = flags.DEFINE_string("log", None, "Where the episodes go.")
+FLAGS = Flags(log="--out")
+DESKTOP = FLAGS.choice("desktop", "minidesk", ["minidesk", "rig", "shell"], "What is served.")
+SIZE = FLAGS.size("128", "Size of the synthetic desktop, a square of 64 to 256 pixels")
+PORT = FLAGS.integer("port", 8060, "The port on 127.0.0.1; 0 takes one that is free.", lower_bound=0, upper_bound=65535)
+OUT = FLAGS.out("Where the episodes go.", required=True)
+SIDES = 64, 256
+"""Least and largest side of the synthetic desktop."""
 TREES = {"minidesk": 1, "rig": 15, "shell": 1}
 """Frames between two rows of the widget tree: reading a real desktop's takes a tenth of a second."""
 
@@ -42,7 +44,7 @@ def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
         return Shell()
     from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 
-    return nullcontext(MiniDesktop(furnished(seed, SIDE.value)))
+    return nullcontext(MiniDesktop(furnished(seed, SIZE.value.side(*SIDES))))
 
 
 def stop(number: int, frame: FrameType | None) -> None:
@@ -52,7 +54,8 @@ def stop(number: int, frame: FrameType | None) -> None:
 
 def main(argv: list[str]) -> None:
     del argv
-    folder = Path(LOG.value)
+    folder = Path(OUT.value)
+    SIZE.value.side(*SIDES)
     signal.signal(signal.SIGTERM, stop)
     with lock.held(folder):
         collector = Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
@@ -65,5 +68,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("log")
-    errors.run(main)
+    errors.run(main, FLAGS)

@@ -4,17 +4,17 @@
 #   bash launch/test.sh [--core | --all] [PYTEST ARGUMENTS]
 #
 #   --core  leaves out the tests marked slow, parity or rig
-#   --all   installs the extras eval, beam, gui and parity too (PyTorch among them), so that their tests run
+#   --all   installs the extras eval, beam and parity too (PyTorch among them), so that their tests run
 #
 # Tests that need what is not installed (PyTorch, an X server, a GPU) are skipped with the reason.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-arguments=() extras=dev
+arguments=() extras=dev,recording
 for argument in "$@"; do
   case $argument in
     --core) arguments+=(-m "not slow and not parity and not rig") ;;
-    --all) extras=dev,eval,beam,gui,parity ;;
+    --all) extras=dev,recording,eval,beam,parity ;;
     *) arguments+=("$argument") ;;
   esac
 done
@@ -26,7 +26,7 @@ environment "$extras"
 .venv/bin/mypy
 # A process a core, one thread each (tests/conftest.py); the tests of a file share what they train.
 several=(.venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10)
-if [ "$extras" = dev ]; then
+if [ "$extras" = dev,recording ]; then
   exec "${several[@]}" ${arguments[@]+"${arguments[@]}"}
 fi
 "${several[@]}" -m "not rig" ${arguments[@]+"${arguments[@]}"}

@@ -16,13 +16,11 @@ from ml_collections import ConfigDict
 from neural_computer.errors import Error, one_of
 from neural_computer.evals import metrics
 from neural_computer.evals.inputs import VIEWS
+from neural_computer.formats import FormatError, check_format
 from neural_computer.train.loop import LoopConfig
 from neural_computer.train.objective import Objective
 from neural_computer.train.optim import Optimizer
 from neural_computer.train.reconstruction import Reconstruction
-
-FORMAT = 1
-"""Of configs, and of the checkpoints and data sets made by them; a release reads its own and all earlier ones."""
 
 RENAMED = {
     "average.accumulate": "optimizer.accumulate_steps",
@@ -245,25 +243,22 @@ SCALARS = ("format", "seed", "init", "mesh")
 
 def read(config: ConfigDict) -> dict[str, Any]:
     """Every section as its dataclass, by name. Raises ConfigError."""
-    check_format(config)
+    check_names(config)
     sections = CODEC_SECTIONS if "vae" in config else SECTIONS
     check_keys(config, [*sections, *SCALARS], "config")
     return {name: read_section(cls, config[name], f"config.{name}") for name, cls in sections.items()}
 
 
-def check_format(config: ConfigDict) -> None:
-    """Raises ConfigError for a config of a later format, or of one before the first release."""
+def check_names(config: ConfigDict) -> None:
+    """Raises ConfigError for a key that was renamed, and for a config of another format."""
     for path, now in RENAMED.items():
         section, name = path.split(".")
         if section in config and name in config[section]:
             raise ConfigError(f"config.{path}: renamed to config.{now}")
-    found = config.get("format")
-    if found is None:
-        raise ConfigError(f"config.format: missing; it is {FORMAT} in configs of this release")
-    if found != FORMAT:
-        raise ConfigError(
-            f"config.format={found}: this release reads format {FORMAT}; use the release that wrote it, or train anew"
-        )
+    try:
+        check_format(config.get("format"), "config.format")
+    except FormatError as error:
+        raise ConfigError(str(error)) from error
 
 
 def read_section(cls: type, section: ConfigDict, path: str) -> Any:
@@ -273,7 +268,7 @@ def read_section(cls: type, section: ConfigDict, path: str) -> Any:
     check_keys(section, fields, path)
     missing = [n for n, f in fields.items() if n not in section and f.default is dataclasses.MISSING]
     if missing:
-        raise ConfigError(f"{path}.{missing[0]}: missing; configs/base.py shows every value")
+        raise ConfigError(f"{path}.{missing[0]}: missing; neural_computer.configs.base has every value")
     values = {name: typed(section[name], hints[name], f"{path}.{name}") for name in fields if name in section}
     with at(path):
         return cls(**values)
@@ -289,7 +284,7 @@ def check_keys(section: Mapping[str, Any] | ConfigDict, names: Any, path: str) -
     if isinstance(names, list):
         for name in names:
             if name not in section:
-                raise ConfigError(f"{path}.{name}: missing; configs/base.py shows every value")
+                raise ConfigError(f"{path}.{name}: missing; neural_computer.configs.base has every value")
 
 
 def typed(value: Any, hint: Any, path: str) -> Any:

@@ -39,10 +39,10 @@ class Network(nn.Module):
             if self.text is None:
                 raise ValueError("text: token ids reach a network without a text encoder; encode them first")
             text = self.text(text.ids)
+        prediction, features, _ = self.dit(z, t, text, image, u)
         if not heads or self.heads is None or u is None:
-            return Output(self.dit(z, t, text, image, u))
-        prediction, features = self.dit(z, t, text, image, u, features=True)
-        return Output(prediction, (*self.heads(features, u), features))
+            return Output(prediction)
+        return Output(prediction, self.heads(features, u))
 
     def _action_texts(self, actions: Actions) -> Float[Array, "b u d"]:
         if not isinstance(actions.texts, TokenIds):

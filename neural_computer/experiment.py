@@ -45,7 +45,7 @@ class Experiment:
         """Raises ConfigError where it is a codec that is trained."""
         if self.trains_codec:
             raise ConfigError(
-                "config.vae: trains a codec, not a computer; convert the trained one (python -m launch.convert_weights) "
+                "config.vae: trains a codec, not a computer; convert the trained one (neural-computer convert_weights) "
                 "and train a computer with config.codec.kind='wan' and it as config.init"
             )
         return self.trainer.model

@@ -69,7 +69,7 @@ class Clip(Episode):
 class TokenIds(NamedTuple):
     """Texts as token ids, 0 for padding: what a text encoder reads. What it returns, features, is a plain float array."""
 
-    ids: Int[Array, "*b l"]
+    ids: Int[Array, "*n l"]
 
 
 class Meta(NamedTuple):

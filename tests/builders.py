@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import cligen, guiworld
 from neural_computer import build
+from neural_computer.configs import cligen, guiworld
 from neural_computer.data.inputs import stacked
 from neural_computer.experiment import Experiment
 from neural_computer.types import Actions, Batch, Event, FrozenParams, Params, TokenIds, TrainState

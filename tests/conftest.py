@@ -3,7 +3,9 @@
 The environment is set here, before anything imports jax; processes that tests start inherit it.
 """
 
+import contextlib
 import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -53,7 +56,7 @@ def missing(mark: str) -> str | None:
     if mark == "rig" and shutil.which("Xvfb") is None:
         return "no X server (Xvfb) is installed: bash launch/install_rig.sh"
     if mark == "rig" and any(importlib.util.find_spec(name) is None for name in ("mss", "Xlib")):
-        return "mss or python-xlib is not installed: pip install -e '.[gui]'"
+        return "mss or python-xlib is not installed: pip install -e '.[recording]'"
     if mark == "gpu":
         import jax
 
@@ -68,15 +71,58 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
-def program(module: str, *arguments: object, env: dict[str, str] | None = None, check: bool = True, **options):
-    """Runs `python -m module` as a user would, on one device unless `env` says otherwise; returns what it printed."""
+def program(
+    module: str, *arguments: object, devices: int = 1, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess:
+    """Runs a program in this process, as `python -m module` does, on some of its devices; returns what it printed.
+
+    Flags are as before when it returns. With `check`, an exit code other than 0 is an AssertionError.
+    """
+    import jax
+    from absl import flags
+    from absl.testing import flagsaver
+
+    from neural_computer.launch import errors
+    from neural_computer.launch.__main__ import program as load
+
+    loaded = load(module.removeprefix("launch."))
+    own = getattr(loaded, "FLAGS", errors.Flags())
+    registries = [flags.FLAGS, own.values, *{id(part.values): part.values for part in own.parts.values()}.values()]
+    saved = [(flagsaver.save_flag_values(registry), registry) for registry in registries]
+    out, err, command = io.StringIO(), io.StringIO(), [module, *map(str, arguments)]
+    everything, local = jax.devices, jax.local_devices
+    with contextlib.ExitStack() as stack:
+        for values, registry in saved:
+            stack.callback(flagsaver.restore_flag_values, values, registry)
+        stack.enter_context(contextlib.chdir(ROOT))
+        stack.enter_context(mock.patch.dict(os.environ, env or {}))
+        stack.enter_context(mock.patch.object(sys, "argv", command))
+        stack.enter_context(mock.patch.object(jax, "devices", lambda *args: everything(*args)[:devices]))
+        stack.enter_context(mock.patch.object(jax, "local_devices", lambda *args: local(*args)[:devices]))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        try:
+            errors.run(loaded.main, own)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return _finished(subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue()), check)
+
+
+def subprocess_program(
+    module: str, *arguments: object, env: dict[str, str] | None = None, check: bool = True, **options
+):
+    """Runs `python -m module` in a process of its own, on one device unless `env` says otherwise; returns what it printed."""
     one = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | one | (env or {}), capture_output=True, text=True, timeout=600, **options
     )
+    return _finished(done, check)
+
+
+def _finished(done: subprocess.CompletedProcess, check: bool) -> subprocess.CompletedProcess:
     if check and done.returncode:
-        raise AssertionError(f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        raise AssertionError(f"{' '.join(done.args)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return done
 
 

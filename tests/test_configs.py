@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from configs import base
-from configs.sizes import SIZES
 from neural_computer import build
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.config import ConfigError
+from neural_computer.configs import base
+from neural_computer.configs.sizes import SIZES
 from neural_computer.types import Clip, FrozenParams, Params, TokenIds
 from neural_computer.workflows import checks
 from tests import builders

@@ -1,10 +1,14 @@
 """What an installation costs and what it may leave out: imports stay light, optional packages stay optional."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 from pathlib import Path
 
 import pytest
@@ -53,7 +57,9 @@ def test_an_unknown_name_says_what_there_is():
         _ = neural_computer.Episodes
 
 
-@pytest.mark.parametrize("path", ["neural_computer.train.loop", "neural_computer.data.pipeline", "launch.train"])
+@pytest.mark.parametrize(
+    "path", ["neural_computer.train.loop", "neural_computer.data.pipeline", "neural_computer.launch.train"]
+)
 def test_the_training_path_loads_neither_tfds_nor_beam_nor_torch(path):
     assert not loaded(f"import {path}") & {"tensorflow_datasets", "apache_beam", "tensorflow", "torch"}
 
@@ -66,10 +72,87 @@ def test_networks_and_update_import_on_a_bare_gpu_image():
     fresh("\n".join([block, *(f"import neural_computer.{room}" for room in [*models, "computer", "train.update"])]))
 
 
-def test_constraints_pin_everything_the_core_needs_and_no_torch():
-    core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    wanted = {line.split(">=")[0].replace("_", "-") for line in core}
+def test_constraints_pin_everything_the_core_and_recording_need_and_no_torch():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["recording"]]
+    wanted = {line.split(">=")[0].replace("_", "-") for line in lines}
     for name in ("constraints-3.11.txt", "constraints-3.12.txt"):
         pins = dict(line.split("==") for line in (ROOT / name).read_text().splitlines() if not line.startswith("#"))
         assert wanted <= set(pins), name
         assert not {"torch", "tensorflow", "diffusers"} & set(pins), name
+
+
+# A user who has the wheel and no checkout
+
+
+def run(*command: object, cwd: Path, **options) -> str:
+    """What a command prints, in a folder that is not the repository."""
+    command = [*map(str, command)]
+    one = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    environment = {**os.environ, "XLA_FLAGS": one, "PYTHONPATH": ""}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, **options)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The bin folder of a fresh environment in which the wheel is installed, beside this environment's packages."""
+    folder = tmp_path_factory.mktemp("wheel")
+    # A build leaves folders where it works: not in the repository.
+    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "runs", "shared", "__pycache__")
+    shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=ignored)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-cache-dir"]
+    build = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", folder / "dist"]
+    run(*pip, *build, folder / "source", cwd=folder)
+    venv.create(folder / "venv", symlinks=True)
+    python = folder / "venv" / "bin" / "python"
+    purelib = sysconfig.get_path("purelib", vars={"base": folder / "venv", "platbase": folder / "venv"})
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    (Path(purelib) / "shared.pth").write_text("\n".join(packages) + "\n")
+    (wheel,) = (folder / "dist").glob("*.whl")
+    run(
+        *pip,
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--force-reinstall",
+        wheel,
+        cwd=folder,
+    )
+    return python.parent
+
+
+@pytest.mark.slow
+def test_from_the_wheel_alone_a_machine_is_trained_run_and_evaluated(installed, videos, tmp_path):
+    where = (
+        "import neural_computer, neural_computer.configs.base as base; print(neural_computer.__file__, base.__file__)"
+    )
+    assert all(
+        path.startswith(str(installed.parent)) for path in run(installed / "python", "-c", where, cwd=tmp_path).split()
+    )
+    program, small = installed / "neural-computer", ["--config.data.batch_size=4", "--config.evaluation.videos=2"]
+    assert "train  " in run(program, cwd=tmp_path) and "--config" in run(program, "train", "--help", cwd=tmp_path)
+    ask = ["train", "--config=cligen:tiny", f"--config.data.directory={videos}", "--workdir=runs/mine", *small]
+    run(program, *ask, "--config.schedule.steps=2", cwd=tmp_path)
+    run(program, "run", "--machine=mine", "--prompt=hello", "--out=out", cwd=tmp_path)
+    assert (tmp_path / "out" / "rollout.mp4").stat().st_size
+    run(program, "evaluate", "--machine=mine", cwd=tmp_path)
+    assert json.loads((tmp_path / "runs" / "mine" / "metrics.json").read_text())["step"] == 2
+
+
+@pytest.mark.slow
+def test_the_wheel_has_all_programs_configs_and_scripts(installed):
+    """Every file of the two folders that the package has by links."""
+    (package,) = installed.parent.rglob("site-packages/neural_computer")
+    for room in ("launch", "configs"):
+        files = {path.relative_to(ROOT / room) for path in (ROOT / room).rglob("*.py")}
+        assert files == {path.relative_to(package / room) for path in (package / room).rglob("*.py")}
+    assert {path.name for path in (package / "launch").glob("*.sh")} == {
+        "install_rig.sh",
+        "install_sandbox.sh",
+        "packages.sh",
+    }

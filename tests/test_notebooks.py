@@ -7,7 +7,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["01_one_batch", "02_the_four_doors", "03_run_a_computer"])
+@pytest.mark.parametrize("name", ["01_one_batch", "02_four_injection_modes", "03_run_a_computer"])
 def test_a_notebook_runs(name, trained, tmp_path, monkeypatch):
     import nbformat
     from nbclient import NotebookClient

@@ -14,7 +14,6 @@ from tests.conftest import ROOT, program, wait_until
 from tests.test_resume import arguments, newest
 
 pytestmark = pytest.mark.slow
-EIGHT = "--xla_force_host_platform_device_count=8 --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 ONE = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -35,7 +34,7 @@ def alone(videos, tmp_path_factory):
 @pytest.mark.parametrize("mesh", [{}, {"data": 2, "fsdp": 2, "tensor": 2}])
 def test_eight_devices_train_as_one(videos, tmp_path, alone, mesh):
     sizes = [f"--config.mesh.{axis}={size}" for axis, size in mesh.items()]
-    program("launch.train", *arguments(videos, tmp_path, 20, every=20), *sizes, env={"XLA_FLAGS": EIGHT})
+    program("launch.train", *arguments(videos, tmp_path, 20, every=20), *sizes, devices=8)
     np.testing.assert_allclose(losses(tmp_path), alone, rtol=1e-5)
 
 

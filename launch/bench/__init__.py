@@ -1,1 +1,1 @@
-"""Benchmarks: python -m launch.bench --suite=NAME. A suite is a file of this folder."""
+"""Benchmarks: neural-computer bench --suite=NAME. A suite is a file of this folder."""

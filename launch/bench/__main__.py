@@ -1,4 +1,4 @@
-"""Runs a suite: python -m launch.bench --suite=core --out=DIR
+"""Runs a suite: neural-computer bench --suite=core --out=DIR
 
 Each case times ours and a peer in turns, in one process, and reports medians and their ratio: on a shared machine only
 the ratio means something. A ratio above 1 is in our favour, for figures of which less is better too. Writes
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from absl import flags
 from tqdm import tqdm
 
-from launch import errors
-from launch.bench import core, data, evals, gui, models
-from launch.bench.case import Case, Figure
 from neural_computer import report
+from neural_computer.launch import errors
+from neural_computer.launch.bench import core, data, evals, gui, models
+from neural_computer.launch.bench.case import Case, Figure
+from neural_computer.launch.flags import Flags
 
 SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
     "core": core.cases,
@@ -30,9 +30,12 @@ SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
 PEAK = 989e12
 """Operations a second of an H100 or H200 in bfloat16, dense."""
 
-SUITE = flags.DEFINE_enum("suite", "core", list(SUITES), "What to measure.")
-REPEATS = flags.DEFINE_integer("repeats", 9, "Timed turns a case.", lower_bound=1)
-OUT = flags.DEFINE_string("out", "runs/bench", "Where the results go.")
+FLAGS = Flags()
+SUITE = FLAGS.part(
+    "suite", dict.fromkeys(SUITES, Flags()) | {"data": data.FLAGS, "models": models.FLAGS}, "core", "What to measure."
+)
+REPEATS = FLAGS.integer("repeats", 9, "Timed turns a case.", lower_bound=1)
+OUT = FLAGS.out(default="runs/bench")
 
 CAPTION = (
     "Medians; a ratio above 1 is in our favour; turns: lowest and highest ratio; apart: difference of the answers."
@@ -64,7 +67,7 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
             run()
             rates[name].append(case.amount / (time.perf_counter() - begin))
     medians = {name: statistics.median(rate) for name, rate in rates.items()}
-    row = told(case, medians["ours"], medians.get("peer"), medians["ours"] / medians["peer"] if case.peer else None)
+    row = row_of(case, medians["ours"], medians.get("peer"), medians["ours"] / medians["peer"] if case.peer else None)
     if case.peer:
         ratios = [ours / peer for ours, peer in zip(rates["ours"], rates["peer"], strict=True)]
         row["turns"] = f"{min(ratios):.2f}-{max(ratios):.2f}"
@@ -78,14 +81,14 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
 
 def compare(figure: Figure) -> dict[str, Any]:
     """A figure's row; its ratio is peer / ours, since less is better."""
-    return told(figure, figure.ours, figure.peer, figure.peer / figure.ours)
+    return row_of(figure, figure.ours, figure.peer, figure.peer / figure.ours)
 
 
-def told(case: Case | Figure, ours: float, peer: float | None, ratio: float | None) -> dict[str, Any]:
-    """What every row has; the reason why ours is slower only where it is."""
+def row_of(case: Case | Figure, ours: float, peer: float | None, ratio: float | None) -> dict[str, Any]:
+    """The columns of every row; the reason why ours is slower only where it is."""
     row = {"case": case.name, "unit": case.unit, "ours": ours, "peer": peer, "ratio": ratio, "against": case.against}
     return row | ({"why": case.why} if case.why and ratio is not None and ratio < 1 else {})
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, FLAGS)

@@ -16,11 +16,11 @@ class Case:
     ours: Callable[[], Any]
     peer: Callable[[], Any] | None
     why: str = ""
-    """What makes ours slower, to be told where it is."""
+    """What makes ours slower, printed where it is"""
     apart: float | None = None
-    """Largest difference of the two answers, of the largest magnitude."""
+    """Largest difference of the two results, relative to the largest magnitude"""
     flops: float = 0.0
-    """Operations of a call, where they are to be told as a share of the accelerator's peak."""
+    """Operations of a call, where the share of the accelerator's peak is printed."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The core's speed: drawing screens, reading windows, one update.
 
-XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" python -m launch.bench --suite=core
+XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" neural-computer bench --suite=core
 """
 
 import tempfile
@@ -9,11 +9,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from configs import cligen
-from launch.bench.case import Case
 from neural_computer import build
+from neural_computer.configs import cligen
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
+from neural_computer.launch.bench.case import Case
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.screens import glyphs, terminal
 from neural_computer.types import Batch, Episode, FrozenParams, TokenIds

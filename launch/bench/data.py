@@ -1,6 +1,6 @@
 """The data engine's speed: a recording to pictures, beside asciinema's own renderer.
 
-    taskset -c 0 python -m launch.bench --suite=data --recording=FILE
+    taskset -c 0 neural-computer bench --suite=data --recording=FILE
 
 One core for both. The recording must be of version 2, which is what agg reads; at 80x24, pictures are 384x640. agg's time
 has the start of its process and a GIF in it, for it can do no less; ours ends with RGB in memory.
@@ -15,23 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import flags
 
-from launch.bench.case import Case
+from neural_computer.launch.bench.case import Case
+from neural_computer.launch.flags import Flags
 from neural_computer.recording.terminal import cast
 from neural_computer.recording.terminal.replay import Playing, Replay, replay
 from neural_computer.screens import glyphs
 from neural_computer.screens.terminal import Atlas, Cells
 
-RECORDING = flags.DEFINE_string("recording", None, "The recording (version 2) of --suite=data.")
+FLAGS = Flags()
+RECORDING = FLAGS.string("recording", None, "An asciinema recording of version 2.", required=True)
 CLIP = 81
 """Frames, or pictures, that are in memory at once"""
 
 
 def cases() -> Iterator[Case]:
-    """Raises ValueError without a recording, RuntimeError without agg."""
-    if RECORDING.value is None:
-        raise ValueError("--recording: is missing; suite data draws an asciinema recording of version 2")
+    """Two, of one recording. Raises RuntimeError without agg."""
     path, atlas = Path(RECORDING.value), Atlas()
     whole = played(path)
     shape = "x".join(map(str, atlas.draw(whole.screens)[0].shape[:2]))

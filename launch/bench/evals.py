@@ -1,6 +1,6 @@
 """The metrics beside torchmetrics, lpips and torchvision: terminal videos of 81 frames of 832x480, every frame.
 
-    taskset -c 0 python -m launch.bench --suite=evals
+    taskset -c 0 neural-computer bench --suite=evals
 
 A turn is a clip, ten with the first that warms up. Weights are the same on both sides (R3D-18's are random), and so must
 the answers be. I3D and LPIPS by VGG have no peer of these libraries that could be had. Frames are in memory.
@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from launch.bench import judges
-from launch.bench.case import Case
 from neural_computer.evals import frames
 from neural_computer.evals.features import R3D18
 from neural_computer.evals.inputs import Instruments
 from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
+from neural_computer.launch.bench import metric_peers
+from neural_computer.launch.bench.case import Case
 from neural_computer.models import r3d
 from neural_computer.screens.terminal import Atlas, blank
 
@@ -37,7 +37,7 @@ SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA'
 
 def cases() -> Iterator[Case]:
     """One after the other. Raises RuntimeError without the peers, and where answers differ."""
-    if lacking := judges.missing():
+    if lacking := metric_peers.missing():
         raise RuntimeError(
             f"--suite=evals: needs {lacking[0]}, which is not installed: pip install torch torchmetrics lpips torchvision"
         )
@@ -45,9 +45,9 @@ def cases() -> Iterator[Case]:
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     pairs = videos()
-    tensors, features = judges.r3d18()
+    tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
-    far = judges.lpips()
+    far = metric_peers.lpips()
 
     def clip(video: np.ndarray) -> np.ndarray:
         return frames.resize(video[frames.sixteen_frames(len(video))], R3D18().size)
@@ -55,7 +55,7 @@ def cases() -> Iterator[Case]:
     def peer(pair: VideoPair, names: tuple[str, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         if "ssim" in names:
-            found["psnr"], found["ssim"] = judges.pixels(pair.generated, pair.reference)
+            found["psnr"], found["ssim"] = metric_peers.pixels(pair.generated, pair.reference)
         if "lpips" in names:
             found["lpips"] = far(pair.generated, pair.reference)
         if "fvd_r3d18" in names:

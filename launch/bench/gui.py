@@ -1,14 +1,14 @@
 """The synthetic desktop's speed: a frame lived and drawn, by kind of use; and the cursor stamped on videos.
 
-python -m launch.bench --suite=gui
+neural-computer bench --suite=gui
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from launch.bench.case import Case
 from neural_computer.actions import cursor
+from neural_computer.launch.bench.case import Case
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk import drawing
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished

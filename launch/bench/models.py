@@ -1,7 +1,7 @@
 """Our networks beside their PyTorch originals: the same random weights, the same inputs, in one run.
 
     export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=64000000000
-    taskset -c 0 python -m launch.bench --suite=models
+    taskset -c 0 neural-computer bench --suite=models
 
 One core for both: flags that tell XLA to use one thread leave it a second. The first line lets malloc keep what is freed:
 an XLA program asks for all its memory anew at every call, and fresh pages cost a backward pass a sixth of its time;
@@ -9,7 +9,7 @@ PyTorch's smaller pieces are kept either way.
 
 On a GPU, both on the same card, a forward pass and an update at a published size in bfloat16:
 
-    XLA_PYTHON_CLIENT_PREALLOCATE=false python -m launch.bench --suite=models --size=wan_1_3b
+    XLA_PYTHON_CLIENT_PREALLOCATE=false neural-computer bench --suite=models --scale=wan_1_3b
 
 Before anything is timed, the answers are compared. First calls and memory are taken in two processes, each of which runs
 one contender alone.
@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
 
-from launch.bench import pairs
-from launch.bench.case import Case, Figure
-from launch.bench.pairs import Pair, Size, on_cpu
+from neural_computer.launch.bench import pairs
+from neural_computer.launch.bench.case import Case, Figure
+from neural_computer.launch.bench.pairs import Pair, Size, on_cpu
+from neural_computer.launch.flags import Flags
 from neural_computer.types import PyTree
 
 SIZES = {
@@ -40,7 +40,8 @@ SIZES = {
         12, 30, (81, 480, 832), image=False, update="wan_1_3b_i2v", dtype="bfloat16", attention="cudnn", close=0.1
     ),
 }
-SIZE = flags.DEFINE_enum("size", "small", list(SIZES), "Of the networks of --suite=models.")
+FLAGS = Flags(size="--scale")
+SCALE = FLAGS.choice("scale", "small", list(SIZES), "Size of the networks.")
 
 COMPILES = "PyTorch compiles nothing; ours once a shape, and JAX_COMPILATION_CACHE_DIR keeps it for other runs"
 
@@ -49,9 +50,11 @@ def cases() -> Iterator[Case | Figure]:
     """One after the other, so that memory holds one. Raises RuntimeError without PyTorch, and where answers differ."""
     missing = [name for name in ("torch", "diffusers", "transformers") if importlib.util.find_spec(name) is None]
     if missing:
-        raise RuntimeError(f"--suite=models: needs {missing[0]}, which is not installed: pip install -e '.[parity]'")
-    size = SIZES[SIZE.value]
-    yield from alone(SIZE.value)
+        raise RuntimeError(
+            f"--suite=models: needs {missing[0]}, which is not installed: pip install 'neural-computer[parity]'"
+        )
+    size = SIZES[SCALE.value]
+    yield from alone(SCALE.value)
     if size.update:
         yield pairs.update(size)
     for pair in pairs.all_of(size):

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from configs import cligen
-from launch.bench.case import Case
 from neural_computer import build
+from neural_computer.configs import cligen
+from neural_computer.launch.bench.case import Case
 from neural_computer.models import flops, weights
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import statistics

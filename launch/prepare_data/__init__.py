@@ -1,1 +1,1 @@
-"""Makes training data: python -m launch.prepare_data --recipe=NAME --output=DIR. A recipe is a file of this folder."""
+"""Makes training data: neural-computer prepare_data --recipe=NAME --out=DIR. A recipe is a file of this folder."""

@@ -1,15 +1,14 @@
 """Real Python sessions, A+B: recorded in pseudo-terminals, then written as episodes by the tfds builder."""
 
-import os
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
+from neural_computer.launch.flags import Flags
 from neural_computer.recording.terminal import repl
 
-OPERANDS = flags.DEFINE_integer("operands", 49, "Recipe repl: operands from 1 to this; every pair is recorded once.")
-WORKERS = flags.DEFINE_integer("workers", os.cpu_count() or 1, "Recipe repl: sessions recorded at a time.")
+FLAGS = Flags()
+OPERANDS = FLAGS.integer("operands", 49, "Operands from 1 to this; every pair is recorded once.")
+WORKERS = FLAGS.workers()
 
 
 def settings() -> dict[str, Any]:
@@ -17,12 +16,12 @@ def settings() -> dict[str, Any]:
     return {"operands": OPERANDS.value}
 
 
-def make(output: Path) -> dict[str, Any]:
-    """Records and writes; returns how many episodes were kept and, by name, why others were refused."""
+def make(out: Path) -> dict[str, Any]:
+    """Records the sessions, writes them and returns the counts."""
     from neural_computer.recording.datasets import PythonRepl
 
-    recordings = output / "recordings"
+    recordings = out / "recordings"
     repl.record_all(repl.sums(OPERANDS.value), recordings, WORKERS.value)
-    builder = PythonRepl(recordings, data_dir=str(output))
+    builder = PythonRepl(recordings, data_dir=str(out))
     builder.download_and_prepare()
     return {"kept": sum(split.num_examples for split in builder.info.splits.values()), "rejected": {}}

@@ -58,6 +58,11 @@ class ActionEncoder(nn.Module):
     how: Encoding
     size: tuple[int, int]
 
+    @property
+    def align(self) -> Alignment:
+        """Which video frames' actions a latent frame sees: all that the losses need to know of an action encoder."""
+        return self.how.align
+
     @nn.compact
     def __call__(self, actions: Actions, texts: Float[Array, "b u d"]) -> Float[Array, "b f 2 e"]:
         how, (height, width) = self.how, self.size

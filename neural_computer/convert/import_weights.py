@@ -122,7 +122,7 @@ def is_complete(folder: Path, preset: dict[str, Any]) -> bool:
     before = read_json(note)["preset"] if note.exists() else {}
     # JSON makes lists of tuples.
     if before != json.loads(json.dumps(preset)):
-        raise ValueError(f"{folder}: holds something else; give another --output or delete it")
+        raise ValueError(f"{folder}: holds something else; give another --out or delete it")
     return True
 
 

@@ -33,7 +33,7 @@ def networks(directory: str | Path) -> dict[str, dict[str, Any]]:
     if not preset.exists():
         raise CheckpointError(
             f"{directory}: no preset.json there; convert published weights first "
-            f"(python -m launch.convert_weights --input=PATH --output={directory})"
+            f"(neural-computer convert_weights --input=PATH --out={directory})"
         )
     return read_json(preset)
 

@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float, Shaped
 
 from neural_computer.actions.schema.frames import Meta
+from neural_computer.formats import FORMAT, FormatError, check_format
 from neural_computer.types import Actions, Encoded, TokenIds
 
 INFO = "encoded_info.json"
@@ -150,6 +151,7 @@ class Info:
     dtype: str
     clips: int
     """In a file."""
+    format: int = FORMAT
 
     def files(self, split: str) -> list[str]:
         """The names of a split's files, in order."""
@@ -172,10 +174,14 @@ def load_info(directory: str | Path) -> Info:
     """What a folder holds. Raises ValueError if it does not say."""
     path = Path(directory) / INFO
     try:
-        return Info(**json.loads(path.read_text()))
+        values = json.loads(path.read_text())
+        check_format(values.get("format"), path)
+        return Info(**values)
+    except FormatError:
+        raise
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path}: does not tell what is encoded there ({error}); make it with python -m launch.prepare_data "
+            f"{path}: does not tell what is encoded there ({error}); make it with neural-computer prepare_data "
             "--recipe=encode"
         ) from error
 

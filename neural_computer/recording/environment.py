@@ -4,7 +4,7 @@
         frame = desktop.reset(seed=0)
         frame = desktop.step([Event(0, "move", x=40, y=60), Event(0, "press", "left")])
 
-`python -m launch.serve` starts the server; `recording.environment_server` has the protocol. The client loads nothing of it.
+`neural-computer serve` starts the server; `recording.environment_server` has the protocol. The client loads nothing of it.
 """
 
 import http.client
@@ -36,7 +36,7 @@ class Environment:
         self.url, self.seconds, self.frame = url.rstrip("/"), seconds, -1
         parts = urllib.parse.urlsplit(self.url)
         if parts.scheme != "http" or not parts.hostname:
-            raise ValueError(f"url={url!r}: must be http://HOST:PORT, as `python -m launch.serve` prints it")
+            raise ValueError(f"url={url!r}: must be http://HOST:PORT, as `neural-computer serve` prints it")
         self._host, self._path = parts.netloc, parts.path
 
     def __enter__(self) -> "Environment":
@@ -73,7 +73,7 @@ class Environment:
             response = connection.getresponse()
             content, headers = response.read(), dict(response.headers.items())
         except (OSError, http.client.HTTPException) as error:
-            raise RemoteError(f"{self.url}: {error}; is python -m launch.serve running?") from error
+            raise RemoteError(f"{self.url}: {error}; is neural-computer serve running?") from error
         finally:
             connection.close()
         if response.status != http.client.OK:

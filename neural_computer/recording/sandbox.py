@@ -30,7 +30,7 @@ PERSON, PERSON_ID, HOST = "NeuralComputer", 1976, "NeuralComputer"
 HOME, WORKSPACE = f"/home/{PERSON}", "/workspace"
 """User, host and folders inside, as on the recordings that the paper's data engine ships"""
 
-INSTALL = "bash launch/install_sandbox.sh"
+INSTALL = "neural-computer install_sandbox"
 """The command that installs bubblewrap, Python and the programs of generated tapes"""
 
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games:/opt/bin"

@@ -65,3 +65,14 @@ def end_with_parent() -> None:
 
     if parent := parent_process():
         threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def beam_runner(workers: int) -> Any:
+    """tfds's settings for Beam's own runner on this machine, with so many processes."""
+    import apache_beam as beam
+    import tensorflow_datasets as tfds
+
+    options = beam.options.pipeline_options.PipelineOptions(
+        direct_num_workers=workers, direct_running_mode="multi_processing" if workers > 1 else "in_memory"
+    )
+    return tfds.download.DownloadConfig(beam_options=options)

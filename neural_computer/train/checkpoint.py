@@ -13,6 +13,7 @@ from absl import logging
 
 from neural_computer.errors import Error, first_line
 from neural_computer.files import replacing
+from neural_computer.formats import FORMAT, check_format
 from neural_computer.sharding import path_of
 from neural_computer.types import PyTree
 
@@ -41,7 +42,7 @@ class Checkpoints:
 
     def save(self, step: int, state: PyTree, note: Mapping[str, Any]) -> None:
         """Writes step `step`, then retires the oldest. Raises CheckpointError when the disk refuses."""
-        note = {**note, "architecture": architecture(state)}
+        note = {**note, "format": FORMAT, "architecture": architecture(state)}
         try:
             self._manager.save(
                 step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), note=ocp.args.JsonSave(note))
@@ -70,6 +71,7 @@ class Checkpoints:
             except Exception as error:
                 self._set_aside(step, error)
                 continue
+            check_format(note.get("format"), f"{self.directory}/{step}")
             self._compare(step, found, architecture(like))
             try:
                 return step, self._restore(step, like, shardings, only), note

@@ -19,6 +19,7 @@ from neural_computer.actions.align import Alignment
 from neural_computer.actions.schema import FLAGS
 from neural_computer.computer import NeuralComputer
 from neural_computer.flow import fold_in_name
+from neural_computer.models.heads import HeadOutputs
 from neural_computer.types import Actions, Conditioning, Encoded, Metrics, PyTree
 
 MOVE = FLAGS["mouse_move"]
@@ -78,7 +79,7 @@ class Objective:
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
         if output.heads is not None:
-            terms |= self._head_losses(computer.network.actions, encoded.actions, *output.heads)
+            terms |= self._head_losses(computer.network.actions.align, encoded.actions, HeadOutputs(*output.heads))
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
@@ -96,14 +97,13 @@ class Objective:
             actions=actions,
         )
 
-    def _head_losses(
-        self, encoder: Any, actions: Any, video: Array, acts: Array, predicted: Array, features: Array
-    ) -> dict[str, tuple[float, Array]]:
+    def _head_losses(self, align: Alignment, actions: Actions, heads: HeadOutputs) -> dict[str, tuple[float, Array]]:
         """Weights and values of the terms that compare hidden states with actions."""
-        valid = active(actions, encoder.how.align)
-        error = jnp.square(predicted - jax.lax.stop_gradient(features)).mean(axis=-1)
+        valid = active(actions, align)
+        error = jnp.square(heads.predicted_features - jax.lax.stop_gradient(heads.features)).mean(axis=-1)
+        contrastive = info_nce(heads.video_embedding, heads.action_embedding, valid, self.temperature)
         return {
-            "contrastive": (self.contrastive, info_nce(video, acts, valid, self.temperature)),
+            "contrastive": (self.contrastive, contrastive),
             "future": (self.future, weighted_mean(error, valid[..., 0])),
         }
 

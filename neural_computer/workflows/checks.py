@@ -51,7 +51,7 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on videos; give those "
             f"they were made from, {info.videos}"
         )
-    needed, anew = encoding(experiment), "encode the videos anew (python -m launch.prepare_data --recipe=encode)"
+    needed, anew = encoding(experiment), "encode the videos anew (neural-computer prepare_data --recipe=encode)"
     if "actions.cursor_height" in info.config and "actions.cursor_height" not in needed:
         raise ConfigError(
             f"config.actions.cursor={experiment.config.actions.cursor!r}: the clips in {experiment.data.directory} were "

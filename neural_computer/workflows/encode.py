@@ -109,7 +109,7 @@ def begin(wanted: Plan, output: Path) -> None:
         before, now = asdict(encoded.load_info(output)), asdict(wanted.info)
         if apart := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-                f"{output}: was begun with other settings ({', '.join(apart)}); give another --output or delete it"
+                f"{output}: was begun with other settings ({', '.join(apart)}); give another --out or delete it"
             )
         return
     experiment, data = wanted.experiment, wanted.experiment.data

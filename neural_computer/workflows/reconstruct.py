@@ -79,7 +79,7 @@ def load_codec(workdir: str | Path | None = None, init: str | Path | None = None
         codec, params = pretrained.load_pretrained(init, "vae")
         return Codec(codec, params, {"init": str(init)})
     if workdir is None:
-        raise ValueError("--workdir: is missing; give a trained workdir, or --init with a converted VAE")
+        raise ValueError("--machine: is missing; give a trained machine, or --init with a converted VAE")
     if (Path(workdir) / workdirs.CONFIG).exists() and workdirs.trains_codec(Path(workdir)):
         codec, params, step = workdirs.load_codec(workdir)
         return Codec(codec, params, {"workdir": str(workdir), "step": step})

@@ -18,10 +18,11 @@ from neural_computer import media, sharding
 from neural_computer.build import build as build_config
 from neural_computer.computer import NeuralComputer, concat_chunks
 from neural_computer.conditioning import to_uint8
-from neural_computer.config import FORMAT, ConfigError
+from neural_computer.config import ConfigError
 from neural_computer.data.inputs import chunked
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
+from neural_computer.formats import FORMAT, check_format
 from neural_computer.train.checkpoint import CheckpointError, read_json
 from neural_computer.types import Actions, FrozenParams, Params, PyTree, State, TokenIds
 from neural_computer.workflows import workdir as workdirs
@@ -178,8 +179,7 @@ def _load_saved(folder: Path, mesh: Mesh | None, build: Callable[[ConfigDict], E
     from safetensors.numpy import load_file
 
     meta = read_json(folder / META)
-    if meta["format"] != FORMAT:
-        raise CheckpointError(f"{folder}: is of format {meta['format']}; this release reads format {FORMAT}")
+    check_format(meta.get("format"), folder)
     experiment = workdirs.read_config(folder, build)
     try:
         flat = load_file(folder / WEIGHTS)

@@ -49,7 +49,7 @@ def read_config(folder: Path, build: Any = None) -> Experiment:
     path = folder / CONFIG
     if not path.exists():
         raise CheckpointError(
-            f"{folder}: no {CONFIG} there; train first (python -m launch.train --config=... --workdir={folder})"
+            f"{folder}: no {CONFIG} there; train first (neural-computer train --config=... --workdir={folder})"
         )
     values = read_json(path)
     overridden = values.pop(OVERRIDDEN, ())

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from configs import cligen
 from neural_computer import build, load_pretrained, sharding
+from neural_computer.configs import cligen
 from neural_computer.convert import import_weights, pretrained, sources
 from neural_computer.train.optim import Optimizer, join
 from neural_computer.workflows import trained as trained_computer

@@ -4,14 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from launch import train
 from neural_computer import load_pretrained
 from neural_computer.config import ConfigError
 from neural_computer.convert import export_diffusers, import_weights, sources
 from neural_computer.train.checkpoint import CheckpointError
 from neural_computer.train.metrics_log import read_metrics
+from neural_computer.workflows import train, trained_source, workdir
 from neural_computer.workflows import trained as trained_computer
-from neural_computer.workflows import trained_source, workdir
 from tests import builders
 from tests.train.test_reconstruction import experiment
 

@@ -121,7 +121,7 @@ def test_there_and_back_in_shards_is_bitwise(converted, tmp_path, monkeypatch):
 
 
 def test_another_network_in_its_place_is_refused(published, converted):
-    with pytest.raises(ValueError, match="dit: holds something else; give another --output or delete it"):
+    with pytest.raises(ValueError, match="dit: holds something else; give another --out or delete it"):
         convert(published, converted, "bfloat16")
 
 

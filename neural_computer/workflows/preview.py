@@ -11,8 +11,8 @@ from neural_computer.report import Page
 from neural_computer.types import Clip, Event
 
 
-def page_of(output: Path, clips: int) -> Page:
-    """`clips` clips of every split of a finished dataset, evenly spread over it."""
+def preview(output: Path, count: int) -> Page:
+    """A page with `count` clips of every split of a finished data set, evenly spread over it."""
     report = json.loads((output / "summary.json").read_text())
     settings = report["settings"]
     length = settings.get("frames") or settings.get("window") or 9
@@ -21,20 +21,20 @@ def page_of(output: Path, clips: int) -> Page:
     for split, _, _ in splits(locate(output)):
         source = ClipSource(output, split, length, stride=length)
         page.heading(split)
-        for index in np.unique(np.linspace(0, len(source) - 1, min(clips, len(source))).astype(int)):
+        for index in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
             show(page, source[int(index)])
     return page
 
 
-def show(page: Page, window: Clip) -> None:
-    """A clip: its video, then what is known of it."""
-    page.gif(window.frames if window.cursor is None else overlay_actions(window.frames, window), window.fps, window.id)
-    rows = [{"": f"caption, {tier}", "text": text} for tier, text in window.captions.items()]
-    if window.events:
-        rows.append({"": f"{len(window.events)} events", "text": told(window.events)})
-    page.table([*rows, {"": "meta", "text": json.dumps(dict(window.meta))}])
+def show(page: Page, clip: Clip) -> None:
+    """Adds a clip: its video, captions, events and origin."""
+    page.gif(clip.frames if clip.cursor is None else overlay_actions(clip.frames, clip), clip.fps, clip.id)
+    rows = [{"": f"caption, {tier}", "text": text} for tier, text in clip.captions.items()]
+    if clip.events:
+        rows.append({"": f"{len(clip.events)} events", "text": event_line(clip.events)})
+    page.table([*rows, {"": "meta", "text": json.dumps(dict(clip.meta))}])
 
 
-def told(events: tuple[Event, ...]) -> str:
-    """Events as one line: time and what happened."""
+def event_line(events: tuple[Event, ...]) -> str:
+    """Events as one line: time, kind, key."""
     return "  ".join(f"{e.time:.2f} {e.kind} {e.key or e.text}" for e in events[:60]) + (" ..." if events[60:] else "")

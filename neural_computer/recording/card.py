@@ -1,10 +1,10 @@
-"""The data card that stands beside a dataset, written from what its build counted."""
+"""The data card beside a data set, from what its build counted."""
 
 from collections.abc import Mapping
 from typing import Any
 
 FILE = "DATA_CARD.md"
-WHAT = {
+DESCRIPTION = {
     "repl": "Python sessions that add two numbers, recorded in a pseudo-terminal, one key a frame.",
     "videos": "Videos of a folder, letterboxed to one size, with the captions that lay beside them.",
     "encode": "Another dataset through frozen encoders: latents and features, no pictures.",
@@ -13,7 +13,7 @@ WHAT = {
     "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
-KNOWN = {
+NOTES = {
     "cligen_general": (
         "Captions come from templates unless a text model was given; they describe what is on the screen and not why.",
         "Secrets and personal strings are found by their form and by the names a recording gives away; a form that is in "
@@ -32,20 +32,22 @@ KNOWN = {
 def card(report: Mapping[str, Any]) -> str:
     """The card in Markdown."""
     recipe = report["settings"]["recipe"]
-    lines = [f"# {recipe}", "", WHAT[recipe], "", "## Counts", "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {told(value)} |" for name, value in report.items() if name not in ("settings", "rejected")]
+    lines = [f"# {recipe}", "", DESCRIPTION[recipe], "", "## Counts", "", "| | |", "|---|---|"]
+    lines += [
+        f"| {name} | {summary(value)} |" for name, value in report.items() if name not in ("settings", "rejected")
+    ]
     lines += [f"| rejected | {len(report['rejected'])} |", "", "## Made with", "", "| setting | value |", "|---|---|"]
-    lines += [f"| {name} | {told(value)} |" for name, value in report["settings"].items()]
-    if KNOWN.get(recipe):
-        lines += ["", "## To know before use", "", *(f"- {text}" for text in KNOWN[recipe])]
+    lines += [f"| {name} | {summary(value)} |" for name, value in report["settings"].items()]
+    if NOTES.get(recipe):
+        lines += ["", "## To know before use", "", *(f"- {text}" for text in NOTES[recipe])]
     if report["rejected"]:
         lines += ["", "## Rejected", "", "| recording | reason |", "|---|---|"]
         lines += [f"| {cell(name)} | {cell(reason)} |" for name, reason in report["rejected"].items()]
     return "\n".join(lines) + "\n"
 
 
-def told(value: Any) -> str:
-    """A value as a table's cell: of mappings to lists, only how many."""
+def summary(value: Any) -> str:
+    """A value as a table's cell; of lists in a mapping only their lengths."""
     if isinstance(value, Mapping):
         return ", ".join(f"{cell(name)} {len(x) if isinstance(x, list) else x}" for name, x in value.items()) or "none"
     return cell(str(value))

@@ -1,34 +1,21 @@
-"""Recordings for recipe guiworld made here, on real desktops side by side: DIR/recordings/SPLIT-NUMBER.mp4 and its logs."""
+"""Recordings made here, on real desktops side by side: FOLDER/SPLIT-NUMBER.mp4 and its logs."""
 
 import ctypes
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from absl import flags
 from tqdm import tqdm
 
 if TYPE_CHECKING:
     from neural_computer.recording.agents.policy import AgentPolicy
     from neural_computer.recording.xfce.desktop import XfceDesktop
 
-MINUTES = flags.DEFINE_float(
-    "minutes", 5.0, "Recipe guiworld, --source=rig: minutes of video a split.", lower_bound=0.1
-)
-AGENT = flags.DEFINE_enum(
-    "agent", None, ["anthropic", "openai"],
-    "Recipe guiworld, --source=rig --split=goal: whose model does the tasks, with VENDOR_API_KEY of the environment; by "
-    "default nobody is asked, and programs of ours do them.",
-)  # fmt: skip
-MODEL = flags.DEFINE_string("agent_model", None, "Recipe guiworld, --agent: the model's name.")
-TREES = flags.DEFINE_integer(
-    "trees", 0, "Recipe guiworld, --source=rig: frames of a task between two writings of what there is to click; 0, none.",
-    lower_bound=0,
-)  # fmt: skip
+FPS = 15
 SECONDS = 30
 """Length of a session of aimless use, at most."""
 FAMILIES = ("compute", "write", "shell", "move", "resize")
@@ -52,19 +39,29 @@ class RecordingJob(NamedTuple):
         return f"{self.split}-{self.seed:06d}"
 
 
-def settings(splits: list[str]) -> dict[str, object]:
-    """The settings that the recordings depend on. Raises ValueError for an agent without a model, or with other splits."""
-    values: dict[str, object] = {"minutes": MINUTES.value, "trees": TREES.value}
-    if AGENT.value is None:
-        return values
-    if not MODEL.value:
-        raise ValueError(f"--agent={AGENT.value}: needs --agent_model=NAME, the model to ask")
-    if splits != ["goal"]:
-        raise ValueError(f"--agent={AGENT.value}: does tasks; give --split=goal")
-    return values | {"agent": AGENT.value, "agent_model": MODEL.value}
+class Plan(NamedTuple):
+    """The recordings to make of every split."""
+
+    minutes: float
+    """Of video a split."""
+    seed: int = 0
+    agent: str | None = None
+    """Vendor whose model does the tasks, "anthropic" or "openai"; None for programs of ours."""
+    model: str = ""
+    trees: int = 0
+    """Frames of a task between two rows of the widget tree; 0 for none."""
+
+    def jobs(self, split: str) -> Iterator[RecordingJob]:
+        """The sessions of a split, a million at most."""
+        frames = round(min(SECONDS, self.minutes * 60) * FPS)
+        for number in range(self.seed * 10**6, (self.seed + 1) * 10**6):
+            if split == "goal":
+                yield RecordingJob(split, number, 0, self.agent, self.model, self.trees)
+            else:
+                yield RecordingJob(split, number, frames)
 
 
-def record_all(folder: Path, splits: list[str], seed: int, workers: int) -> dict[str, str]:
+def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) -> dict[str, str]:
     """Records the sessions that are not there yet; returns {try: reason} of those that failed.
 
     Raises DesktopError after MAX_FAILURES failed sessions in a row.
@@ -75,26 +72,25 @@ def record_all(folder: Path, splits: list[str], seed: int, workers: int) -> dict
         partial.unlink()
     with ThreadPoolExecutor(workers) as pool:
         for split in splits:
-            _split(pool, folder, _sessions(split, seed), workers, rejected)
+            _record_split(pool, folder, split, plan, workers, rejected)
     return rejected
 
 
-def _split(
-    pool: ThreadPoolExecutor, folder: Path, sessions: Iterator[RecordingJob], workers: int, rejected: dict[str, str]
+def _record_split(
+    pool: ThreadPoolExecutor, folder: Path, split: str, plan: Plan, workers: int, rejected: dict[str, str]
 ) -> None:
     from neural_computer.recording.xfce.errors import DesktopError
 
-    wanted, kept, failures = round(MINUTES.value * 60 * 15), 0, 0
-    running = dict[Future[tuple[int, list[str]]], RecordingJob]()
-    with tqdm(total=wanted, unit="frame", dynamic_ncols=True) as bar:
+    wanted, kept, failures = round(plan.minutes * 60 * FPS), 0, 0
+    jobs, running = plan.jobs(split), dict[Future[tuple[int, list[str]]], RecordingJob]()
+    with tqdm(total=wanted, desc=split, unit="frame", dynamic_ncols=True) as bar:
         while kept < wanted or running:
             while len(running) < workers and kept + sum(job.frames for job in running.values()) < wanted:
-                job = next(sessions)
-                bar.set_description(job.split)
+                job = next(jobs)
                 running[pool.submit(record_apart, job, folder)] = job
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(done)
-                frames, reasons = done.result()
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                frames, reasons = future.result()
                 rejected |= {f"{job.name}, try {number}": reason for number, reason in enumerate(reasons, 1)}
                 kept, failures = kept + frames, 0 if frames else failures + 1
                 bar.update(frames)
@@ -102,25 +98,16 @@ def _split(
                     raise DesktopError(f"--source=rig: {failures} sessions in a row failed; the last: {reasons[-1]}")
 
 
-def _sessions(split: str, seed: int) -> Iterator[RecordingJob]:
-    whole = round(min(SECONDS, MINUTES.value * 60) * 15)
-    for number in range(10**6):
-        if split == "goal":
-            yield RecordingJob(split, seed * 10**6 + number, 0, AGENT.value, MODEL.value or "", TREES.value)
-        else:
-            yield RecordingJob(split, seed * 10**6 + number, whole)
-
-
 def record_apart(job: RecordingJob, folder: Path) -> tuple[int, list[str]]:
     """`record` in a process of its own: whatever ends that process ends this session alone."""
     try:
-        with ProcessPoolExecutor(1, get_context("spawn"), ends_with_its_parent) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
             return pool.submit(record, job, folder).result()
     except BrokenProcessPool:
         return 0, ["its process was killed"]
 
 
-def ends_with_its_parent() -> None:
+def end_with_parent() -> None:
     """Kills this process when its parent ends: it would go on recording."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -1,1 +1,0 @@
-"""Published weights to ours and back; `python -m launch.convert_weights --help`."""
