@@ -103,7 +103,7 @@ def test_a_terminals_buffer_takes_the_place_of_the_reference():
 def test_without_the_packages_the_command_that_installs_them_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tesserocr", None)
     ocr._version.cache_clear()
-    with pytest.raises(ModuleNotFoundError, match=r"OCR needs tesserocr.*pip install -e '\.\[eval\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"OCR needs tess\w+.*pip install .*\[eval\]"):
         ocr.Tesseract()(screen()[None])
 
 
