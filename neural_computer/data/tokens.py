@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 @dataclass(frozen=True)
 class ByteTokenizer:
-    """UTF-8 bytes plus one, padded with 0 to `length`. A longer caption is refused, not cut."""
+    """UTF-8 bytes plus one, padded with 0 to `length`. Raises ValueError for a longer caption."""
 
     length: int
 
@@ -33,13 +33,13 @@ class ByteTokenizer:
 
 @dataclass(frozen=True)
 class UMT5Tokenizer:
-    """UMT5's subwords of cleaned captions, each ended by </s>, padded with 0 to `length`.
+    """Token ids of UMT5 of cleaned captions, each ended by </s>, padded with 0 to `length`.
 
-    A longer caption is refused, or with `truncate` cut to `length` tokens with the </s> kept, as Wan2.1 does.
+    A longer caption is rejected, or with `truncate` cut to `length` tokens that end with </s>, as in Wan2.1.
     """
 
     name: str
-    """A folder with the tokenizer's files, or its name on the hub: google/umt5-xxl."""
+    """Folder of the tokenizer's files, or name on the Hugging Face hub: google/umt5-xxl"""
     length: int = 512
     truncate: bool = False
 
@@ -58,10 +58,10 @@ class UMT5Tokenizer:
 
 
 def clean(text: str) -> str:
-    """`text` as Wan2.1 hands it to UMT5: ftfy's repairs, HTML entities resolved twice, every run of whitespace one space.
+    """`text` as Wan2.1 cleans it for UMT5: ftfy's repairs, HTML entities resolved twice, every run of whitespace one space.
 
-    ftfy is needed, not used where it happens to be: it straightens quotes, narrows wide punctuation and drops terminal
-    escapes, so that one caption would have two features on two machines. Raises ModuleNotFoundError without it.
+    ftfy is required: it straightens quotes, narrows wide punctuation and drops terminal escapes, so that without it one
+    caption would have other features. Raises ModuleNotFoundError without it.
     """
     try:
         import ftfy
@@ -72,18 +72,18 @@ def clean(text: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
-_ONE_AT_A_TIME = threading.Lock()
-"""transformers imports its parts when they are asked for; of two threads that ask at once, one finds them missing."""
+_LOCK = threading.Lock()
+"""transformers imports its modules lazily, which is not thread-safe: one of two threads would miss some."""
 
 
 def _load(name: str) -> Any:
-    """The tokenizer of a folder or of the hub. Raises ValueError, naming it, where there is none or it is another's."""
-    with _ONE_AT_A_TIME:
-        return _loaded(name)
+    """The tokenizer of a folder or of the hub. Raises ValueError, naming it, for none and for another model's."""
+    with _LOCK:
+        return _load_locked(name)
 
 
 @cache
-def _loaded(name: str) -> Any:
+def _load_locked(name: str) -> Any:
     way_out = "put the tokenizer files of google/umt5-xxl (tokenizer.json, tokenizer_config.json) there"
     folder = Path(name)
     if not folder.is_dir() and (folder.is_absolute() or len(folder.parts) != 2 or name.startswith(".")):

@@ -1,14 +1,16 @@
-"""Reading windows: random access to every legal stretch of every video of a split."""
+"""Random access to the clips of a data set's split: every part of fixed length of every video."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
-from neural_computer.data.records import Record
+from neural_computer.data.records import Reader, Record
+from neural_computer.files import replacing
 from neural_computer.formats import check_format
 from neural_computer.types import Clip
 
@@ -16,118 +18,100 @@ INFO = "dataset_info.json"
 
 
 class ClipSource:
-    """Windows of `length` frames that begin at every `stride`-th frame of an episode: `len()` and `[i]`, as Grain wants.
+    """Clips of `length` frames that begin at every `stride`-th frame of an episode: `len()` and `[i]`, as Grain reads.
 
-    `directory` is written by `EpisodeWriter` or a tfds builder (then the folder above name/version will do). Which
-    window is in which record is worked out at the first reading and kept beside the records.
+    `directory` is written by `EpisodeWriter` or a tfds builder (then the folder above name/version will do). An index of the
+    records is computed at the first reading and stored beside them.
     """
 
     def __init__(self, directory: str | Path, split: str, length: int, stride: int = 1):
-        """Raises ValueError, with the way out, where there is no such split or no window in it."""
+        """Raises ValueError, with the way out, for a split that is not there or has no clip."""
         if length < 1 or stride < 1:
             raise ValueError(f"length={length}, stride={stride}: both must be at least 1")
         self.directory, self.split, self.length, self.stride = locate(Path(directory)), split, length, stride
-        self.files = _shards(self.directory, split)
-        self._readers: dict[int, Any] = {}
-        table = self._table()
-        self._file, self._number, self._start = _legal(table, length, stride, self.directory)
+        self._reader = Reader(_shards(self.directory, split))
+        self._file, self._number, self._start = clips_of(self._index(), length, stride, self.directory)
+
+    @property
+    def files(self) -> list[Path]:
+        return self._reader.files
 
     def __len__(self) -> int:
         return len(self._start)
 
     def __getitem__(self, index: int) -> Clip:
-        """Clip `index`. Raises ValueError naming the file and record that cannot be read."""
-        file, number = int(self._file[index]), int(self._number[index])
-        return self._record(file, number).window(int(self._start[index]), self.length)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_readers": {}}
+        """Clip `index`. Raises ValueError, naming the file and the record, if it cannot be read."""
+        record = self._reader.read(int(self._file[index]), int(self._number[index]), Record)
+        return record.clip(int(self._start[index]), self.length)
 
     def __repr__(self) -> str:
-        # Grain compares sources by their text when it restores an iterator.
+        # Grain compares sources by their repr when it restores an iterator.
         return f"ClipSource({str(self.directory)!r}, {self.split!r}, {self.length}, {self.stride})"
 
-    def _record(self, file: int, number: int) -> Record:
-        path = self.files[file]
-        try:
-            if file not in self._readers:
-                self._readers[file] = _open(path)
-            return Record(self._readers[file].read([number])[0])
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(
-                f"{path}: record {number} cannot be read ({reason}); the file is damaged or cut off: copy it again, or "
-                "write the dataset anew"
-            ) from error
-
-    def _table(self) -> np.ndarray:
-        """int64 (records, 5): file, record in file, first frame, frames, owned starts; from the sidecar if it fits."""
+    def _index(self) -> np.ndarray:
+        """int64 (records, 5): file, record in file, first frame, frames, owned starts; from the stored index if it is current."""
         stamp = hashlib.sha256(
             json.dumps([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in self.files]).encode()
         ).hexdigest()[:16]
-        sidecar = self.directory / f".windows-{self.split}-{stamp}.npy"
-        if sidecar.exists():
-            try:
-                return np.load(sidecar, allow_pickle=False)
-            except (ValueError, EOFError, OSError):
-                pass  # Cut off by a kill: it is made again.
-        table = np.asarray(list(self._scan()), np.int64)
-        try:
-            temporary = sidecar.with_suffix(".partial.npy")
-            np.save(temporary, table, allow_pickle=False)
-            temporary.replace(sidecar)
-        except OSError:
-            pass  # Read-only data: it is worked out anew next time.
-        return table
+        path = self.directory / f".windows-{self.split}-{stamp}.npy"
+        if path.exists():
+            with contextlib.suppress(ValueError, EOFError, OSError):  # A damaged one is computed again.
+                return np.load(path, allow_pickle=False)
+        index = np.asarray(list(self._scan()), np.int64)
+        with contextlib.suppress(OSError), replacing(path) as partial:  # Read-only data: it is computed every time.
+            np.save(partial, index, allow_pickle=False)
+        return index
 
     def _scan(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """Yields the rows of the index. Raises ValueError for files that differ from dataset_info.json."""
         from tqdm import tqdm
 
-        promised = dict((name, counts) for name, counts, _ in splits(self.directory))[self.split]
+        expected = {name: counts for name, counts, _ in splits(self.directory)}[self.split]
         for file, path in enumerate(tqdm(self.files, desc=f"index {self.split}", unit="file", leave=False)):
-            count = self._count(path)
-            if len(promised) != len(self.files) or count != promised[file]:
+            count = self._reader.count(file)
+            if len(expected) != len(self.files) or count != expected[file]:
                 raise ValueError(
-                    f"{path}: holds {count} records, {INFO} promises {sum(promised)} in {len(promised)} files; it is "
-                    "damaged or cut off: copy it again, or write the dataset anew"
+                    f"{path}: holds {count} records, {INFO} lists {sum(expected)} in {len(expected)} files; it is damaged or "
+                    "cut off: copy it again, or write the dataset anew"
                 )
             for number in range(count):
-                record = self._record(file, number)
+                record = self._reader.read(file, number, Record)
                 yield file, number, record.start, record.frames, record.owned
 
-    def _count(self, path: Path) -> int:
-        try:
-            return _open(path).num_records()
-        except Exception as error:
-            raise ValueError(f"{path}: cannot be opened ({error}); it is damaged or cut off: copy it again") from error
 
+def clips_of(
+    index: Int[np.ndarray, "r 5"], length: int, stride: int, directory: Path
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """(file, record, first frame) of every clip: its first frame is a multiple of `stride` that the record owns.
 
-def _legal(table: np.ndarray, length: int, stride: int, place: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(file, record, first frame) of every window: on the stride's grid, owned by its record, and whole."""
-    file, number, start, frames, owned = table.T
+    Raises ValueError, naming the directory, for records too short for such clips and for videos too short for any.
+    """
+    file, number, start, frames, owned = index.T
     first = -(-start // stride) * stride
-    counts, whole = (np.maximum(0, -(-(end - first) // stride)) for end in (start + owned, start + frames - length + 1))
-    # Only an episode's last record may end before a window does: there the video ends too.
-    cut = (whole < counts) & (owned < frames)
+    counts, complete = (
+        np.maximum(0, -(-(end - first) // stride)) for end in (start + owned, start + frames - length + 1)
+    )
+    # Only an episode's last record, which owns all its frames, may end before a clip does: there the video ends too.
+    cut = (complete < counts) & (owned < frames)
     if cut.any():
         longest = int((start + frames - first - (counts - 1) * stride)[cut].min())
         raise ValueError(
-            f"{place}: its records hold windows of up to {longest} frames, length={length} was asked for; write it again "
-            f"with EpisodeWriter(window={length})"
+            f"{directory}: its records hold clips of up to {longest} frames, length={length}; write it again with "
+            f"EpisodeWriter(window={length})"
         )
-    counts = np.minimum(counts, whole)
+    counts = np.minimum(counts, complete)
     if not counts.sum():
         raise ValueError(
-            f"{place}: no video is {length} frames long (the longest record has {int(frames.max(initial=0))}); ask for "
+            f"{directory}: no video is {length} frames long (the longest record has {int(frames.max(initial=0))}); ask for "
             "shorter windows"
         )
-    rows = np.repeat(np.arange(len(table)), counts)
+    rows = np.repeat(np.arange(len(index)), counts)
     within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     return file[rows], number[rows], first[rows] + within * stride
 
 
 def splits(directory: Path) -> list[tuple[str, list[int], int]]:
-    """(name, records a shard, bytes) of every split of a dataset's folder."""
+    """(name, records of each shard, bytes) of every split of a dataset's folder."""
     info = json.loads((directory / INFO).read_text())
     # tfds' version of a data set; its major number is our format.
     check_format(int(info.get("version", "0").split(".")[0]) or None, directory / INFO)
@@ -135,30 +119,28 @@ def splits(directory: Path) -> list[tuple[str, list[int], int]]:
 
 
 def locate(directory: Path) -> Path:
-    """The folder with the dataset's records: `directory`, or the one name/version below it. Raises ValueError."""
+    """The folder of a dataset's records: `directory`, or the one name/version below it.
+
+    Raises ValueError for no dataset or several.
+    """
     if (directory / INFO).exists():
         return directory
     below = sorted(p.parent for p in directory.glob(f"*/*/{INFO}") if "incomplete" not in p.parent.name)
     if len(below) != 1:
-        found = (
-            "holds no dataset" if not below else f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
+        many = f"holds {len(below)} datasets, name one: {', '.join(map(str, below))}"
+        raise ValueError(
+            f"{directory}: {many if below else 'holds no dataset'}; make one with neural-computer prepare_data or "
+            "EpisodeWriter"
         )
-        raise ValueError(f"{directory}: {found}; make one with neural-computer prepare_data or EpisodeWriter")
     return below[0]
 
 
 def _shards(directory: Path, split: str) -> list[Path]:
     files = sorted(directory.glob(f"*-{split}.array_record*"))
     if not files:
-        there = sorted({p.name.split(".")[0].split("-", 1)[1] for p in directory.glob("*-*.array_record*")})
+        others = sorted({p.name.split(".")[0].split("-", 1)[1] for p in directory.glob("*-*.array_record*")})
         raise ValueError(
-            f"{directory}: has no split {split!r}; it has {', '.join(there) or 'none'}: ask for one of these, or prepare "
+            f"{directory}: has no split {split!r}; it has {', '.join(others) or 'none'}: ask for one of these, or prepare "
             "the data with videos to spare for it"
         )
     return files
-
-
-def _open(path: Path) -> Any:
-    from array_record.python.array_record_module import ArrayRecordReader
-
-    return ArrayRecordReader(str(path), "readahead_buffer_size:0")

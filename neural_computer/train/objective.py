@@ -78,8 +78,9 @@ class Objective:
         terms = {"flow": (1.0, error[:, generated].mean())}
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
-        if output.heads is not None:
-            terms |= self._head_losses(computer.network.actions.align, encoded.actions, HeadOutputs(*output.heads))
+        encoder, actions = computer.network.actions, encoded.actions
+        if output.heads is not None and encoder is not None and actions is not None:
+            terms |= self._head_losses(encoder.align, actions, HeadOutputs(*output.heads))
         loss = jnp.asarray(sum(weight * value for weight, value in terms.values() if weight))
         return loss, {"loss": loss} | {f"loss_{name}": value for name, (weight, value) in terms.items() if weight}
 
@@ -119,16 +120,16 @@ def cursor_loss(
         raise ValueError("objective.cursor: needs the mouse position; train on videos with actions, or set it to 0")
     template = cursor.template(computer.conditioner.cursor_height)
     _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
-    share = cursor.tags(masks).mean(axis=-1)[:, frames]
+    share = cursor.tags(masks).mean(axis=-1)[:, frames] * actions.valid[:, None, None, None]
     return weighted_mean(error.mean(axis=-1)[:, frames], share)
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
-    """Whether a latent frame's window holds an action, and whether the mouse moves in it."""
+    """Whether a latent frame's window holds an action, and whether the mouse moves in it; False in rows without actions."""
     flags = jnp.asarray(actions.raw)
     done = (flags.sum(axis=-1) - flags[..., MOVE] > 0) | (jnp.asarray(actions.meta.kind) > 0).any(axis=-1)
     both = jnp.stack([done, flags[..., MOVE] > 0], axis=-1).astype(jnp.float32)
-    return (align.windows(both) > 0).any(axis=2)
+    return (align.windows(both) > 0).any(axis=2) & actions.valid[:, None, None]
 
 
 def info_nce(

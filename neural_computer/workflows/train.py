@@ -65,6 +65,7 @@ def fit(
             seed=experiment.seed,
             init_params=setup.init_params,
             evaluators={**scores, **(evaluators or {})},
+            clip_ids=setup.clip_ids,
         )
         if experiment.trains_codec and jax.process_index() == 0:
             network = experiment.trainer.params(state.ema, setup.frozen).network
@@ -83,6 +84,8 @@ class Setup(NamedTuple):
     """Returns the network's first parameters, where they do not come from the seed alone"""
     batches: Callable[[int], Iterator[Batch | Encoded]]
     """Returns this process's share of every batch from a step on"""
+    clip_ids: Callable[[int], Sequence[str]]
+    """Names the clips of the global batch with that number"""
 
 
 def prepare(experiment: Experiment, source: Source, workdir: Path, held_out: Sequence[Clip] = ()) -> Setup:
@@ -114,7 +117,10 @@ def prepare(experiment: Experiment, source: Source, workdir: Path, held_out: Seq
             inputs=experiment.inputs,
         )
 
-    return Setup(mesh, frozen, init_params, batches)
+    def clip_ids(batch: int) -> list[str]:
+        return pipeline.clip_ids(source, batch_size=experiment.data.batch_size, seed=experiment.seed, batch=batch)
+
+    return Setup(mesh, frozen, init_params, batches, clip_ids)
 
 
 def save_setup(experiment: Experiment, workdir: Path, source: Source) -> None:
@@ -128,7 +134,7 @@ def save_setup(experiment: Experiment, workdir: Path, source: Source) -> None:
     distributed.wait("setup")
     if isinstance(source, encoded.EncodedSource):
         own, codec = workdirs.load_setup(workdir), codec_and_clip(experiment, source)[0]
-        if not all(np.array_equal(own.get(name), value) for name, value in codec.items()):
+        if not all(name in own and np.array_equal(own[name], value) for name, value in codec.items()):
             raise ConfigError(
                 f"config.data.directory={source.directory}: its clips were encoded with another codec than the one in "
                 f"{path}; train on them in a new workdir"

@@ -20,7 +20,7 @@ from neural_computer.data.windows import ClipSource
 from neural_computer.experiment import Experiment
 from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
-from neural_computer.types import Episode
+from neural_computer.types import Episode, FrozenParams
 from neural_computer.workflows import checks, encode
 from tests.builders import experiment, params
 
@@ -28,9 +28,9 @@ TIERS = {"plain": 0.3, "answered": 0.7}
 
 
 @pytest.fixture(scope="module")
-def encode_action_texts(tmp_path_factory):
+def captioned(tmp_path_factory):
     """Videos with captions of two tiers: eighteen windows to train on, three held out."""
-    folder, rng = tmp_path_factory.mktemp("told"), np.random.default_rng(0)
+    folder, rng = tmp_path_factory.mktemp("captioned"), np.random.default_rng(0)
     for split, count in (("train", 6), ("test", 1)):
         with EpisodeWriter(folder, split, window=5) as writer:
             for i in range(count):
@@ -44,10 +44,10 @@ def cached(
     small: Experiment, videos, folder, dtype: str = "float32", clips: int = 7, split: str = "train"
 ) -> EncodedSource:
     """The training videos after the encoders."""
-    wanted = encode.plan(small, videos, None, dtype, clips)
+    plan = encode.plan(small, videos, None, dtype, clips)
     folder.mkdir(exist_ok=True)
-    encode.begin(wanted, folder)
-    encode.write(wanted, encode.loaded(wanted, folder), folder)
+    encode.begin(plan, folder)
+    encode.write(plan, encode.load_encoder(plan, folder), folder)
     return EncodedSource(folder, split)
 
 
@@ -82,23 +82,23 @@ def folder_of(folder, count: int = 10, clips: int = 4) -> EncodedSource:
 
 
 @pytest.mark.parametrize("condition", ["repeat", "wan"])
-def test_batches_are_those_of_the_videos_after_the_encoders(told, tmp_path, condition):
+def test_batches_are_those_of_the_videos_after_the_encoders(captioned, tmp_path, condition):
     """Same order, same captions, same arrays, over more than one round of the videos."""
     small = experiment(network__condition_layout=condition)
-    source = cached(small, told, tmp_path)
-    videos = ClipSource(told, "train", 5)
-    frozen = {"codec": checks.fit_codec(small, videos)}
-    encoded_by = jax.jit(small.computer.encode)
+    source = cached(small, captioned, tmp_path)
+    videos = ClipSource(captioned, "train", 5)
+    frozen = FrozenParams(codec=checks.fit_codec(small, videos))
+    encode_batch = jax.jit(small.computer.encode)
     tiers = set()
     for video, read in zip(some(videos, 6), some(source, 6), strict=True):
-        right = encoded_by(frozen, video)
+        expected = encode_batch(frozen, video)
         np.testing.assert_array_equal(read.index, video.index)
-        np.testing.assert_array_equal(read.text, video.text)
-        assert (read.index.dtype, read.text.dtype) == (video.index.dtype, video.text.dtype)
+        np.testing.assert_array_equal(read.text.ids, video.text.ids)
+        assert (read.index.dtype, read.text.ids.dtype) == (video.index.dtype, video.text.ids.dtype)
         for name in ("latents", "cond"):
-            np.testing.assert_allclose(getattr(read, name), getattr(right, name), atol=1e-6)
+            np.testing.assert_allclose(getattr(read, name), getattr(expected, name), atol=1e-6)
         assert read.latents.dtype == read.cond.dtype == np.float32 and read.image is None
-        tiers |= {int((row != 0).sum()) for row in read.text}
+        tiers |= {int((row != 0).sum()) for row in read.text.ids}
     assert tiers == {6, 12}, "a video's captions have 6 and 12 bytes: both were drawn"
 
 
@@ -112,24 +112,25 @@ def test_any_number_of_processes_sees_the_same_clips(tmp_path):
 
 
 @pytest.mark.slow
-def test_training_from_it_is_training_from_videos(told, tmp_path):
+def test_training_from_it_is_training_from_videos(captioned, tmp_path):
     """Float32 changes neither loss nor gradients; bfloat16 changes the loss, here by 3 in 10,000."""
     small = experiment(network__layers=1, objective__dropout_text=0.3, objective__dropout_cond=0.3)
-    source, videos = cached(small, told, tmp_path / "a"), ClipSource(told, "train", 5)
-    rough = cached(small, told, tmp_path / "b", "bfloat16")
-    network, frozen = params(small).network, {"codec": checks.fit_codec(small, videos)}
+    source, videos = cached(small, captioned, tmp_path / "a"), ClipSource(captioned, "train", 5)
+    rough = cached(small, captioned, tmp_path / "b", "bfloat16")
+    network, frozen = params(small).network, FrozenParams(codec=checks.fit_codec(small, videos))
     gradients = jax.jit(lambda frozen, rows: small.trainer.gradients(network, frozen, rows, 0))
     for video, read, half in zip(some(videos, 2), some(source, 2), some(rough, 2), strict=True):
-        (one, right), (two, same), (_, near) = gradients(frozen, video), gradients({}, read), gradients({}, half)
-        assert abs(right["loss"] - same["loss"]) <= 1e-6 * right["loss"]
+        (one, expected), (two, same) = gradients(frozen, video), gradients(FrozenParams(), read)
+        _, near = gradients(FrozenParams(), half)
+        assert abs(expected["loss"] - same["loss"]) <= 1e-6 * expected["loss"]
         largest = max(np.abs(x).max() for x in jax.tree.leaves(one))
         for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * largest)
-        assert 0 < abs(right["loss"] - near["loss"]) < 1e-3 * right["loss"]
+        assert 0 < abs(expected["loss"] - near["loss"]) < 1e-3 * expected["loss"]
 
 
 @pytest.mark.parametrize("dtype, apart", [("float32", 1e-5), ("bfloat16", 2**-8)])
-def test_features_of_text_and_image(told, tmp_path, dtype, apart):
+def test_features_of_text_and_image(captioned, tmp_path, dtype, apart):
     """Frozen encoders: padding is not stored, and comes back as the zeros that UMT5 gives it."""
     sizes = {
         "umt5": {"vocab": 300, "width": 16, "ffn": 24, "heads": 2, "head_dim": 8, "depth": 1},
@@ -139,32 +140,33 @@ def test_features_of_text_and_image(told, tmp_path, dtype, apart):
     (tmp_path / "preset.json").write_text(json.dumps(preset))
     wide = {"init": str(tmp_path), "text__kind": "umt5", "image__kind": "clip"}
     small = dataclasses.replace(experiment(**wide), tokenizer=ByteTokenizer(40))
-    rng, videos = np.random.default_rng(0), ClipSource(told, "train", 5)
+    rng, videos = np.random.default_rng(0), ClipSource(captioned, "train", 5)
     modules = {"umt5": (UMT5(**sizes["umt5"]), np.zeros((1, 1), np.int32))}
     modules["clip"] = CLIPVision(**sizes["clip"]), np.zeros((1, 28, 28, 3), np.float32)
-    frozen = {
+    arrays = {
         name: jax.tree.map(
             lambda x: rng.normal(0, 0.3, x.shape).astype(np.float32),
             jax.eval_shape(module.init, jax.random.key(0), like)["params"],
         )
         for name, (module, like) in modules.items()
-    } | {"codec": checks.fit_codec(small, videos)}
-    wanted = encode.plan(small, told, ["train"], dtype, 100)
+    }
+    frozen = FrozenParams(checks.fit_codec(small, videos), arrays["umt5"], arrays["clip"])
+    plan = encode.plan(small, captioned, ["train"], dtype, 100)
     mesh = sharding.make_mesh()
-    wanted.info.save(tmp_path)
-    encode.write(wanted, encode.Encoder(small, sharding.place(frozen, mesh), mesh, 8, dtype), tmp_path)
+    plan.info.save(tmp_path)
+    encode.write(plan, encode.ClipEncoder(small, sharding.place(frozen, mesh), mesh, 8, dtype), tmp_path)
     source = EncodedSource(tmp_path, "train")
     (video,), (read,) = some(videos, 1), some(source, 1)
-    right = jax.jit(small.computer.encode)(frozen, video)
+    expected = jax.jit(small.computer.encode)(frozen, video)
     for name in ("latents", "cond", "text", "image"):
-        made, stored = np.asarray(getattr(right, name)), getattr(read, name)
-        assert made.shape == stored.shape and stored.dtype == np.float32
-        np.testing.assert_allclose(stored, made, rtol=apart, atol=1e-5)
-    assert (read.text[video.text == 0] == 0).all() and read.text[video.text != 0].all()
+        computed, stored = np.asarray(getattr(expected, name)), getattr(read, name)
+        assert computed.shape == stored.shape and stored.dtype == np.float32
+        np.testing.assert_allclose(stored, computed, rtol=apart, atol=1e-5)
+    assert (read.text[video.text.ids == 0] == 0).all() and read.text[video.text.ids != 0].all()
     assert {x.shape[0] for x in source[0].captions.values()} == {6, 12}
-    assert wanted.info.origin["encoders"] == {"umt5": {"umt5": 1}, "clip": {"clip": 1}}
+    assert plan.info.origin["encoders"] == {"umt5": {"umt5": 1}, "clip": {"clip": 1}}
     size = len(source[0].to_bytes())
-    assert sum(encode.cost(wanted).values()) <= size <= sum(encode.cost(wanted).values()) + 1000
+    assert sum(encode.cost(plan).values()) <= size <= sum(encode.cost(plan).values()) + 1000
 
 
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
@@ -198,7 +200,7 @@ def test_what_is_not_whole_is_not_read(tmp_path):
     with pytest.raises(ValueError, match="has no split 'test' encoded; it has train"):
         EncodedSource(tmp_path, "test")
     (tmp_path / encoded.INFO).write_text("{")
-    with pytest.raises(ValueError, match="does not tell what is encoded there"):
+    with pytest.raises(ValueError, match="encoded_info.json: cannot be read"):
         EncodedSource(tmp_path, "train")
 
 
@@ -232,25 +234,25 @@ def test_a_tier_that_clips_lack_is_named(tmp_path):
         some(folder_of(tmp_path), captions={"detailed": 1.0})
 
 
-def test_another_mask_than_that_of_a_first_frame_is_refused(told):
+def test_another_mask_than_that_of_a_first_frame_is_rejected(captioned):
     """A clip keeps no mask without cursor references, so it must be the one that is rebuilt."""
-    encoder = encode.Encoder(experiment(), {}, sharding.make_mesh(), 8, "float32")
-    encoder._video = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
-    with pytest.raises(ValueError, match="mask is not that of a known first frame"):
-        encoder([ClipSource(told, "train", 5)[0]])
+    encoder = encode.ClipEncoder(experiment(), FrozenParams(), sharding.make_mesh(), 8, "float32")
+    encoder._encode = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
+    with pytest.raises(ValueError, match="mask is not that of its first frame"):
+        encoder([ClipSource(captioned, "train", 5)[0]])
 
 
-def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path):
+def test_other_settings_do_not_mix_and_devices_divide_the_videos(captioned, tmp_path):
     small = experiment()
-    encode.begin(encode.plan(small, told, None, "float32", 100), tmp_path)
+    encode.begin(encode.plan(small, captioned, None, "float32", 100), tmp_path)
     with pytest.raises(ValueError, match="begun with other settings \\(dtype, clips\\)"):
-        encode.begin(encode.plan(small, told, None, "bfloat16", 5), tmp_path)
+        encode.begin(encode.plan(small, captioned, None, "bfloat16", 5), tmp_path)
     with pytest.raises(ValueError, match="--rows=3: must be a multiple of the 8 devices"):
-        encode.Encoder(small, {}, sharding.make_mesh(), 3, "float32")
+        encode.ClipEncoder(small, FrozenParams(), sharding.make_mesh(), 3, "float32")
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"data__stride": 2}, "config.data.stride=2: .* were encoded with 1; set it to that"),
         ({"codec__channels": 8}, "config.codec.channels=8: .* were encoded with 4"),
@@ -258,9 +260,9 @@ def test_other_settings_do_not_mix_and_devices_divide_the_videos(told, tmp_path)
         ({"network__condition_layout": "wan"}, "config.network.condition_layout='wan': .* were encoded with 'repeat'"),
     ],
 )
-def test_clips_of_another_config_are_told(change, told):
+def test_clips_of_another_config_are_rejected(change, message):
     small = experiment()
     info = Info("videos", {}, {}, checks.encoding(small), {}, "float32", 4)
     checks.check_encoded(experiment(optimizer__learning_rate=1.0, data__batch_size=16), info)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         checks.check_encoded(experiment(**change), info)

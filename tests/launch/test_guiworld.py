@@ -80,7 +80,9 @@ def test_the_judge_tells_what_the_mouse_did(used):
     assert 0 <= found["held_out/metrics/click_state"] <= 1
     program("launch.evaluate", f"--workdir={used}")
     estimates = json.loads((used / "metrics.json").read_text())["estimates"]
-    values = {name: estimates[name]["click_state"]["value"] for name in ("codec_reconstruction", "first_frame_baseline")}
+    values = {
+        name: estimates[name]["click_state"]["value"] for name in ("codec_reconstruction", "first_frame_baseline")
+    }
     assert values == {"codec_reconstruction": 1.0, "first_frame_baseline": 0.5}, (
         "of the pair, the copy has the one without a click right"
     )

@@ -2,14 +2,14 @@
 
 Raw (the paper's v1): 13 mouse and 169 keyboard flags a frame. Meta (v2): five types, SLOTS of them a frame.
 
-A key sets the flag of its own name. A log that says "Tab" or "Return" (an X keysym: the key itself) sets the keysym's
-flag; one that says "\\t" or "\\n" (a character of a typed text) sets the character's. Likewise "space" and " ".
+A key sets the flag of its own name: "Tab" or "Return" (an X keysym, the key) the keysym's flag, "\\t" or "\\n" (a
+character of a typed text) the character's. Likewise "space" and " ".
 """
 
 import string
 
 SLOTS = 2
-"""Actions that a frame has room for."""
+"""Most actions of a frame"""
 
 MOUSE = (
     *("left_click", "right_click", "middle_click", "double_click", "triple_click", "left_click_drag"),
@@ -39,19 +39,19 @@ KEYS = CHARACTERS + KEYSYMS
 FLAGS = {name: number for number, name in enumerate(MOUSE)} | {
     name: number for number, name in enumerate(KEYS, len(MOUSE))
 }
-"""Name -> place in the multi-hot vector of a frame."""
+"""Name -> index in the multi-hot vector of a frame"""
 
 NONE, CLICK, SCROLL, TEXT, SHORTCUT = range(5)
-"""Types of meta actions."""
+"""Types of meta-actions"""
 BUTTONS = ("left", "middle", "right")
 CLICKS = 3
-"""A fourth click in a row begins anew."""
+"""Most clicks of one action; a fourth in a row begins a new one."""
 NOTCH = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 """Direction of a scroll -> (dx, dy) of one notch of the wheel."""
 DIRECTIONS = tuple(NOTCH)
 
 OTHER = "other"
-"""What stands for every shortcut that the table lacks."""
+"""Every shortcut that the table lacks"""
 SHORTCUTS = (
     OTHER,
     *KEYSYMS,

@@ -1,7 +1,7 @@
-"""Actions by frame: raw flags, meta slots, the pointer; and from meta slots back to events. numpy only.
+"""Actions frame by frame: raw flags, meta slots, mouse positions; and meta slots back to events. numpy only.
 
-An event belongs to the frame that first shows what it did: one at time e is of frame ceil(e * fps), as frame t is what
-stands on the screen at t / fps.
+An event belongs to the first frame that shows its effect: an event at time e to frame ceil(e * fps), since frame t is the
+screen at t / fps.
 """
 
 import math
@@ -37,12 +37,12 @@ CLICKED = {1: "left_click", 2: "double_click", 3: "triple_click"}
 
 
 def frame_of(time: float, fps: float) -> int:
-    """The frame that first shows what happens at `time`."""
+    """The first frame that shows the effect of an event at `time`."""
     return max(0, math.ceil(time * fps - 1e-6))
 
 
 def mouse(log: Log, frames: int, fps: float) -> Float[np.ndarray, "t 2"]:
-    """Where the pointer is in every frame, (x, y) in pixels; NaN until the log tells."""
+    """Mouse position (x, y) in every frame, in pixels; NaN before the log's first position."""
     out = np.full((frames, 2), np.nan, np.float32)
     times = [frame_of(time, fps) for time, _, _ in log.places]
     for t in range(frames):
@@ -52,10 +52,10 @@ def mouse(log: Log, frames: int, fps: float) -> Float[np.ndarray, "t 2"]:
 
 
 def raw(log: Log, frames: int, fps: float) -> Float[np.ndarray, "t 182"]:
-    """Flags of what happens in every frame. A click sets its flag in the frame of its first press (a right or middle one
-    has no flags of its own for double clicks and drags), the left button's edges and keys are set where they are
-    pressed; modifiers are set with the key that they are held for, or alone; Shift is part of a character. mouse_move
-    is set where the pointer is in another place than in the frame before."""
+    """Flags of every frame. A click sets its flag in the frame of its first press; right and middle button have no flags for
+    double clicks and drags. The left button's edges and keys set theirs in their own frames. Modifiers are set with the
+    key that they modify, or alone; Shift is part of a character. mouse_move is set in frames whose mouse position differs
+    from the frame before."""
     out = np.zeros((frames, len(FLAGS)), np.float32)
 
     def flag(name: str, time: float) -> None:
@@ -71,7 +71,7 @@ def raw(log: Log, frames: int, fps: float) -> Float[np.ndarray, "t 182"]:
 
 
 def _flags(action: Action) -> Iterator[tuple[str, float]]:
-    """(flag, time) of an action."""
+    """Yields (flag, time) of an action."""
     if action.kind == CLICK:
         left = "left_click_drag" if action.drag else CLICKED[action.clicks]
         yield (left if action.button == "left" else f"{action.button}_click"), action.times[0]
@@ -87,40 +87,40 @@ def _flags(action: Action) -> Iterator[tuple[str, float]]:
 
 
 def meta(log: Log, frames: int, fps: float) -> tuple[Meta, tuple[str, ...], Counter[str]]:
-    """(slots (t, SLOTS), the texts they point to, what found no place: by reason)."""
+    """(slots (t, SLOTS), the texts that they refer to, counts of problems by reason)."""
     out = Meta(*(np.zeros((frames, SLOTS), np.int32) for _ in Meta._fields))
-    used, texts, faults = [0] * frames, {"": 0}, Counter[str]()
+    used, texts, problems = [0] * frames, {"": 0}, Counter[str]()
     for t, fields in sorted(_slots(log, fps, texts), key=lambda slot: slot[0]):
         if t >= frames:
-            faults["actions after the video"] += 1
+            problems["actions after the video"] += 1
         elif used[t] == SLOTS:
-            faults[f"actions beyond {SLOTS} in a frame"] += 1
+            problems[f"actions beyond {SLOTS} in a frame"] += 1
         else:
             for name, value in fields.items():
                 getattr(out, name)[t, used[t]] = value
             used[t] += 1
-    faults += Counter({"pointer moved after an action in its frame": _moved_after(log, fps)})
-    faults += Counter({"shortcuts without an id": int(((out.kind == SHORTCUT) & (out.shortcut == 0)).sum())})
-    return out, tuple(texts), faults
+    problems += Counter({"pointer moved after an action in its frame": _moved_after(log, fps)})
+    problems += Counter({"shortcuts without an id": int(((out.kind == SHORTCUT) & (out.shortcut == 0)).sum())})
+    return out, tuple(texts), problems
 
 
 def _slots(log: Log, fps: float, texts: dict[str, int]) -> Iterator[tuple[int, dict[str, int]]]:
-    """(frame, fields) of all actions, in the order of what happened first in a frame; new texts are added to `texts`."""
+    """Yields (frame, fields) of all actions, in the order of their first time in a frame; adds new texts to `texts`."""
     parts = []
     for action in log.actions:
-        places = [frame_of(time, fps) for time in action.times]
-        for t in dict.fromkeys(places):
-            first = places.index(t)
-            parts.append((action.times[first], t, action, slice(first, first + places.count(t))))
+        numbers = [frame_of(time, fps) for time in action.times]
+        for t in dict.fromkeys(numbers):
+            first = numbers.index(t)
+            parts.append((action.times[first], t, action, slice(first, first + numbers.count(t))))
     for _, t, action, part in sorted(parts, key=lambda item: item[:2]):
         yield t, _fields(action, part, texts)
 
 
 def _fields(action: Action, part: slice, texts: dict[str, int]) -> dict[str, int]:
-    """What a slot says of the part of an action that happens in its frame."""
+    """Fields of the slot of an action's `part`, the times in one frame."""
     if action.kind == CLICK:
-        own = {"button": BUTTONS.index(action.button), "clicks": action.clicks, "drag": int(action.drag)}
-        return {"kind": CLICK, "edges": len(action.times[part]), **own}
+        fields = {"button": BUTTONS.index(action.button), "clicks": action.clicks, "drag": int(action.drag)}
+        return {"kind": CLICK, "edges": len(action.times[part]), **fields}
     if action.kind == SCROLL:
         direction = DIRECTIONS.index(action.direction)
         return {"kind": SCROLL, "direction": direction, "amount": sum(action.notches[part])}
@@ -130,7 +130,7 @@ def _fields(action: Action, part: slice, texts: dict[str, int]) -> dict[str, int
 
 
 def _moved_after(log: Log, fps: float) -> int:
-    """How many clicks and scrolls are not where their frame ends: a frame has one place for the pointer."""
+    """Number of clicks and scrolls elsewhere than their frame's one mouse position, which is its last."""
     times = [time for time, _, _ in log.places]
     frames = [frame_of(time, fps) for time in times]
     pointed = [time for action in log.actions if action.kind in (CLICK, SCROLL) for time in action.times]
@@ -141,34 +141,34 @@ def _moved_after(log: Log, fps: float) -> int:
 def events(
     slots: Meta, texts: tuple[str, ...], places: Float[np.ndarray, "t 2"], fps: float
 ) -> tuple[tuple[Event, ...], Counter[str]]:
-    """(Events that do again what the slots and the pointer's places tell, what cannot be done: by reason).
+    """(events that replay slots and mouse positions, counts of problems by reason).
 
-    In a frame the pointer moves first; modifiers are pressed on the left side, whichever it was.
+    In a frame the mouse moves first; modifiers are pressed on the left side.
     """
     out: list[Event] = []
-    faults: Counter[str] = Counter()
+    problems: Counter[str] = Counter()
     down: set[str] = set()
     for t in range(len(places)):
         now = [Event(0.0, "move", x=float(places[t, 0]), y=float(places[t, 1]))] if _moved(places, t) else []
         for s in range(slots.kind.shape[1]):
             slot = {name: int(values[t, s]) for name, values in zip(Meta._fields, slots, strict=True)}
             if slot["kind"] == SHORTCUT and SHORTCUTS[slot["shortcut"]] == OTHER:
-                faults["shortcuts without an id"] += 1
-            now += _again(slot, texts, down)
+                problems["shortcuts without an id"] += 1
+            now += _replay(slot, texts, down)
         begin = max(0, t - 1) / fps
         out += [
             event._replace(time=begin + (number + 1) / (len(now) + 1) / fps if t else 0.0)
             for number, event in enumerate(now)
         ]
-    return tuple(out), faults
+    return tuple(out), problems
 
 
 def _moved(places: np.ndarray, t: int) -> bool:
     return bool(np.isfinite(places[t]).all() and (t == 0 or (places[t] != places[t - 1]).any()))
 
 
-def _again(slot: dict[str, Any], texts: tuple[str, ...], down: set[str]) -> Iterator[Event]:
-    """The events of one slot, untimed; `down` are the buttons held, and is kept up."""
+def _replay(slot: dict[str, Any], texts: tuple[str, ...], down: set[str]) -> Iterator[Event]:
+    """Yields the events of one slot, at time 0; `down` are the pressed buttons, and is updated."""
     if slot["kind"] == CLICK:
         button = BUTTONS[slot["button"]]
         for _ in range(slot["edges"]):
@@ -187,26 +187,26 @@ def _again(slot: dict[str, Any], texts: tuple[str, ...], down: set[str]) -> Iter
 
 
 def keysyms(name: str) -> tuple[str, ...]:
-    """The keys of a shortcut, modifiers first. Raises ValueError for one that is in no table."""
+    """Keysyms of a shortcut, modifiers first. Raises ValueError for one that is not in SHORTCUTS."""
     if name not in SHORTCUT_IDS:
         raise ValueError(f"shortcut {name!r}: is not in actions.schema.SHORTCUTS; take one of these")
     if name in MODIFIERS:
         return (name,)
-    *held, key = name.split("+") if name[-1] != "+" else [*name[:-2].split("+"), "+"]
-    return (*(LEFT[modifier] for modifier in held), key)
+    *modifiers, key = name.split("+") if name[-1] != "+" else [*name[:-2].split("+"), "+"]
+    return (*(LEFT[modifier] for modifier in modifiers), key)
 
 
 def letterbox(
     places: Float[np.ndarray, "*t 2"], source: tuple[int, int], target: tuple[int, int]
 ) -> Float[np.ndarray, "*t 2"]:
-    """Pixels of a screen of size `source` (width, height) as pixels of frames that `media.letterbox` made of it: s x + p."""
+    """Pixels of a screen of size `source` (width, height) in its letterboxed frames of size `target`: s x + p."""
     scale = min(target[0] / source[0], target[1] / source[1])
-    shown = [max(1, round(side * scale)) for side in source]
+    scaled = [max(1, round(side * scale)) for side in source]
     return places * np.float32(scale) + np.asarray(
-        [(t - s) // 2 for t, s in zip(target, shown, strict=True)], np.float32
+        [(t - s) // 2 for t, s in zip(target, scaled, strict=True)], np.float32
     )
 
 
 def normalised(places: Float[Any, "*t 2"], size: tuple[int, int]) -> Float[Any, "*t 2"]:
-    """Pixels of frames of `size` (width, height) as numbers in [0, 1]: (s x + p) / (w - 1), the paper's."""
+    """Pixels of frames of `size` (width, height) as the paper's numbers in [0, 1]: x / (w - 1), y / (h - 1)."""
     return places / np.asarray([size[0] - 1, size[1] - 1], np.float32)

@@ -10,18 +10,18 @@ from neural_computer.actions.schema import BUTTONS, CHARACTERS, CLICK, CLICKS, K
 from neural_computer.types import Event
 
 BETWEEN_CLICKS = 0.3
-"""Seconds between presses on one place that are a double click still; also between notches that are one scroll."""
+"""Most seconds between the presses of a double click, and between the notches of one scroll"""
 BETWEEN_KEYS = 1.0
-"""Seconds between characters that are one text still."""
+"""Most seconds between the characters of one text"""
 SLOP = 1 / 256
-"""How far, in screen widths, the pointer may move between the presses of a double click, or in a click that is no drag."""
+"""Most that the mouse moves between the presses of a double click, or in a click that is no drag, in screen widths"""
 
 NAMES = {"Control": "ctrl", "Alt": "alt", "Shift": "shift", "Super": "super"}
 
 
 class Action(NamedTuple):
-    """One thing that a user did. `times` are, in seconds, of a click the button's edges, press and release in turn; of a
-    text its characters; of a scroll its events; of a shortcut the key's press."""
+    """One action of a user. `times` are, in seconds, of a click the button's edges, press and release in turn; of a text its
+    characters; of a scroll its events; of a shortcut the key's press."""
 
     kind: int
     times: tuple[float, ...]
@@ -34,35 +34,35 @@ class Action(NamedTuple):
     notches: tuple[int, ...] = ()
     text: str = ""
     keys: tuple[str, ...] = ()
-    """Of a shortcut: the modifiers that are held, as keysyms, and the key."""
+    """Of a shortcut: the modifiers, as keysyms, and the key"""
 
 
 @dataclass(frozen=True)
 class Log:
-    """What `read` makes of events: actions by time, where the pointer is when, and what was refused, by reason."""
+    """Actions and mouse positions in order of time, and counts of problems by reason."""
 
     actions: tuple[Action, ...]
     places: tuple[tuple[float, float, float], ...]
-    """(time, x, y) of every event that tells where the pointer is."""
+    """(time, x, y) of every event with a position"""
     faults: Counter[str]
 
 
 def shortcut(keys: tuple[str, ...]) -> str:
-    """The name of some keys pressed together: modifiers in fixed order, then the key; a letter is a small one."""
-    *held, key = keys
-    names = {NAMES[MODIFIERS[name]] for name in held}
+    """Name of a shortcut: modifiers in fixed order, then the key; a letter in lower case."""
+    *modifiers, key = keys
+    names = {NAMES[MODIFIERS[name]] for name in modifiers}
     plain = key.lower() if names and len(key) == 1 else key
     return "+".join([name for name in NAMES.values() if name in names] + [plain])
 
 
 def read(events: Iterable[Event], size: tuple[int, int]) -> Log:
-    """The actions in a log of events on a screen of `size` (width, height), each key and place checked."""
+    """The actions in a log of events on a screen of `size` (width, height); keys and positions are checked."""
     events, reader = list(events), _Reader(*size)
     if any(late.time < early.time for early, late in zip(events, events[1:], strict=False)):
         reader.faults["events out of order"] += 1
     for event in sorted(events, key=lambda event: event.time):
         reader.take(event)
-    for name in reader.held:
+    for name in reader.modifiers:
         reader.faults[f"{name} is never released"] += 1
     for button in reader.down:
         reader.faults[f"{button} button is never released"] += 1
@@ -72,7 +72,7 @@ def read(events: Iterable[Event], size: tuple[int, int]) -> Log:
 
 @dataclass
 class _Reader:
-    """What is known while a log is read."""
+    """State of `read`."""
 
     width: int
     height: int
@@ -80,9 +80,9 @@ class _Reader:
     places: list[tuple[float, float, float]] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
     down: dict[str, int] = field(default_factory=dict)
-    """Button -> its action"""
-    held: dict[str, tuple[float, bool]] = field(default_factory=dict)
-    """Modifier -> (since when, has another key been pressed?)"""
+    """Pressed button -> index of its action"""
+    modifiers: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    """Pressed modifier -> (time of its press, whether another key was pressed since)"""
     x: float = math.nan
     y: float = math.nan
 
@@ -108,7 +108,7 @@ class _Reader:
             self._key(event.time, event.key)
 
     def _place(self, event: Event) -> bool:
-        """Notes where the event is; False if it cannot be there and is refused. A release always is taken."""
+        """Stores the event's position; False for an event that is rejected for it. Releases are never rejected."""
         if event.kind != "move" and math.isnan(event.x) and math.isnan(event.y):
             return True
         if not (math.isfinite(event.x) and math.isfinite(event.y)):
@@ -122,7 +122,7 @@ class _Reader:
         return True
 
     def _near(self, action: Action) -> bool:
-        """Is the pointer where the action began? It is, while nothing tells where it is."""
+        """Whether the mouse is where the action began; True while its position is unknown."""
         away = math.hypot(self.x - action.x, self.y - action.y)
         return not away > SLOP * self.width
 
@@ -173,11 +173,11 @@ class _Reader:
             self.actions.append(Action(SCROLL, (event.time,), self.x, self.y, direction=direction, notches=(notches,)))
 
     def _hold(self, event: Event) -> None:
-        if event.key not in self.held:
-            self.held[event.key] = (event.time, False)
+        if event.key not in self.modifiers:
+            self.modifiers[event.key] = (event.time, False)
 
     def _let_go(self, event: Event) -> None:
-        since, used = self.held.pop(event.key, (event.time, True))
+        since, used = self.modifiers.pop(event.key, (event.time, True))
         if not used:
             self.actions.append(Action(SHORTCUT, (since,), keys=(event.key,)))
 
@@ -185,10 +185,10 @@ class _Reader:
         if key not in KEYS:
             self.faults[f"unknown key {key!r}"] += 1
             return
-        self.held = {name: (since, True) for name, (since, _) in self.held.items()}
-        held = tuple(self.held)
-        if key not in CHARACTERS or any(MODIFIERS[name] != "Shift" for name in held):
-            self.actions.append(Action(SHORTCUT, (time,), keys=(*held, key)))
+        self.modifiers = {name: (since, True) for name, (since, _) in self.modifiers.items()}
+        modifiers = tuple(self.modifiers)
+        if key not in CHARACTERS or any(MODIFIERS[name] != "Shift" for name in modifiers):
+            self.actions.append(Action(SHORTCUT, (time,), keys=(*modifiers, key)))
             return
         last = self.actions[-1] if self.actions else None
         if last and last.kind == TEXT and time - last.times[-1] <= BETWEEN_KEYS:

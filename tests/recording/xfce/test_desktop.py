@@ -263,7 +263,11 @@ def test_a_full_disk_is_named(desktop, tmp_path):
     ("modules", "programs", "words"),
     [
         (("no_such_module",), {"sh": "dash"}, "needs the Python modules no_such_module: pip install "),
-        ((), {"no-such-server": "xserver", "sh": "dash"}, "needs no-such-server: apt-get install xserver, or neural-computer "),
+        (
+            (),
+            {"no-such-server": "xserver", "sh": "dash"},
+            "needs no-such-server: apt-get install xserver, or neural-computer ",
+        ),
         (("sys", "no_such_module"), {"no-such-server": "xserver"}, r"no_such_module: pip .*; no-such-server: apt-get "),
     ],
 )
