@@ -63,8 +63,8 @@ def cases() -> Iterator[Case]:
         return found
 
     for names in (("psnr", "ssim"), ("lpips",), ("fvd_r3d18",), tuple(CLOSE)):
-        judge = Scorer(names, Instruments("full", r3d18=params))
-        yield compared(names, judge, pairs, peer)
+        scorer = Scorer(names, Instruments("full", r3d18=params))
+        yield compared(names, scorer, pairs, peer)
     yield turns("fvd by I3D", "", Scorer(("fvd",), Instruments("full")), pairs, None)
     yield turns("lpips_vgg, the paper's view", "", Scorer(("lpips_vgg",)), pairs, None)
 
@@ -87,12 +87,12 @@ def videos() -> list[VideoPair]:
 
 def compared(
     names: tuple[str, ...],
-    judge: Scorer,
+    scorer: Scorer,
     pairs: list[VideoPair],
     peer: Callable[[VideoPair, tuple[str, ...]], dict[str, Any]],
 ) -> Case:
     """The case of metrics whose answers are the same on the first clip."""
-    (ours,), theirs, apart = judge(pairs[:1]), peer(pairs[0], names), 0.0
+    (ours,), theirs, apart = scorer(pairs[:1]), peer(pairs[0], names), 0.0
     for name, value in (ours.values | ours.features).items():
         gap = float(np.abs(value - theirs[name]).max() / np.abs(theirs[name]).max())
         if gap > CLOSE[name]:
@@ -100,13 +100,13 @@ def compared(
         apart = max(apart, gap)
     against = ", ".join(dict.fromkeys(AGAINST[name] for name in names))
     why = SLOWER if "fvd_r3d18" in names else ""
-    return turns(", ".join(names), against, judge, pairs, lambda pair: peer(pair, names), why, apart)
+    return turns(", ".join(names), against, scorer, pairs, lambda pair: peer(pair, names), why, apart)
 
 
 def turns(
     name: str,
     against: str,
-    judge: Scorer,
+    scorer: Scorer,
     pairs: list[VideoPair],
     peer: Callable[[VideoPair], Any] | None,
     why: str = "",
@@ -115,4 +115,4 @@ def turns(
     """A case of which every call takes the next clip; both take the same."""
     ours, theirs = itertools.cycle(pairs), itertools.cycle(pairs)
     run = (lambda: peer(next(theirs))) if peer else None
-    return Case(name, against, "clips/min", 60, lambda: judge([next(ours)]), run, why, apart)
+    return Case(name, against, "clips/min", 60, lambda: scorer([next(ours)]), run, why, apart)
