@@ -88,7 +88,7 @@ def line_pairs(
 ) -> list[tuple[Lines, Lines]]:
     """(generated, reference) lines of `most` of the frames that both videos have: the paper's OCR protocol.
 
-    The reference is a video, which is read likewise, or the text of every screen as the terminal held it.
+    The reference is a video, which is read likewise, or the text of every screen as in the terminal's buffer.
     """
     places = text.sample_frames(min(len(generated), len(reference)), most)
     is_video = isinstance(reference, np.ndarray)

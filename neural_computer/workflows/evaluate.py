@@ -87,7 +87,7 @@ def evaluate(
         **settings,
         "videos": len(clips),
         "table": table(variants, estimates, settings["view"]),
-        "estimates": {name: {m: e._asdict() for m, e in found.items()} for name, found in estimates.items()},
+        "estimates": {name: {m: e._asdict() for m, e in each.items()} for name, each in estimates.items()},
         "seconds": stage_seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
     }
     html_report(workdir, result, clips, variants, isinstance(trained.computer.codec, LinearCodec))
