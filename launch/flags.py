@@ -247,7 +247,8 @@ class Flags:
 
         Raises ValueError where such a flag and --config.PATH are both given and differ.
         """
-        config, overrides = self.values["config"].value, self.values["config"].override_values
+        flag: Any = self.values["config"]
+        config, overrides = flag.value, flag.override_values
         for name, values in self._sets.items():
             flag = self.values[name]
             if not flag.present:
