@@ -115,11 +115,11 @@ def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> BytesOf:
     parts: dict[tuple[int, ...], int] = {}
     for path, leaf in flatten_dict(jax.eval_shape(lambda: trainer.network(0)), sep="/").items():
         axes = [axis for axis in sharding.spec(path, leaf.shape, mesh, trainer.rules) if axis]
-        found = {leaf.shape: prod(ways[axis] for axis in axes)}
+        ways_of = {leaf.shape: prod(ways[axis] for axis in axes)}
         if "/blocks/" in path:
-            found[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
+            ways_of[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
         # Of two parameters that look alike, the one that takes more room.
-        parts |= {sizes: min(split, parts.get(sizes, split)) for sizes, split in found.items()}
+        parts |= {sizes: min(split, parts.get(sizes, split)) for sizes, split in ways_of.items()}
 
     def size(array: Any) -> int:
         sizes = getattr(array, "shape", None)
@@ -238,14 +238,14 @@ class _Run:
 
     def through(self, program: Jaxpr, arguments: Iterable[_Value]) -> list[_Value]:
         """Runs the operations of a program; its results."""
-        known = dict(zip(program.invars, arguments, strict=True))
-        known |= {constant: self.elsewhere() for constant in program.constvars}
+        values = dict(zip(program.invars, arguments, strict=True))
+        values |= {constant: self.elsewhere() for constant in program.constvars}
 
         def value(atom) -> _Value:
-            return _Value(0) if isinstance(atom, Literal) else known[atom]
+            return _Value(0) if isinstance(atom, Literal) else values[atom]
 
         for eqn in program.eqns:
-            known |= zip(eqn.outvars, self.step(eqn, [value(atom) for atom in eqn.invars]), strict=True)
+            values |= zip(eqn.outvars, self.step(eqn, [value(atom) for atom in eqn.invars]), strict=True)
         return [value(atom) for atom in program.outvars]
 
     def step(self, eqn: JaxprEqn, operands: list[_Value]) -> list[_Value]:
