@@ -95,7 +95,7 @@ def test_mistakes_are_named_in_one_line(clips, videos, tmp_path):
             train(gone, tmp_path / "w", "--config.codec.channels=8", check=False),
             "config.codec.channels=8: the clips in",
         ),
-        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "gone: holds encoded clips"),
+        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "config.schedule.eval_every=1"),
         (
             program("launch.prepare_data", "--recipe=encode", f"--output={tmp_path}/x", check=False),
             "--input: is missing",
