@@ -30,11 +30,10 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 # A program of a test runs once or twice: XLA's optimization costs more than it saves. The fixture `optimized` has it back.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Compiled programs are kept for the next run, in this checkout or another; what compiles in no time is not worth a file.
-# launch/environment.sh names the same folder and bounds it.
+# Compiled programs are kept for the next run, in this checkout or another, small ones too: together they are half of the time.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neural_computer" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
