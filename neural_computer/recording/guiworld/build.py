@@ -59,7 +59,7 @@ def build(jobs: Jobs, output: Path, *, frames: int, workers: int, beam: bool = F
 
     parts = {split: part for split, part in held_out(jobs.by_split).items() if part}
     if not parts:
-        reasons = dict(list(jobs.rejected.items())[:3]) or dict(jobs.problems)
+        reasons: dict[str, Any] = {**dict(list(jobs.rejected.items())[:3])} or {**jobs.problems}
         raise ValueError(f"nothing can be used ({reasons})")
     tfds = Guiworld(parts, jobs.clips, beam, data_dir=str(output))
     tfds.download_and_prepare(download_config=beam_runner(workers) if beam else None)
@@ -148,7 +148,7 @@ def recordings(folder: Path) -> list[Path]:
 
 def imported(folder: Path, *, frames: int, size: tuple[int, int], licence: str) -> Jobs:
     """The recordings of a folder, scaled to `size` (height, width). Raises ValueError for recordings of several frame rates."""
-    jobs = Jobs(partial(recording_clips, frames=frames, size=tuple(size), licence=licence))
+    jobs = Jobs(partial(recording_clips, frames=frames, size=size, licence=licence))
     rates: Counter[float] = Counter()
     for video in recordings(folder):
         try:
