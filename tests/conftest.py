@@ -4,6 +4,7 @@ The environment is set here, before anything imports jax; processes that tests s
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import io
 import os
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -27,8 +28,12 @@ os.environ.setdefault(
 os.environ.setdefault("PJRT_NPROC", "64")
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-# Compiled programs are kept between runs; what compiles in no time is not worth a file.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+# A program of a test runs once or twice: XLA's optimization costs more than it saves. The fixture `optimized` has it back.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Compiled programs are kept for the next run, in this checkout or another; what compiles in no time is not worth a file.
+# launch/environment.sh names the same folder and bounds it.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neural_computer" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import pytest  # noqa: E402
@@ -144,27 +149,65 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen | None
     raise AssertionError(f"it did not come that far in {seconds} s")
 
 
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """XLA optimizes what is compiled in the test and in the processes that it starts."""
+    import jax
+
+    flag, before = "jax_disable_most_optimizations", jax.config.read("jax_disable_most_optimizations")
+    monkeypatch.setenv(flag.upper(), "0")
+    jax.config.update(flag, False)
+    yield
+    jax.config.update(flag, before)
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that `fill` fills once for all workers of a run of pytest."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, complete = root / name, root / f"{name}.complete"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not complete.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                fill(folder)
+                complete.touch()
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # processes forked meanwhile have the file open too
+    return folder
+
+
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of random videos of the tiny size, splits train and test."""
-    import numpy as np
-
-    from neural_computer.data.episodes import EpisodeWriter
-    from neural_computer.types import Episode
-
-    folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(0)
-    for split, count in (("train", 24), ("test", 3)):
-        with EpisodeWriter(folder, split, window=5) as writer:
-            for i in range(count):
-                frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
-                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"video {i}"}))
-    return folder
+    """A dataset of random videos of the tiny size, splits train and test. Tests read it and write nothing there."""
+    return once(tmp_path_factory, "videos", _write_videos)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workdir of the micro world: sixteen recorded sessions, a small network, six updates."""
-    workdir = tmp_path_factory.mktemp("trained")
+    for module in ("avt", "tensorflow_datasets"):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install -e '.[recording]'")
+    return once(tmp_path_factory, "trained", _train)
+
+
+def _write_videos(folder: Path) -> None:
+    import numpy as np
+
+    from neural_computer.data.episodes import EpisodeWriter
+    from neural_computer.types import Episode
+
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 3)):
+        with EpisodeWriter(folder, split, window=5) as writer:
+            for i in range(count):
+                frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
+                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"video {i}"}))
+
+
+def _train(workdir: Path) -> None:
     program("launch.prepare_data", "--recipe=repl", "--operands=4", f"--output={workdir}/data", "--workers=2")
     program(
         "launch.train",
@@ -182,7 +225,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--config.text.width=16",
         "--config.sampling.num_steps=2",
     )
-    return workdir
 
 
 def servers(parent: int) -> list[int]:

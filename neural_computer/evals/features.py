@@ -71,7 +71,7 @@ class Extractor:
         return frames.resize(video[frames.sixteen_frames(len(video))], self.network.size)
 
     def of_clips(self, clips: Sequence[UInt8[np.ndarray, "16 s s 3"]]) -> Float[np.ndarray, "n d"]:
-        """Features of clips that `clip` made."""
+        """Features of clips, each made by `clip`."""
         return self._run(self._placed, np.stack(clips))
 
     @cached_property

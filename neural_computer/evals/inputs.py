@@ -114,7 +114,7 @@ class MetricInput:
 
     @cached_property
     def ocr_buffer(self) -> list[tuple[Lines, Lines]]:
-        """(generated, reference) lines, the reference's as the terminal held them."""
+        """(generated, reference) lines, the reference's from the terminal's buffer."""
         return ocr.line_pairs(self.instruments.reader, self.pair.generated, self.pair.cells or ())
 
     @cached_property

@@ -56,7 +56,7 @@ class VideoPair:
     def terminal(self) -> TerminalRegion:
         """The terminal's region. Raises ValueError without cells."""
         if self.cells is None:
-            raise ValueError(f"{self.id}: has no cells; the text of its screens is not known")
+            raise ValueError(f"{self.id}: has no cells, the text of its screens")
         return TerminalRegion.of(self.cells, self.reference.shape[1:3], self.data_info)
 
     def text_mask(self) -> Bool[np.ndarray, "t h w"]:
@@ -66,6 +66,6 @@ class VideoPair:
     def cursor_mask(self, arrow: Template) -> Bool[np.ndarray, "t h w"]:
         """Mask of the pixels within an arrow's height of the mouse. Raises ValueError without a cursor."""
         if self.cursor is None:
-            raise ValueError(f"{self.id}: has no cursor; where the mouse was is not known")
+            raise ValueError(f"{self.id}: has no cursor, the positions of the mouse")
         _, height, width, _ = self.reference.shape
         return pixels.cursor_patch(self.cursor, height, width, arrow.pixels.shape[0] - 2)

@@ -73,10 +73,10 @@ def estimate(variants: Mapping[str, Sequence[ClipResult]]) -> dict[str, dict[str
     }
 
 
-def table(found: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
+def table(by_variant: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
     """A row per variant; the wrong answer has a column only where the prompt has it."""
     rows = []
-    for variant, scores in found.items():
+    for variant, scores in by_variant.items():
         answer = scores["answer"]
         row = {"prompt": variant, "videos": answer.clips, "answer right": answer.value}
         row |= {"low": answer.low, "high": answer.high}

@@ -78,7 +78,7 @@ def result_key(*inputs: Any) -> str:
 
 def estimates(clips: Iterable[ClipResult], names: Sequence[str]) -> dict[str, Estimate]:
     """Every metric's estimate over the clips that have it; a metric of too few clips has none."""
-    scored, found = [clip.scores for clip in clips if clip.scores is not None], {}
+    scored, by_name = [clip.scores for clip in clips if clip.scores is not None], {}
     for name in names:
         metric = METRICS[name]
         if isinstance(metric, SetMetric):
@@ -86,16 +86,16 @@ def estimates(clips: Iterable[ClipResult], names: Sequence[str]) -> dict[str, Es
         else:
             estimate = metric.estimate([scores.values[name] for scores in scored if name in scores.values])
         if estimate is not None:
-            found[name] = estimate
-    return found
+            by_name[name] = estimate
+    return by_name
 
 
-def warnings_about(found: Mapping[str, Estimate]) -> list[str]:
+def warnings_about(by_name: Mapping[str, Estimate]) -> list[str]:
     """Warnings about set metrics of few clips."""
     return [
         f"{name} is from {estimate.clips} clips: below {frechet.FEW} it is mostly their number; compare only equal "
         "numbers. Its interval lies above it, since repeated clips shrink the covariances; only its width is meaningful"
-        for name, estimate in found.items()
+        for name, estimate in by_name.items()
         if isinstance(METRICS[name], SetMetric) and estimate.clips < frechet.FEW
     ]
 
@@ -130,12 +130,12 @@ def write(
     out: Path, settings: Mapping[str, Any], clips: Sequence[ClipResult], names: Sequence[str]
 ) -> dict[str, Estimate]:
     """Writes metrics.json and clips.csv and returns the estimates; equal videos and settings give equal bytes."""
-    found = estimates(clips, names)
+    by_name = estimates(clips, names)
     content = {
         "settings": dict(settings),
-        "metrics": {name: estimate._asdict() for name, estimate in found.items()},
+        "metrics": {name: estimate._asdict() for name, estimate in by_name.items()},
         "clips": {"scored": len(clips) - excluded(clips), "excluded": excluded(clips)},
-        "warnings": warnings_about(found),
+        "warnings": warnings_about(by_name),
         "problems": with_policy(clips),
     }
     files.write_whole(out / "metrics.json", json.dumps(content, indent=2) + "\n")
@@ -146,17 +146,17 @@ def write(
         problems = "; ".join(f"{problem.kind}: {problem.detail}" for problem in clip.problems)
         rows.writerow((clip.id, *(repr(clip.values[n]) if n in clip.values else "" for n in names), problems))
     files.write_whole(out / "clips.csv", table.getvalue())
-    return found
+    return by_name
 
 
-def table(found: Mapping[str, Estimate]) -> list[dict[str, Any]]:
+def table(by_name: Mapping[str, Estimate]) -> list[dict[str, Any]]:
     """A row per metric."""
-    return [{"metric": name, **estimate._asdict()} for name, estimate in found.items()]
+    return [{"metric": name, **estimate._asdict()} for name, estimate in by_name.items()]
 
 
 def html_report(
     title: str,
-    found: Mapping[str, Estimate],
+    by_name: Mapping[str, Estimate],
     clips: Sequence[ClipResult],
     names: Sequence[str],
     videos: Callable[[str], dict[str, np.ndarray]],
@@ -164,9 +164,10 @@ def html_report(
     """The report: estimates, problems, the worst clips as images, all clips; `videos(id)` are a clip's videos by name."""
     page, worst = report.Page(title), worst_first(clips, names)
     page.table(
-        table(found), f"Over clips; low and high: {LEVEL:.0%} of {RESAMPLES} bootstraps of the clips (fvd: 100)."
+        table(by_name),
+        f"Over clips; low and high: {LEVEL:.0%} of {RESAMPLES} bootstraps of the clips (fvd: {frechet.RESAMPLES}).",
     )
-    for line in warnings_about(found):
+    for line in warnings_about(by_name):
         page.text(line)
     if problems := with_policy(clips):
         page.heading("Problems")

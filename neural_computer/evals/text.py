@@ -1,7 +1,7 @@
 """Text of screens: a reader of frames by their nearest glyphs, and accuracies against the true text.
 
 A screen's text is its rows joined by newlines; trailing blanks do not count. Two families of accuracies: by cell, where
-a video's terminal grid is known, and by line, the paper's protocol for whatever an OCR has read.
+a video's terminal grid is known, and by line, the paper's protocol for any text that OCR reads.
 """
 
 import unicodedata

@@ -25,7 +25,7 @@ FILE_OF = {"cells": f"ID{CELLS}", "events": f"ID{EVENTS}", "cursor": f"ID{EVENTS
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """Two folders of videos and what is known beside them.
+    """Two folders of videos and the records beside them.
 
     Attributes:
         generated, reference: folders of videos with the same names.
@@ -124,19 +124,19 @@ def _score_all(
 ) -> Iterator[ClipResult]:
     """Every pair's result; those in the journal are not recomputed."""
     journal = Journal(options.out / "clips.jsonl")
-    known = journal.load()
+    done = journal.load()
     keys = {
         clip: results.result_key(settings, folders.fingerprint([*paths, *options.beside(clip)]))
         for clip, paths in pairs.items()
     }
-    todo = sum(key not in known for key in keys.values())
+    todo = sum(key not in done for key in keys.values())
     with tqdm(total=len(pairs), initial=len(pairs) - todo, desc="scoring", unit="clip", dynamic_ncols=True) as bar:
         for clip, paths in pairs.items():
-            if keys[clip] not in known:
-                known[keys[clip]] = _score(scorer, options, clip, *paths)
-                journal.add(keys[clip], known[keys[clip]])
+            if keys[clip] not in done:
+                done[keys[clip]] = _score(scorer, options, clip, *paths)
+                journal.add(keys[clip], done[keys[clip]])
                 bar.update()
-            yield known[keys[clip]]
+            yield done[keys[clip]]
 
 
 def _score(scorer: Scorer, options: FolderOptions, clip: str, generated: Path, reference: Path) -> ClipResult:

@@ -93,7 +93,7 @@ class _Run:
 
     def score_all(self, variant: str, folder: Path) -> Iterator[ClipResult]:
         """The results of a variant's videos; those in the journal are not recomputed."""
-        known = self.journal.load()
+        done = self.journal.load()
         for clip, paths in tqdm(folders.find_videos(folder).items(), desc=variant, unit="video", dynamic_ncols=True):
             name = f"{variant}/{clip}"
             if clip not in self.tasks:
@@ -101,10 +101,10 @@ class _Run:
                 continue
             task = vars(self.tasks[clip])
             key = results.result_key(variant, task, self.reader, folders.fingerprint(paths))
-            if key not in known:
-                known[key] = self.score(name, paths, self.tasks[clip])
-                self.journal.add(key, known[key])
-            yield known[key]
+            if key not in done:
+                done[key] = self.score(name, paths, self.tasks[clip])
+                self.journal.add(key, done[key])
+            yield done[key]
 
     def score(self, name: str, paths: list[Path], task: Arithmetic) -> ClipResult:
         """A video's scores, or its problem. Raises RuntimeError where a package is missing."""

@@ -86,5 +86,5 @@ def evaluators(
     """The evaluators of `EVALUATORS` that apply to an experiment, on held-out clips."""
     options = metrics.config_options(experiment, sharding.make_mesh(experiment.mesh))
     setting = Setting(experiment, frozen, source, clips, options.scorer() if options else None)
-    made = {name: make(setting) for name, make in EVALUATORS.items()}
-    return {name: evaluator for name, evaluator in made.items() if evaluator is not None}
+    applicable = ((name, make(setting)) for name, make in EVALUATORS.items())
+    return {name: evaluator for name, evaluator in applicable if evaluator is not None}

@@ -20,7 +20,7 @@ from neural_computer.types import PyTree
 
 READERS = ("tesseract", "glyphs")
 CURSOR_HEIGHT = 19.0
-"""Of videos of which nothing else is known, in pixels"""
+"""In pixels, of videos without a computer"""
 
 
 @dataclass(frozen=True)

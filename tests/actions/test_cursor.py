@@ -54,7 +54,7 @@ def test_the_template_is_the_arrow_that_the_svg_draws():
 
 
 @pytest.mark.parametrize("path", ["M0 0 C1 1 2 2 3 3", "M0 0 l1 1", "M0 0 L1"])
-def test_an_svg_of_anything_but_straight_lines_is_refused(path):
+def test_an_svg_of_anything_but_straight_lines_is_rejected(path):
     with pytest.raises(ValueError, match="polygon"):
         cursor.corners(path)
 

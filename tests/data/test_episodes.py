@@ -38,7 +38,7 @@ def test_shorter_windows_of_long_videos_are_whole_too(tmp_path, length):
     assert sorted(source[i].start for i in range(len(source))) == list(range(400 - length + 1))
 
 
-def test_longer_windows_than_were_written_are_refused(tmp_path):
+def test_longer_windows_than_were_written_are_rejected(tmp_path):
     written(tmp_path, video(400), window=9)
     with pytest.raises(ValueError, match="write it again with EpisodeWriter\\(window=12\\)"):
         ClipSource(tmp_path, "train", 12)
@@ -106,7 +106,7 @@ def test_a_split_appears_whole_or_not_at_all(tmp_path):
         ({"events": (Event(9.0, "press"),)}, "outside the video"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(tmp_path, fields, rule):
+def test_parts_that_do_not_fit_are_rejected(tmp_path, fields, rule):
     writer = EpisodeWriter(tmp_path)
     with pytest.raises(ValueError, match=f"episode 'a': .*{rule}"):
         writer.write(video(**fields))
@@ -146,7 +146,58 @@ def test_a_damaged_record_is_named(tmp_path):
             source[i]
 
 
-def test_an_unknown_split_is_told_from_those_there_are(tmp_path):
+def test_an_unknown_split_is_named_with_those_that_are_there(tmp_path):
     written(tmp_path, video())
     with pytest.raises(ValueError, match="no split 'test'; it has train"):
         ClipSource(tmp_path, "test", 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"id": ""}, "id must not be empty"),
+        ({"frames": np.zeros((0, 8, 8, 3), np.uint8)}, "frames must be uint8"),
+        ({"fps": 0.0}, "fps=0.0: must be positive"),
+        ({"cursor": np.zeros((11, 2), np.float32)}, r"cursor must be \(12, 2\)"),
+        ({"events": (Event(2.41, "press"),)}, r"outside the video's 2.400 s"),
+        ({"events": (Event(-0.01, "press"),)}, "outside the video"),
+    ],
+)
+def test_an_episode_that_is_none_names_its_rule(change, rule):
+    episode = video()
+    for name, value in change.items():
+        object.__setattr__(episode, name, value)  # past the tests' type checks, which a user's process has not
+    with pytest.raises(ValueError, match=rule):
+        records.check(episode)
+
+
+def test_events_from_the_first_to_the_last_moment_of_a_video_are_its_own(tmp_path):
+    """A clip has the events from its first frame's time on, up to the time of the frame after its last."""
+    times = (0.0, 0.9, 1.0, 1.99, 2.4)
+    events = tuple(Event(t, "press", key="a") for t in times)
+    records.check(video(events=events))
+    source = ClipSource(written(tmp_path, video(events=events)), "train", 5)
+    assert [e.time for e in source[0].events] == pytest.approx([0.0, 0.9])
+    assert [e.time for e in source[5].events] == pytest.approx([0.0, 0.99])
+
+
+def test_frames_that_repeat_take_no_bytes_and_come_back(tmp_path):
+    frames = np.repeat(np.arange(4, dtype=np.uint8), 3)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    episode = Episode("a", frames, fps=5)
+    (record,) = records.records(episode, 5, 1)
+    assert [bool(data) for data in record["frames"]] == [t % 3 == 0 for t in range(12)]
+    source = ClipSource(written(tmp_path, episode), "train", 5)
+    for i in range(len(source)):
+        np.testing.assert_array_equal(source[i].frames, frames[source[i].start :][:5])
+
+
+@pytest.mark.parametrize(("window", "stride"), [(5, 0), (5, 6)])
+def test_a_stride_is_between_one_and_the_window(tmp_path, window, stride):
+    with pytest.raises(ValueError, match=f"stride={stride}: must be between 1 and window={window}"):
+        EpisodeWriter(tmp_path, window=window, stride=stride)
+    EpisodeWriter(tmp_path, window=5, stride=5)
+
+
+def test_a_split_without_episodes_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no episode was written to split 'train'"):
+        EpisodeWriter(tmp_path).close()

@@ -20,6 +20,7 @@ def test_a_fortieth_of_a_thousand_resampled_means_lies_on_either_side():
     means = values[np.random.default_rng(0).integers(0, 50, (1000, 50))].mean(1)
     low, high = estimates.interval(values.tolist())
     assert (means < low).sum() == (means > high).sum() == 25
+    assert (low, high) == pytest.approx(np.quantile(means, [0.025, 0.975]), rel=1e-12)
 
 
 def test_seeds_differ_and_repeat():

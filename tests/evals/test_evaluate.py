@@ -1,5 +1,6 @@
 """Rollouts scored by prompt variant, beside a baseline and the codec's reconstruction."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -8,8 +9,8 @@ from neural_computer.evals.evaluate import BatchedRollout, HeldOut, ScreenScorer
 from neural_computer.evals.inputs import Instruments
 from neural_computer.evals.scorer import Scorer
 from neural_computer.screens.terminal import draw_text
-from neural_computer.types import Clip, FrozenParams, TrainState
-from tests.builders import experiment, params
+from neural_computer.types import Clip, FrozenParams, Params, TrainState
+from tests.builders import drawn, experiment
 
 
 def session(expression: str, answer: str) -> Clip:
@@ -34,10 +35,9 @@ CLIPS = [session("1+2", "3"), session("10+20", "30"), session("4+4", "8")]
 def rollout() -> tuple[BatchedRollout, object]:
     """Rollouts of the tiny computer with random parameters, and these."""
     small = experiment(data__height=48, data__width=128, network__positions=(2, 3, 8), codec__channels=64)
-    parameters = params(small)
+    network = drawn(jax.eval_shape(lambda: small.trainer.init(0)).network)
     codec = small.computer.codec.fit(evaluate.reference_videos(CLIPS))
-    parameters = parameters._replace(frozen=FrozenParams(codec=codec))
-    return BatchedRollout(small.computer, small.tokenizer, batch_size=2), parameters
+    return BatchedRollout(small.computer, small.tokenizer, batch_size=2), Params(network, FrozenParams(codec=codec))
 
 
 def test_evaluate_has_a_lower_bound_an_upper_bound_and_the_control(rollout):

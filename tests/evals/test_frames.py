@@ -39,6 +39,13 @@ def test_fifteen_frames_after_every_action(times, fps, count, expected):
     assert frames.after_actions(times, fps, count) == list(expected)
 
 
+@pytest.mark.parametrize(
+    ("time", "expected"), [(0.0, 0), (0.1, 2), (0.5, 8), (-1.0, 0), (5.33, 80), (5.4, 80), (99.0, 80)]
+)
+def test_a_time_has_the_nearest_frame_of_the_video(time, expected):
+    assert frames.frame_at(time, 15, 81) == expected
+
+
 @pytest.mark.parametrize("time", [float("nan"), float("inf")])
 def test_an_action_without_a_time_is_an_error(time):
     with pytest.raises(ValueError, match=r"action at (nan|inf) s"):
@@ -84,11 +91,13 @@ def test_a_smaller_frame_averages_the_pixels_that_fall_together():
     assert frames.resize(video, 4, 8) is video and frames.resize(video, 2).shape == (1, 2, 2, 3)
 
 
-@pytest.mark.parametrize(("sharp", "filtering"), [(False, "BILINEAR"), (True, "LANCZOS")])
-def test_frames_are_resized_by_pillows_filters(sharp, filtering):
+@pytest.mark.parametrize(
+    ("how", "filtering"), [({}, "BILINEAR"), ({"sharp": False}, "BILINEAR"), ({"sharp": True}, "LANCZOS")]
+)
+def test_frames_are_resized_by_pillows_filters(how, filtering):
     video = np.random.default_rng(0).integers(0, 256, (2, 20, 30, 3)).astype(np.uint8)
     expected = [Image.fromarray(frame).resize((13, 7), getattr(Image.Resampling, filtering)) for frame in video]
-    np.testing.assert_array_equal(frames.resize(video, 7, 13, sharp=sharp), np.stack(list(map(np.asarray, expected))))
+    np.testing.assert_array_equal(frames.resize(video, 7, 13, **how), np.stack(list(map(np.asarray, expected))))
 
 
 def test_sharp_undoes_a_letterbox_better():

@@ -100,6 +100,7 @@ def test_the_interval_is_of_the_quantiles_of_resampled_pairs():
     distances = np.asarray([frechet.distance(frechet.fit(x[rows]), frechet.fit(y[rows])) for rows in draws])
     low, high = frechet.interval(x, y)
     assert (distances < low).sum() == (distances > high).sum() == 3
+    assert (low, high) == pytest.approx(np.quantile(distances, [0.025, 0.975]), rel=1e-12)
     narrow = frechet.interval(x, y, level=0.5)
     assert ((distances < narrow[0]).sum(), (distances > narrow[1]).sum()) == (25, 25)
 

@@ -15,11 +15,11 @@ from neural_computer.types import Event
 from tests.builders import experiment
 
 
-def pair(seed: int = 0, count: int = 12, size: tuple[int, int] = (48, 64), **known) -> VideoPair:
+def pair(seed: int = 0, count: int = 12, size: tuple[int, int] = (48, 64), **records) -> VideoPair:
     rng = np.random.default_rng(seed)
     reference = rng.integers(0, 256, (count, *size, 3)).astype(np.uint8)
     generated = np.clip(reference + rng.integers(-40, 41, reference.shape), 0, 255).astype(np.uint8)
-    return VideoPair(f"clip {seed}", generated, reference, 6.0, **known)
+    return VideoPair(f"clip {seed}", generated, reference, 6.0, **records)
 
 
 def score(names: str | tuple[str, ...], one: VideoPair, **instruments) -> dict[str, float]:
@@ -146,10 +146,10 @@ def test_masks_take_text_and_cursor_alone():
     text_off, far_off = reference.copy(), reference.copy()
     text_off[:, :16, :16] = 0
     far_off[:, 40:] = 90
-    known = {"cells": (screen,) * 3, "cursor": np.full((3, 2), [60.0, 44.0])}
+    records = {"cells": (screen,) * 3, "cursor": np.full((3, 2), [60.0, 44.0])}
     scorer = Scorer(("psnr_text", "ssim_text", "psnr_cursor", "ssim_cursor"), Instruments(cursor_height=8.0))
     lost, kept = scorer(
-        [VideoPair("a", text_off, reference, 5.0, **known), VideoPair("b", far_off, reference, 5.0, **known)]
+        [VideoPair("a", text_off, reference, 5.0, **records), VideoPair("b", far_off, reference, 5.0, **records)]
     )
     assert lost.values["psnr_text"] < 15 and lost.values["ssim_text"] < 0.6
     assert lost.values["psnr_cursor"] == pytest.approx(100) and lost.values["ssim_cursor"] == pytest.approx(1)

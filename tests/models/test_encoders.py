@@ -165,6 +165,6 @@ def test_a_file_of_the_blocks_used_keeps_them_all():
     assert clip_keys(last_norm=False)[1].depth == 3
 
 
-def test_another_vision_transformer_is_refused():
+def test_another_vision_transformer_is_rejected():
     with pytest.raises(ValueError, match="width 1024 is not made of heads of 80"):
         clip_keys(width=1024)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.parity
-torch = pytest.importorskip("torch")
+from tests.extras import needs  # noqa: E402
+
+torch = needs("torch", "parity")
 
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
 from neural_computer.launch.bench import metric_peers  # noqa: E402
 from neural_computer.screens.terminal import draw_text  # noqa: E402
-from tests.extras import needs  # noqa: E402
 
 torch.set_num_threads(1)
 if "torchvision" not in metric_peers.missing():

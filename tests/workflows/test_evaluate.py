@@ -127,9 +127,9 @@ def test_an_evaluator_of_ones_own_is_one_entry(videos, monkeypatch):
 
     monkeypatch.setitem(evaluators.EVALUATORS, "weights", weights)
     clips = evenly_spaced(ClipSource(videos, "test", small.data.frames), 2)
-    made = evaluators.evaluators(small, frozen, source, clips)
-    assert list(made) == ["held_out", "weights"], "a computer has no linear codec beside it"
+    active = evaluators.evaluators(small, frozen, source, clips)
+    assert list(active) == ["held_out", "weights"], "a computer has no linear codec beside it"
     trained = state(small)
-    assert dict(made["weights"](trained)) == {"leaves": len(jax.tree.leaves(trained.network))}
+    assert dict(active["weights"](trained)) == {"leaves": len(jax.tree.leaves(trained.network))}
     assert settings[0].clips == clips and settings[0].scorer.names == ("psnr",)
-    assert {"psnr", "ssim", "metrics/psnr"} == set(dict(made["held_out"](trained)))
+    assert {"psnr", "ssim", "metrics/psnr"} == set(dict(active["held_out"](trained)))

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -21,10 +22,11 @@ def video(number: int, frames: int = 12, noise: float = 0) -> np.ndarray:
     return np.clip(clean + rng.normal(0, noise, clean.shape), 0, 255).astype(np.uint8) if noise else clean
 
 
-@pytest.fixture
-def folders(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
     """Eight clips: equal, noisy, cut, of another rate, missing on either side, damaged, with NaN."""
-    generated, reference = tmp_path / "generated", tmp_path / "reference"
+    folder = tmp_path_factory.mktemp("videos")
+    generated, reference = folder / "generated", folder / "reference"
     generated.mkdir(), reference.mkdir()
     for name in ("same", "noisy", "short", "fast", "lost", "broken", "nan"):
         media.write_video(reference / f"{name}.mp4", video(1), 6)
@@ -35,7 +37,13 @@ def folders(tmp_path):
     media.write_video(generated / "extra.mp4", video(1), 6)
     (generated / "broken.mp4").write_bytes((generated / "noisy.mp4").read_bytes()[:900])
     np.save(generated / "nan.npy", np.full((12, 64, 96, 3), np.nan))
-    return generated, reference
+    return folder
+
+
+@pytest.fixture
+def folders(written, tmp_path):
+    """A copy of the clips."""
+    return tuple(shutil.copytree(written / side, tmp_path / side) for side in ("generated", "reference"))
 
 
 def options(folders, **more) -> FolderOptions:

@@ -17,5 +17,5 @@ def test_sides_are_multiples_of_eight(size):
 
 
 def test_without_a_codec_the_flags_are_named():
-    with pytest.raises(ValueError, match="--workdir: is missing; .* --init"):
+    with pytest.raises(ValueError, match="--machine: is missing; .* --init"):
         load_codec()

@@ -39,7 +39,7 @@ class RecordingJob(NamedTuple):
         return f"{self.split}-{self.seed:06d}"
 
 
-class Plan(NamedTuple):
+class RecordingPlan(NamedTuple):
     """The recordings to make of every split."""
 
     minutes: float
@@ -61,7 +61,7 @@ class Plan(NamedTuple):
                 yield RecordingJob(split, number, frames)
 
 
-def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) -> dict[str, str]:
+def record_all(folder: Path, splits: Sequence[str], plan: RecordingPlan, workers: int) -> dict[str, str]:
     """Records the sessions that are not there yet; returns {try: reason} of those that failed.
 
     Raises DesktopError after MAX_FAILURES failed sessions in a row.
@@ -77,7 +77,7 @@ def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) ->
 
 
 def _record_split(
-    pool: ThreadPoolExecutor, folder: Path, split: str, plan: Plan, workers: int, rejected: dict[str, str]
+    pool: ThreadPoolExecutor, folder: Path, split: str, plan: RecordingPlan, workers: int, rejected: dict[str, str]
 ) -> None:
     from neural_computer.recording.xfce.errors import DesktopError
 
