@@ -26,9 +26,9 @@ environment "$extras"
 .venv/bin/mypy
 # A process a core, one thread each (tests/conftest.py); the tests of a file share what they train.
 several=(.venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10)
-if [ "$extras" = dev,recording ]; then
-  exec "${several[@]}" ${arguments[@]+"${arguments[@]}"}
-fi
+case " ${arguments[*]-} " in
+  *" -m "*) exec "${several[@]}" "${arguments[@]}" ;;
+esac
 "${several[@]}" -m "not rig" ${arguments[@]+"${arguments[@]}"}
 # What is recorded at fifteen frames a second has the machine to itself.
-exec .venv/bin/python -m pytest -m rig --durations=10 ${arguments[@]+"${arguments[@]}"}
+exec .venv/bin/python -m pytest -m rig --durations=10 ${arguments[@]+"${arguments[@]/--junitxml=*/--quiet}"}
