@@ -222,6 +222,10 @@ def test_the_files_for_tfds_are_those_that_tfds_writes(tmp_path):
         tfds.core.SplitInfo(name=name, shard_lengths=lengths, num_bytes=size, filename_template=template)
         for name, (lengths, size) in counts.items()
     ]
+    for name, (lengths, _) in counts.items():
+        for number in range(len(lengths)):
+            path = f"episodes-{name}.array_record-{number:05d}-of-{len(lengths):05d}"
+            (tmp_path / "theirs" / path).touch()
     features = records.features()
     tfds.folder_dataset.write_metadata(
         data_dir=str(tmp_path / "theirs"), features=features, split_infos=infos, check_data=False
