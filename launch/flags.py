@@ -250,13 +250,13 @@ class Flags:
         flag: Any = self.values["config"]
         config, overrides = flag.value, flag.override_values
         for name, values in self._sets.items():
-            flag = self.values[name]
-            if not flag.present:
+            setter = self.values[name]
+            if not setter.present:
                 continue
-            for path, value in values(flag.value).items():
+            for path, value in values(setter.value).items():
                 if overrides.get(path, value) != value:
                     raise ValueError(
-                        f"--{name}={flag.value} and --config.{path}={overrides[path]}: differ; give one of them"
+                        f"--{name}={setter.value} and --config.{path}={overrides[path]}: differ; give one of them"
                     )
                 config.update_from_flattened_dict({path: value})
         return config

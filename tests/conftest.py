@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,11 +31,10 @@ for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 # A program of a test runs once or twice: XLA's optimization costs more than it saves. The fixture `optimized` has it back.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Compiled programs are kept for the next run, in this checkout or another; what compiles in no time is not worth a file.
-# launch/environment.sh names the same folder and bounds it.
+# Compiled programs are kept for the next run, in this checkout or another, small ones too: together they are half of the time.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neural_computer" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
@@ -45,6 +45,7 @@ install_import_hook("neural_computer", "tests.checker.check")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rest-of", help="A JUnit file of another run: what passed there is left out here.")
     parser.addoption("--kills", type=int, default=4, help="How often the kill tests kill; 20 is the full form.")
     parser.addoption(
         "--fuzz", type=float, default=15, help="Seconds of each of the four fuzz tests; 150 is the full form."
@@ -52,6 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="Convert and run a whole 1.3B network: 11 GB of disk, minutes."
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --rest-of, leaves out what passed there."""
+    if not (report := config.getoption("--rest-of")):
+        return
+    cases = ElementTree.parse(report).iter("testcase")
+    passed = {(case.get("classname"), case.get("name")) for case in cases if not len(case)}
+    again = [item for item in items if _junit_name(item) not in passed]
+    config.hook.pytest_deselected(items=[item for item in items if _junit_name(item) in passed])
+    items[:] = again
+
+
+def _junit_name(item: pytest.Item) -> tuple[str, str]:
+    """(classname, name) of a test in a JUnit file."""
+    path, *names = item.nodeid.split("::")
+    return ".".join([path.removesuffix(".py").replace("/", "."), *names[:-1]]), item.name
 
 
 def missing(mark: str) -> str | None:

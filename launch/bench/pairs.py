@@ -100,7 +100,7 @@ def dit(size: Size) -> list[Pair]:
     rest = (text, image) if size.image else (text,)
 
     def forward(params: PyTree, *inputs: Any) -> Any:
-        return ours.apply({"params": params}, *inputs)
+        return ours.apply({"params": params}, *inputs).prediction
 
     def loss(params: PyTree, *inputs: Any) -> Any:
         return jnp.square(forward(params, *inputs)).mean()

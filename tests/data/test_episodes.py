@@ -1,7 +1,10 @@
+import json
+import sys
+
 import numpy as np
 import pytest
 
-from neural_computer.data import records
+from neural_computer.data import records, tfds_files
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
 from neural_computer.types import Episode, Event
@@ -201,3 +204,39 @@ def test_a_stride_is_between_one_and_the_window(tmp_path, window, stride):
 def test_a_split_without_episodes_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="no episode was written to split 'train'"):
         EpisodeWriter(tmp_path).close()
+
+
+def test_the_files_for_tfds_are_those_that_tfds_writes(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets", reason="pip install 'neural-computer[recording]'")
+    counts = {"train": ([2, 1], 99), "test": ([1], 33)}
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+    tfds_files.write(tmp_path / "ours", "episodes", counts)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=tmp_path / "theirs",
+        dataset_name="episodes",
+        filetype_suffix="array_record",
+        template=tfds_files.TEMPLATE,
+    )
+    infos = [
+        tfds.core.SplitInfo(name=name, shard_lengths=lengths, num_bytes=size, filename_template=template)
+        for name, (lengths, size) in counts.items()
+    ]
+    for name, (lengths, _) in counts.items():
+        for number in range(len(lengths)):
+            path = f"episodes-{name}.array_record-{number:05d}-of-{len(lengths):05d}"
+            (tmp_path / "theirs" / path).touch()
+    features = records.features()
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(tmp_path / "theirs"), features=features, split_infos=infos, check_data=False
+    )
+    for name in ("features.json", "dataset_info.json"):
+        ours, theirs = (json.loads((tmp_path / folder / name).read_text()) for folder in ("ours", "theirs"))
+        assert ours == theirs
+
+
+def test_episodes_are_written_without_tfds(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with EpisodeWriter(tmp_path, window=5) as writer:
+        writer.write(Episode("one", np.zeros((5, 16, 32, 3), np.uint8), fps=5, captions={"plain": "x"}))
+    assert len(ClipSource(tmp_path, "train", 5)) == 1

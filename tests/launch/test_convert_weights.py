@@ -259,7 +259,7 @@ begin = time.monotonic()
 module, params = jax.block_until_ready(load_pretrained(sys.argv[1]))
 restored = time.monotonic()
 z, text = jnp.ones((1, 3, 30, 52, 16)), jnp.ones((1, 512, 4096))
-out = jax.jit(module.apply)({"params": params}, z, jnp.full((1, 1), 500.0), text)
+out = jax.jit(module.apply)({"params": params}, z, jnp.full((1, 1), 500.0), text)[0]
 assert out.shape == z.shape and jnp.isfinite(out).all() and jnp.abs(out).max() > 0
 print(restored - begin, time.monotonic() - restored)
 """

@@ -14,7 +14,7 @@ from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.screens.terminal import Screen
 from tests.recording import needs
 
-VIDEOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs" / "basic"
+VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "data" / "vhs" / "basic"
 
 needs.package("avt", "recording")
 sandboxed = needs.sandboxed("python")
