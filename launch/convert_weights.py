@@ -35,14 +35,14 @@ def main(argv: list[str]) -> None:
     source, out = Path(INPUT.value), Path(OUT.value)
     if TO.value == "diffusers":
         pretrained.networks(source)
-        with lock.held(out):
+        with lock.exclusive(out):
             export_diffusers.write(source, out, DTYPE.value)
         return
     networks, tokenizer = (
         ([trained_source.source(source)], None) if trained_source.is_workdir(source) else sources.find(source)
     )
     plans = import_weights.plan(networks, DTYPE.value, HEADS.value)
-    with lock.held(out):
+    with lock.exclusive(out):
         import_weights.write(plans, tokenizer, out)
 
 

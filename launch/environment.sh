@@ -15,12 +15,12 @@ environment() {
     echo "installing the packages of $constraints${extra:+ with the extra $extra}: about a minute, 1.2 GB"
     [ -t 1 ] || quiet=--quiet
     .venv/bin/python -m pip install $quiet -c "$constraints" -e ".${extra:+[$extra]}" || return
-    # Written last: an install that was broken off is done again.
+    # Written last: an install that was interrupted is done again.
     echo "$stamp" | tee .venv/installed-core >".venv/installed-${extra:-core}"
   fi
 }
 
-# The first Python >= 3.11 that can make environments; $PYTHON, if set, is the only one asked.
+# The first Python >= 3.11 that can make environments; $PYTHON, if set, is the only one tried.
 base_python() {
   local candidate lacking=
   for candidate in ${PYTHON:-python3 python3.12 python3.11}; do

@@ -219,7 +219,7 @@ class Flags:
         """Makes the flag `name` another way to say --config.`path`."""
         self._sets[name] = lambda value: {path: value}
 
-    # What was given
+    # What the command line says
 
     def chosen(self) -> list["Flags"]:
         """The flags of the part that was chosen, if the program has parts. Raises absl's flags.Error where none was."""
@@ -247,15 +247,16 @@ class Flags:
 
         Raises ValueError where such a flag and --config.PATH are both given and differ.
         """
-        config, given = self.values["config"].value, self.values["config"].override_values
+        flag: Any = self.values["config"]
+        config, overrides = flag.value, flag.override_values
         for name, values in self._sets.items():
-            flag = self.values[name]
-            if not flag.present:
+            setter = self.values[name]
+            if not setter.present:
                 continue
-            for path, value in values(flag.value).items():
-                if given.get(path, value) != value:
+            for path, value in values(setter.value).items():
+                if overrides.get(path, value) != value:
                     raise ValueError(
-                        f"--{name}={flag.value} and --config.{path}={given[path]}: differ; give one of them"
+                        f"--{name}={setter.value} and --config.{path}={overrides[path]}: differ; give one of them"
                     )
                 config.update_from_flattened_dict({path: value})
         return config

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     folder = Path(OUT.value)
     SIZE.value.side(*SIDES)
     signal.signal(signal.SIGTERM, stop)
-    with lock.held(folder):
+    with lock.exclusive(folder):
         collector = Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
         with Server(collector, PORT.value) as server:
             print(f"{DESKTOP.value} at {server.url}, episodes in {folder}; Ctrl-C ends it", flush=True)

@@ -10,12 +10,12 @@ class FormatError(Error, ValueError):
     """A file was written in a format that this release does not read."""
 
 
-def check_format(found: object, place: object) -> None:
-    """Raises FormatError, naming the way out, unless `found` is the format of this release."""
-    if found == FORMAT:
+def check_format(number: object, place: object) -> None:
+    """Raises FormatError, naming the way out, unless `number` is the format of this release."""
+    if number == FORMAT:
         return
-    if found is None:
+    if number is None:
         raise FormatError(
             f"{place}: has no format number, so it was made before format 1; make it anew with this release"
         )
-    raise FormatError(f"{place}: is of format {found}, this release reads {FORMAT}; use the release that made it")
+    raise FormatError(f"{place}: is of format {number}, this release reads {FORMAT}; use the release that made it")

@@ -76,19 +76,19 @@ def make_mesh(sizes: Mapping[str, int] | None = None, devices: list | None = Non
         rest = prod(size for size in shape if size != -1)
         shape[shape.index(-1)] = max(1, len(devices) // rest)
     if prod(shape) != len(devices):
-        given = ", ".join(f"{axis}={sizes.get(axis, 1)}" for axis in AXES)
+        sizes_text = ", ".join(f"{axis}={sizes.get(axis, 1)}" for axis in AXES)
         raise ValueError(
-            f"mesh: {given} makes {abs(prod(shape))} places for {len(devices)} devices; use -1 for one axis"
+            f"mesh: {sizes_text} makes {abs(prod(shape))} places for {len(devices)} devices; use -1 for one axis"
         )
     return Mesh(np.asarray(devices).reshape(shape), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def sizes_of(text: str) -> dict[str, int]:
     """Axis sizes written as "fsdp:8,context:2". Raises ValueError for anything else."""
-    found = re.findall(r"(\w+):(-?\d+)", text)
-    if ",".join(f"{axis}:{size}" for axis, size in found) != text or len(dict(found)) != len(found):
+    pairs = re.findall(r"(\w+):(-?\d+)", text)
+    if ",".join(f"{axis}:{size}" for axis, size in pairs) != text or len(dict(pairs)) != len(pairs):
         raise ValueError(f"mesh={text!r}: is no list of AXIS:SIZE; write data:1,fsdp:8, with axes {', '.join(AXES)}")
-    return {axis: int(size) for axis, size in found}
+    return {axis: int(size) for axis, size in pairs}
 
 
 def path_of(keys: tuple) -> str:

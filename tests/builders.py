@@ -1,5 +1,7 @@
 """Small configs, computers and batches for the tests."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,9 +32,14 @@ def desktop(mode: str = "internal", cursor: str = "reference", **changes) -> Exp
     return build.build(config)
 
 
+def network(experiment: Experiment, seed: int = 0):
+    """Parameters of the whole network with nothing zero."""
+    return drawn(jax.eval_shape(lambda: experiment.trainer.network(seed)), seed)
+
+
 def start(experiment: Experiment, seed: int = 0) -> TrainState:
-    """The state before the first update."""
-    return jax.jit(lambda: experiment.trainer.init(seed))()
+    """A state before the first update, with nothing of the network zero."""
+    return jax.jit(experiment.trainer.start)(network(experiment, seed))
 
 
 def batch(rows: int = 8, start: int = 0, seed: int = 0, size: tuple[int, int, int] = (5, 16, 32)) -> Batch:
@@ -57,20 +64,22 @@ def actions(experiment: Experiment, rows: int) -> Actions | None:
 
 def frozen(experiment: Experiment) -> FrozenParams:
     """A codec fitted to random videos."""
-    return FrozenParams(codec=experiment.computer.codec.fit(batch(seed=9).video))
+    return FrozenParams(codec=_fitted(experiment.computer.codec))
+
+
+@functools.cache
+def _fitted(codec):
+    return codec.fit(batch(seed=9).video)
 
 
 def scrambled(tree, seed: int = 0):
     """The tree with noise on every leaf: zero-initialised layers hide what they multiply."""
-    leaves, structure = jax.tree.flatten(tree)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return structure.unflatten(
-        [leaf + 0.1 * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)]
-    )
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.1 * rng.normal(size=leaf.shape), leaf.dtype), tree)
 
 
 def drawn(shapes, seed: int = 0):
-    """Parameters of these shapes with nothing zero, drawn by numpy: compiling a large network's `init` takes minutes."""
+    """Parameters of these shapes with nothing zero, drawn by numpy: compiling `init` takes seconds, or minutes."""
     rng = np.random.default_rng(seed)
 
     def draw(leaf):
@@ -82,4 +91,5 @@ def drawn(shapes, seed: int = 0):
 
 def params(experiment: Experiment, seed: int = 0) -> Params:
     """Parameters with nothing zero."""
-    return Params(scrambled(start(experiment, seed).network, seed), frozen(experiment))
+    trained = jax.eval_shape(lambda: experiment.trainer.init(seed).network)
+    return Params(drawn(trained, seed), frozen(experiment))

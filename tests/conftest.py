@@ -4,6 +4,7 @@ The environment is set here, before anything imports jax; processes that tests s
 """
 
 import contextlib
+import fcntl
 import importlib.util
 import io
 import os
@@ -11,9 +12,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest import mock
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,9 +29,12 @@ os.environ.setdefault(
 os.environ.setdefault("PJRT_NPROC", "64")
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-# Compiled programs are kept between runs; what compiles in no time is not worth a file.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+# A program of a test runs once or twice: XLA's optimization costs more than it saves. The fixture `optimized` has it back.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Compiled programs are kept for the next run, in this checkout or another, small ones too: together they are half of the time.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neural_computer" / "jax"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
@@ -40,6 +45,7 @@ install_import_hook("neural_computer", "tests.checker.check")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rest-of", help="A JUnit file of another run: what passed there is left out here.")
     parser.addoption("--kills", type=int, default=4, help="How often the kill tests kill; 20 is the full form.")
     parser.addoption(
         "--fuzz", type=float, default=15, help="Seconds of each of the four fuzz tests; 150 is the full form."
@@ -47,6 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="Convert and run a whole 1.3B network: 11 GB of disk, minutes."
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --rest-of, leaves out what passed there."""
+    if not (report := config.getoption("--rest-of")):
+        return
+    cases = ElementTree.parse(report).iter("testcase")
+    passed = {(case.get("classname"), case.get("name")) for case in cases if not len(case)}
+    again = [item for item in items if _junit_name(item) not in passed]
+    config.hook.pytest_deselected(items=[item for item in items if _junit_name(item) in passed])
+    items[:] = again
+
+
+def _junit_name(item: pytest.Item) -> tuple[str, str]:
+    """(classname, name) of a test in a JUnit file."""
+    path, *names = item.nodeid.split("::")
+    return ".".join([path.removesuffix(".py").replace("/", "."), *names[:-1]]), item.name
 
 
 def missing(mark: str) -> str | None:
@@ -88,12 +111,18 @@ def program(
     loaded = load(module.removeprefix("launch."))
     own = getattr(loaded, "FLAGS", errors.Flags())
     registries = [flags.FLAGS, own.values, *{id(part.values): part.values for part in own.parts.values()}.values()]
-    saved = [(flagsaver.save_flag_values(registry), registry) for registry in registries]
+    saved = [(registry, flagsaver.save_flag_values(registry)) for registry in registries]
     out, err, command = io.StringIO(), io.StringIO(), [module, *map(str, arguments)]
+
+    def restore(registry: flags.FlagValues, values: dict) -> None:
+        # A library that the program imported has flags of its own, which stay; --config.NAME=VALUE does not.
+        new = flagsaver.save_flag_values(registry) if registry is flags.FLAGS else {}
+        flagsaver.restore_flag_values(new | values, registry)
+
     everything, local = jax.devices, jax.local_devices
     with contextlib.ExitStack() as stack:
-        for values, registry in saved:
-            stack.callback(flagsaver.restore_flag_values, values, registry)
+        for registry, values in saved:
+            stack.callback(restore, registry, values)
         stack.enter_context(contextlib.chdir(ROOT))
         stack.enter_context(mock.patch.dict(os.environ, env or {}))
         stack.enter_context(mock.patch.object(sys, "argv", command))
@@ -138,27 +167,65 @@ def wait_until(condition: Callable[[], object], process: subprocess.Popen | None
     raise AssertionError(f"it did not come that far in {seconds} s")
 
 
+@pytest.fixture
+def optimized(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """XLA optimizes what is compiled in the test and in the processes that it starts."""
+    import jax
+
+    flag, before = "jax_disable_most_optimizations", jax.config.read("jax_disable_most_optimizations")
+    monkeypatch.setenv(flag.upper(), "0")
+    jax.config.update(flag, False)
+    yield
+    jax.config.update(flag, before)
+
+
+def once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that `fill` fills once for all workers of a run of pytest."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    folder, complete = root / name, root / f"{name}.complete"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not complete.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+                folder.mkdir()
+                fill(folder)
+                complete.touch()
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # processes forked meanwhile have the file open too
+    return folder
+
+
 @pytest.fixture(scope="session")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset of random videos of the tiny size, splits train and test."""
-    import numpy as np
-
-    from neural_computer.data.episodes import EpisodeWriter
-    from neural_computer.types import Episode
-
-    folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(0)
-    for split, count in (("train", 24), ("test", 3)):
-        with EpisodeWriter(folder, split, window=5) as writer:
-            for i in range(count):
-                frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
-                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"video {i}"}))
-    return folder
+    """A dataset of random videos of the tiny size, splits train and test. Tests read it and write nothing there."""
+    return once(tmp_path_factory, "videos", _write_videos)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workdir of the micro world: sixteen recorded sessions, a small network, six updates."""
-    workdir = tmp_path_factory.mktemp("trained")
+    for module in ("avt", "tensorflow_datasets"):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install -e '.[recording]'")
+    return once(tmp_path_factory, "trained", _train)
+
+
+def _write_videos(folder: Path) -> None:
+    import numpy as np
+
+    from neural_computer.data.episodes import EpisodeWriter
+    from neural_computer.types import Episode
+
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 3)):
+        with EpisodeWriter(folder, split, window=5) as writer:
+            for i in range(count):
+                frames = rng.integers(0, 256, (5 + i % 3, 16, 32, 3)).astype(np.uint8)
+                writer.write(Episode(f"{split}-{i}", frames, fps=5, captions={"plain": f"video {i}"}))
+
+
+def _train(workdir: Path) -> None:
     program("launch.prepare_data", "--recipe=repl", "--operands=4", f"--output={workdir}/data", "--workers=2")
     program(
         "launch.train",
@@ -176,7 +243,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--config.text.width=16",
         "--config.sampling.num_steps=2",
     )
-    return workdir
 
 
 def servers(parent: int) -> list[int]:

@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 from neural_computer import build
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.config import ConfigError
-from neural_computer.configs import base
+from neural_computer.configs import base, guiworld
 from neural_computer.configs.sizes import SIZES
+from neural_computer.models.injection import MODES
 from neural_computer.types import Clip, FrozenParams, Params, TokenIds
 from neural_computer.workflows import checks
 from tests import builders
@@ -138,3 +139,67 @@ def test_videos_of_another_size_are_told():
     video = Clip("a", np.zeros((5, 24, 32, 3), np.uint8), 5)
     with pytest.raises(ConfigError, match="are 24x32: set height and width"):
         checks.check_videos(builders.experiment(), video)
+
+
+def test_a_configs_values_are_what_a_user_gets():
+    """Every value of a config is that of the object built from it; no default of a class takes its place."""
+    wanted = guiworld.get_config("goal,tiny,contextual,fourier")
+    wanted.network.update(remat="dots", lora=3, context_parallel="ring", attention="blockwise", time_width=18)
+    wanted.network.update(prediction_type="v", condition_layout="wan", clean_first_frame=False)
+    wanted.injection.update(every=2, window=3, lag=1)
+    wanted.actions.update(
+        pool="attention", fourier=7, scale=1.5, window=2, lag=3, texts=5, text_length=6, cursor_height=7.5
+    )
+    wanted.sampling.update(solver="unipc", num_steps=7, shift=2.5, guidance=1.5)
+    wanted.objective.update(shift=1.5, dropout_text=0.2, dropout_image=0.3, dropout_cond=0.4)
+    wanted.objective.update(cursor=0.5, contrastive=0.6, future=0.7, temperature=0.2)
+    wanted.optimizer.update(
+        learning_rate=3e-3, warmup_steps=3, decay_steps=90, final_learning_rate=1e-5, b1=0.8, b2=0.95
+    )
+    wanted.optimizer.update(weight_decay=0.03, grad_clip_norm=0.7, trainable="dit", accumulate_steps=2, ema_decay=0.9)
+    wanted.schedule.update(steps=17, checkpoint_every=4, max_to_keep=3, log_every=5, eval_every=6)
+    built = build.build(wanted)
+    computer, dit = built.computer, built.computer.network.dit
+    encoder = computer.network.actions.config
+    objects = {
+        "optimizer": built.trainer.optimizer,
+        "objective": built.trainer.objective,
+        "schedule": built.schedule,
+        "sampling": computer.sampler,
+        "evaluation": built.evaluation,
+        "data": built.data,
+        "codec": built.codec,
+        "injection": dit.injection,
+        "network": (dit.shape, dit, computer.denoiser, computer.conditioner),
+        "actions": (encoder, encoder.align, built.inputs, computer.conditioner),
+    }
+    elsewhere = {
+        "network.dtype": dit.dtype.name,
+        "network.context_parallel": dit.context,
+        "actions.cursor": encoder.mouse,
+        "actions.text_length": built.inputs.tokenizer.length,
+        "actions.window": encoder.align.window,
+        "injection.mode": next(name for name, mode in MODES.items() if type(dit.injection) is mode),
+    }
+    for section, made in objects.items():
+        for name, value in wanted[section].items():
+            path = f"{section}.{name}"
+            owners = [part for part in (made if isinstance(made, tuple) else (made,)) if hasattr(part, name)]
+            assert path in elsewhere or owners, path
+            got = elsewhere[path] if path in elsewhere else getattr(owners[0], name)
+            value = value.to_dict() if hasattr(value, "to_dict") else value
+            assert got == (tuple(value) if isinstance(got, tuple) else value), path
+    text = computer.network.text
+    assert (text.width, text.length, text.heads, text.depth) == tuple(
+        wanted.text[name] for name in ("width", "length", "heads", "depth")
+    )
+    assert (computer.codec.channels, computer.codec.whiten) == (wanted.codec.channels, wanted.codec.whiten)
+
+
+def test_the_paper_s_values_are_the_base_s():
+    values = base.get_config()
+    optimizer, objective = values.optimizer, values.objective
+    assert (optimizer.learning_rate, optimizer.weight_decay, optimizer.grad_clip_norm) == (5e-5, 0.01, 1.0)
+    assert (objective.dropout_text, objective.dropout_image, objective.dropout_cond) == (0.1, 0.1, 0.1)
+    assert (values.network.prediction_type, values.network.condition_layout) == ("v", "wan")
+    assert (values.data.frames, values.data.height, values.data.width) == (81, 480, 832)

@@ -38,7 +38,7 @@ REPEATS = FLAGS.integer("repeats", 9, "Timed turns a case.", lower_bound=1)
 OUT = FLAGS.out(default="runs/bench")
 
 CAPTION = (
-    "Medians; a ratio above 1 is in our favour; turns: lowest and highest ratio; apart: difference of the answers."
+    "Medians; a ratio above 1 is in our favour; turns: lowest and highest ratio; apart: difference of the results."
 )
 
 

@@ -1,4 +1,4 @@
-"""What a row of a benchmark is made of."""
+"""A row of a benchmark."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

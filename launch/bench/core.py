@@ -20,7 +20,7 @@ from neural_computer.types import Batch, Episode, FrozenParams, TokenIds
 
 
 def cases() -> list[Case]:
-    """All cases, their inputs made."""
+    """All cases, with their inputs."""
     return [drawing(), reading(), rematerialising()]
 
 

@@ -3,7 +3,7 @@
     taskset -c 0 neural-computer bench --suite=evals
 
 A turn is a clip, ten with the first that warms up. Weights are the same on both sides (R3D-18's are random), and so must
-the answers be. I3D and LPIPS by VGG have no peer of these libraries that could be had. Frames are in memory.
+the results be. I3D and LPIPS by VGG have no peer of these libraries that can be installed. Frames are in memory.
 """
 
 import itertools
@@ -25,18 +25,18 @@ from neural_computer.screens.terminal import Atlas, blank
 
 CLIPS, FRAMES, FPS = 10, 81, 15.0
 CLOSE = {"psnr": 1e-4, "ssim": 1e-5, "lpips": 1e-5, "fvd_r3d18": 1e-4}
-"""How far answers may be apart, of their magnitude"""
+"""How far results may differ, relative to their magnitude"""
 AGAINST = {
     "psnr": "torchmetrics",
     "ssim": "torchmetrics",
     "lpips": "lpips",
     "fvd_r3d18": "torchvision",
 }
-SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA's, which R3D-18 is all made of"
+SLOWER = "PyTorch's convolutions (oneDNN) are a little faster on a CPU than XLA's, of which R3D-18 consists"
 
 
 def cases() -> Iterator[Case]:
-    """One after the other. Raises RuntimeError without the peers, and where answers differ."""
+    """One after the other. Raises RuntimeError without the peers, and where results differ."""
     if lacking := metric_peers.missing():
         raise RuntimeError(
             f"--suite=evals: needs {lacking[0]}, which is not installed: pip install torch torchmetrics lpips torchvision"
@@ -53,14 +53,14 @@ def cases() -> Iterator[Case]:
         return frames.resize(video[frames.sixteen_frames(len(video))], R3D18().size)
 
     def peer(pair: VideoPair, names: tuple[str, ...]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        scores: dict[str, Any] = {}
         if "ssim" in names:
-            found["psnr"], found["ssim"] = metric_peers.pixels(pair.generated, pair.reference)
+            scores["psnr"], scores["ssim"] = metric_peers.pixels(pair.generated, pair.reference)
         if "lpips" in names:
-            found["lpips"] = far(pair.generated, pair.reference)
+            scores["lpips"] = far(pair.generated, pair.reference)
         if "fvd_r3d18" in names:
-            found["fvd_r3d18"] = np.stack([features(clip(video)) for video in (pair.generated, pair.reference)])
-        return found
+            scores["fvd_r3d18"] = np.stack([features(clip(video)) for video in (pair.generated, pair.reference)])
+        return scores
 
     for names in (("psnr", "ssim"), ("lpips",), ("fvd_r3d18",), tuple(CLOSE)):
         scorer = Scorer(names, Instruments("full", r3d18=params))
@@ -70,19 +70,19 @@ def cases() -> Iterator[Case]:
 
 
 def videos() -> list[VideoPair]:
-    """Screens that fill with words; what was made of them is noisy and lags."""
-    rng, atlas, found = np.random.default_rng(0), Atlas(), []
+    """Screens that fill with words; the generated ones are noisy and lag."""
+    rng, atlas, pairs = np.random.default_rng(0), Atlas(), []
     for number in range(CLIPS):
         cells = blank(30, 104)
         cells.chars[:] = rng.integers(33, 127, cells.chars.shape) * (rng.random(cells.chars.shape) < 0.4)
         cells.chars[cells.chars == 0] = ord(" ")
         screen, empty = atlas.draw(cells), atlas.draw(blank(30, 104))
         rows = np.minimum(np.arange(FRAMES) * 6, 480)
-        right = np.stack([np.concatenate([screen[:row], empty[row:]]) for row in rows])
-        noise = rng.integers(-12, 13, right.shape, np.int16)
-        made = np.clip(right[np.maximum(np.arange(FRAMES) - 2, 0)] + noise, 0, 255).astype(np.uint8)
-        found.append(VideoPair(f"clip {number}", made, right, FPS))
-    return found
+        reference = np.stack([np.concatenate([screen[:row], empty[row:]]) for row in rows])
+        noise = rng.integers(-12, 13, reference.shape, np.int16)
+        generated = np.clip(reference[np.maximum(np.arange(FRAMES) - 2, 0)] + noise, 0, 255).astype(np.uint8)
+        pairs.append(VideoPair(f"clip {number}", generated, reference, FPS))
+    return pairs
 
 
 def compared(
@@ -91,12 +91,12 @@ def compared(
     pairs: list[VideoPair],
     peer: Callable[[VideoPair, tuple[str, ...]], dict[str, Any]],
 ) -> Case:
-    """The case of metrics whose answers are the same on the first clip."""
+    """The case of metrics whose results are the same on the first clip."""
     (ours,), theirs, apart = scorer(pairs[:1]), peer(pairs[0], names), 0.0
     for name, value in (ours.values | ours.features).items():
         gap = float(np.abs(value - theirs[name]).max() / np.abs(theirs[name]).max())
         if gap > CLOSE[name]:
-            raise RuntimeError(f"{name}: answers are {gap:.1e} apart; rounding explains {CLOSE[name]:.0e}")
+            raise RuntimeError(f"{name}: results are {gap:.1e} apart; rounding explains {CLOSE[name]:.0e}")
         apart = max(apart, gap)
     against = ", ".join(dict.fromkeys(AGAINST[name] for name in names))
     why = SLOWER if "fvd_r3d18" in names else ""

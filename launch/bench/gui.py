@@ -21,7 +21,7 @@ FRAMES = 600
 
 
 def cases() -> list[Case]:
-    """All cases, their inputs made."""
+    """All cases, with their inputs."""
     return [*(living(split) for split in ("random_slow", "random_fast", "goal")), stamping()]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from neural_computer.models.lpips import LPIPS
 
 CHUNK = 9
-"""Frames that PyTorch's networks and its SSIM are given at once: of more it keeps more than fits the cache"""
+"""Frames that PyTorch's networks and its SSIM take at once: of more it keeps more than fits the cache"""
 SLICES = ("slice1.0", "slice2.3", "slice3.6", "slice4.8", "slice5.10")
 """AlexNet's convolutions, as lpips names them"""
 
@@ -58,11 +58,11 @@ def frames_of(video: np.ndarray) -> Any:
     return torch.from_numpy(video).permute(0, 3, 1, 2).float() / 255
 
 
-def pixels(made: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+def pixels(generated: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
     """(PSNR, SSIM) by torchmetrics."""
     from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-    x, y = frames_of(made), frames_of(right)
+    x, y = frames_of(generated), frames_of(reference)
     ssim: Any = structural_similarity_index_measure
     parts = [float(ssim(a, b, data_range=1.0)) * len(a) for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True)]
     return float(peak_signal_noise_ratio(x, y, data_range=1.0)), sum(parts) / len(x)
@@ -84,9 +84,9 @@ def lpips() -> Callable[[np.ndarray, np.ndarray], float]:
         state |= {f"lin{i}.model.1.weight": head, f"lins.{i}.model.1.weight": head}
     network.load_state_dict({key: torch.tensor(np.asarray(value)) for key, value in state.items()}, strict=False)
 
-    def run(made: np.ndarray, right: np.ndarray) -> float:
+    def run(generated: np.ndarray, reference: np.ndarray) -> float:
         with torch.no_grad():
-            pairs = zip(frames_of(made).split(CHUNK), frames_of(right).split(CHUNK), strict=True)
+            pairs = zip(frames_of(generated).split(CHUNK), frames_of(reference).split(CHUNK), strict=True)
             return float(torch.cat([network(2 * x - 1, 2 * y - 1).flatten() for x, y in pairs]).mean())
 
     return run

@@ -3,7 +3,7 @@
     export MALLOC_ARENA_MAX=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=64000000000
     taskset -c 0 neural-computer bench --suite=models
 
-One core for both: flags that tell XLA to use one thread leave it a second. The first line lets malloc keep what is freed:
+One core for both: flags that make XLA use one thread leave it a second. The first line lets malloc keep what is freed:
 an XLA program asks for all its memory anew at every call, and fresh pages cost a backward pass a sixth of its time;
 PyTorch's smaller pieces are kept either way.
 
@@ -11,7 +11,7 @@ On a GPU, both on the same card, a forward pass and an update at a published siz
 
     XLA_PYTHON_CLIENT_PREALLOCATE=false neural-computer bench --suite=models --scale=wan_1_3b
 
-Before anything is timed, the answers are compared. First calls and memory are taken in two processes, each of which runs
+Before anything is timed, the results are compared. First calls and memory are taken in two processes, each of which runs
 one contender alone.
 """
 
@@ -47,7 +47,7 @@ COMPILES = "PyTorch compiles nothing; ours once a shape, and JAX_COMPILATION_CAC
 
 
 def cases() -> Iterator[Case | Figure]:
-    """One after the other, so that memory holds one. Raises RuntimeError without PyTorch, and where answers differ."""
+    """One after the other, so that memory holds one. Raises RuntimeError without PyTorch, and where results differ."""
     missing = [name for name in ("torch", "diffusers", "transformers") if importlib.util.find_spec(name) is None]
     if missing:
         raise RuntimeError(
@@ -62,12 +62,12 @@ def cases() -> Iterator[Case | Figure]:
 
 
 def compared(pair: Pair, size: Size) -> Case:
-    """The case of two contenders whose answers are the same."""
+    """The case of two contenders whose results are the same."""
     ours, peer = pair.ours(), pair.peer()
     apart = distance(ours(), pair.to_ours(peer()))
     if not apart <= size.close:
         raise RuntimeError(
-            f"{pair.name}: answers are {apart:.1e} of their scale apart; rounding explains {size.close:.0e}"
+            f"{pair.name}: results are {apart:.1e} of their scale apart; rounding explains {size.close:.0e}"
         )
     why = pair.why if on_cpu() else ""
     return Case(pair.name, pairs.against(), "calls/s", 1, ours, peer, why, apart, pair.flops)
@@ -108,19 +108,19 @@ def alone(size: str) -> Iterator[Figure]:
 
 def measured(contender: str, size: str) -> dict[str, Alone]:
     """What every pair's contender takes in this process."""
-    found = {}
+    measurements = {}
     for pair in pairs.all_of(SIZES[size]):
         run = getattr(pair, contender)()
         begin = time.perf_counter()
         run()
-        found[pair.name] = Alone(time.perf_counter() - begin, peak(run, contender) / 2**20)
-    return found
+        measurements[pair.name] = Alone(time.perf_counter() - begin, peak(run, contender) / 2**20)
+    return measurements
 
 
 def peak(run: Callable[[], Any], contender: str) -> float:
-    """Bytes that a call holds at most beyond those held before it: by the process on a CPU, by its allocator on a GPU."""
+    """Bytes that a call holds at most beyond those in use before it: by the process on a CPU, by its allocator on a GPU."""
     if on_cpu():
-        # What malloc keeps of earlier calls goes back first; 5 sets the kernel's high-water mark to what is held now.
+        # What malloc keeps of earlier calls goes back first; 5 sets the kernel's high-water mark to what is in use now.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         before = resident("VmRSS")

@@ -37,7 +37,7 @@ class Size:
     dtype: str = "float32"
     attention: str = "blockwise"
     close: float = 1e-4
-    """How far apart answers may be, of the largest magnitude."""
+    """How far apart results may be, of the largest magnitude."""
 
     @property
     def width(self) -> int:
@@ -49,7 +49,7 @@ class Size:
 
 
 class Pair(NamedTuple):
-    """The same work twice: `ours` and `peer` each make a call, which returns its answer when that is there."""
+    """The same work twice: `ours` and `peer` each make a call, which returns its result when that is there."""
 
     name: str
     ours: Callable[[], Callable[[], Any]]
@@ -57,8 +57,8 @@ class Pair(NamedTuple):
     flops: float = 0.0
     why: str = ""
     """What makes ours slower on a CPU, where it is."""
-    to_ours: Callable[[Any], PyTree] = lambda answer: answer.float().cpu().numpy()
-    """The peer's answer, laid out as ours."""
+    to_ours: Callable[[Any], PyTree] = lambda result: result.float().cpu().numpy()
+    """The peer's result, laid out as ours."""
 
 
 def all_of(size: Size) -> list[Pair]:
@@ -81,7 +81,7 @@ def against() -> str:
 
 
 def dit(size: Size) -> list[Pair]:
-    """The DiT on one video: forward; and the gradients of all parameters, of the answer's mean square."""
+    """The DiT on one video: forward; and the gradients of all parameters, of the output's mean square."""
     import diffusers
 
     channels, more = 16, {}
@@ -91,8 +91,8 @@ def dit(size: Size) -> list[Pair]:
         num_attention_heads=size.heads, attention_head_dim=HEAD, ffn_dim=size.width * 35 // 6, num_layers=size.layers,
         text_dim=size.text_width, in_channels=channels, **more,
     )  # fmt: skip
-    theirs = made(theirs, size)
-    fmt, table = described(theirs)
+    theirs = randomized(theirs, size)
+    fmt, table = table_of(theirs)
     ours = weights.module("dit", table.config, jnp.dtype(size.dtype)).clone(attention=size.attention)
 
     f, i, j = latent_size(*size.video)
@@ -100,7 +100,7 @@ def dit(size: Size) -> list[Pair]:
     rest = (text, image) if size.image else (text,)
 
     def forward(params: PyTree, *inputs: Any) -> Any:
-        return ours.apply({"params": params}, *inputs)
+        return ours.apply({"params": params}, *inputs).prediction
 
     def loss(params: PyTree, *inputs: Any) -> Any:
         return jnp.square(forward(params, *inputs)).mean()
@@ -108,31 +108,31 @@ def dit(size: Size) -> list[Pair]:
     def call(function: Callable[..., Any]) -> Callable[[], Any]:
         return jitted(function, loaded(theirs), z, np.full((1, 1), 500, np.float32), *rest)
 
-    def their_answer() -> Callable[[], Any]:
-        inputs = [told(x, size) for x in (np.moveaxis(z, -1, 1), np.full(1, 500, np.float32), *rest)]
+    def their_forward() -> Callable[[], Any]:
+        inputs = [to_torch(x, size) for x in (np.moveaxis(z, -1, 1), np.full(1, 500, np.float32), *rest)]
         return lambda: theirs(*inputs, return_dict=False)[0].movedim(1, -1)
 
     def their_gradients() -> Callable[[], Any]:
-        answer = their_answer()
+        forward = their_forward()
 
         def run() -> dict[str, Any]:
-            answer().square().mean().backward()
-            found = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+            forward().square().mean().backward()
+            gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
             theirs.zero_grad()
-            return found
+            return gradients
 
         return run
 
     name = f"DiT {named(size.video)}"
     count = flops.forward(ours.shape, (f, i // 2, j // 2), TEXT, IMAGE if size.image else 0)
     return [
-        Pair(f"{name} forward", lambda: call(forward), lambda: inference(their_answer()), 0 if size.vae else count),
+        Pair(f"{name} forward", lambda: call(forward), lambda: inference(their_forward()), 0 if size.vae else count),
         Pair(
             f"{name} gradients",
             lambda: call(jax.grad(loss)),
             their_gradients,
             why=BACKWARD,
-            to_ours=lambda found: weights.params_from(table, fmt, lambda key: found[key].numpy()),
+            to_ours=lambda gradients: weights.params_from(table, fmt, lambda key: gradients[key].numpy()),
         ),
     ]
 
@@ -148,8 +148,8 @@ def vae(size: Size) -> Iterator[Pair]:
     import diffusers
     import torch
 
-    theirs = made(diffusers.AutoencoderKLWan(base_dim=size.vae), size)
-    ours = weights.module("vae", described(theirs)[1].config)
+    theirs = randomized(diffusers.AutoencoderKLWan(base_dim=size.vae), size)
+    ours = weights.module("vae", table_of(theirs)[1].config)
     fixed = statistics(ours.channels)
     mean, std = (torch.tensor(fixed[name])[:, None, None, None] for name in ("mean", "std"))
     video, z = np.tanh(normal(1, *size.vae_video, 3)), normal(1, *latent_size(*size.vae_video), ours.channels)
@@ -169,14 +169,14 @@ def vae(size: Size) -> Iterator[Pair]:
             return jitted(function, loaded(theirs) | fixed, x)
 
         def peer(function: Any = their_function, x: np.ndarray = x) -> Callable[[], Any]:
-            video = told(np.moveaxis(x, -1, 1), size)
+            video = to_torch(np.moveaxis(x, -1, 1), size)
             return inference(lambda: function(video).movedim(1, -1))
 
         yield Pair(f"VAE {named(size.vae_video)} {name}", call, peer)
 
 
 def umt5(size: Size) -> Pair:
-    """UMT5's encoder, as wide as the text that the DiT is told."""
+    """UMT5's encoder, as wide as the DiT's text."""
     import torch
     import transformers
 
@@ -184,8 +184,8 @@ def umt5(size: Size) -> Pair:
     config = transformers.UMT5Config(
         vocab_size=1000, d_model=width, d_kv=64, num_heads=width // 64, d_ff=width * 5 // 2, num_layers=size.layers
     )
-    theirs = made(transformers.UMT5EncoderModel(config), size)
-    ours = weights.module("umt5", described(theirs)[1].config)
+    theirs = randomized(transformers.UMT5EncoderModel(config), size)
+    ours = weights.module("umt5", table_of(theirs)[1].config)
     ids = np.random.default_rng(0).integers(1, config.vocab_size, (1, TEXT)).astype(np.int32)
 
     def forward(params: PyTree, ids: Any) -> Any:
@@ -199,7 +199,7 @@ def umt5(size: Size) -> Pair:
 
 
 def update(size: Size) -> Case:
-    """One update on one video, through the trainer; what attention answered is kept for the backward pass, no more."""
+    """One update on one video, through the trainer; what attention returned is kept for the backward pass, no more."""
     config = cligen.get_config(size.update)
     config.network.update(attention=size.attention, dtype=size.dtype, remat="attention")
     trainer = build.build(config).trainer
@@ -238,7 +238,7 @@ def normal(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-def made(network: Any, size: Size) -> Any:
+def randomized(network: Any, size: Size) -> Any:
     """A PyTorch module in evaluation, on JAX's device, in the size's dtype but for what its library keeps in float32.
 
     Every parameter gets noise: zeros and ones hide what they multiply.
@@ -254,8 +254,8 @@ def made(network: Any, size: Size) -> Any:
     return network.eval().to(device())
 
 
-def told(x: np.ndarray, size: Size) -> Any:
-    """An array as PyTorch is told it."""
+def to_torch(x: np.ndarray, size: Size) -> Any:
+    """An array as a PyTorch tensor, on JAX's device, in the size's dtype."""
     import torch
 
     return torch.tensor(np.ascontiguousarray(x)).to(device(), getattr(torch, size.dtype))
@@ -272,15 +272,15 @@ def inference(function: Callable[[], Any]) -> Callable[[], Any]:
 
     @torch.inference_mode()
     def run() -> Any:
-        answer = function()
+        result = function()
         if not on_cpu():
             torch.cuda.synchronize()
-        return answer
+        return result
 
     return run
 
 
-def described(network: Any) -> tuple[str, weights.KeyTable]:
+def table_of(network: Any) -> tuple[str, weights.KeyTable]:
     """Format and table of a PyTorch module; every tensor must have its place."""
     shapes = {key: tuple(x.shape) for key, x in network.state_dict().items()}
     fmt, table = weights.detect(shapes)
@@ -290,7 +290,7 @@ def described(network: Any) -> tuple[str, weights.KeyTable]:
 
 def loaded(network: Any) -> PyTree:
     """Our parameters, from a PyTorch module's."""
-    (fmt, table), tensors = described(network), network.state_dict()
+    (fmt, table), tensors = table_of(network), network.state_dict()
     return weights.params_from(table, fmt, lambda key: tensors[key].float().cpu().numpy())
 
 

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
             )
         print(f"{out}: is there already ({before['kept']} kept)")
     else:
-        with lock.held(out):
+        with lock.exclusive(out):
             make(recipe, out, settings)
     if PREVIEW.value:
         from neural_computer.workflows.preview import preview

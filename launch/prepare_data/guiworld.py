@@ -6,9 +6,9 @@
     neural-computer prepare_data --recipe=guiworld --source=rig --split=random_slow --minutes=10 --workers=2 \
         --size=480x640 --out=DIR
 
-A recording is NAME.mp4 with NAME.frames.jsonl and NAME.events.jsonl (a rig's), or NAME.csv or NAME.json (the public
-engine's), and perhaps its caption in NAME.txt; NAME begins with its split (random_slow, random_fast, goal; slow, fast), else
-it is random_slow. Of each split about one session in twenty, by the hash of its name, is held out in SPLIT_test.
+A recording is NAME.mp4 with NAME.frames.jsonl and NAME.events.jsonl (ours), or NAME.csv or NAME.json (the public engine's),
+and perhaps its caption in NAME.txt; NAME begins with its split (random_slow, random_fast, goal; slow, fast), else it is
+random_slow. Of each split about one session in twenty, by the hash of its name, is held out in SPLIT_test.
 --split=clicks has pairs of clips that differ in one click alone.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_computer.launch.flags import Flags
-from neural_computer.recording.guiworld.xfce_sessions import Plan, record_all
+from neural_computer.recording.guiworld.xfce_sessions import RecordingPlan, record_all
 from neural_computer.simulators.policies import CLICKS, SPLITS
 
 FLAGS = Flags()
@@ -50,7 +50,7 @@ SIDES = 64, 256
 
 
 def settings() -> dict[str, Any]:
-    """What the data depend on. Raises ValueError for a split that there is not, and for flags that exclude one another."""
+    """The settings that the data depend on. Raises ValueError for an unknown split and for flags that exclude one another."""
     from neural_computer.recording.guiworld import build
 
     names: dict[str, Any] = {"source": SOURCE.value, "size": str(SIZE.value), "frames": FRAMES.value}
@@ -72,7 +72,7 @@ def settings() -> dict[str, Any]:
 
 
 def agent_settings() -> dict[str, Any]:
-    """What recordings of real desktops depend on. Raises ValueError for an agent without a model, or with aimless use."""
+    """The settings of recordings of real desktops. Raises ValueError for an agent without a model, or with aimless use."""
     names: dict[str, Any] = {"minutes": MINUTES.value, "trees": TREES.value}
     if AGENT.value is None:
         return names
@@ -105,7 +105,7 @@ def make(out: Path) -> dict[str, Any]:
     else:
         rejected, place = {}, folder() if SOURCE.value == "import" else out / "recordings"
         if SOURCE.value == "rig":
-            plan = Plan(MINUTES.value, SEED.value, AGENT.value, MODEL.value or "", TREES.value)
+            plan = RecordingPlan(MINUTES.value, SEED.value, AGENT.value, MODEL.value or "", TREES.value)
             rejected = record_all(place, splits(), plan, WORKERS.value)
         jobs = build.imported(place, frames=FRAMES.value, size=SIZE.value, licence=LICENCE.value)
         jobs.rejected |= rejected

@@ -47,10 +47,10 @@ def load_pretrained(
     are placed by `sharding.RULES`, every device reading its own part alone; without, they go to the default device.
     Raises CheckpointError for a folder without the network, ValueError for a mesh that does not divide it.
     """
-    found = networks(directory)
-    if network not in found:
-        raise CheckpointError(f"{directory}: holds no {network}; it holds {', '.join(found)}")
-    preset = found[network]
+    presets = networks(directory)
+    if network not in presets:
+        raise CheckpointError(f"{directory}: holds no {network}; it holds {', '.join(presets)}")
+    preset = presets[network]
     module = weights.module(network, preset["config"], dtype or jnp.float32)
     params = _restore(Path(directory) / network, network, preset, mesh)
     fixed = weights.fixed(network, preset)
@@ -100,9 +100,9 @@ def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None
     zero-initialised projection of the condition; an image-to-video DiT has learned its own and keeps it.
     Raises ValueError for parameters that the network has no place for, or in another shape.
     """
-    _, given = load_pretrained(directory, "dit", mesh=mesh)
-    given = regroup(given, trainer.model.network.dit.injection.every)
-    flat = {f"dit/{path}": leaf for path, leaf in flatten_dict(given, sep="/").items()}
+    _, converted = load_pretrained(directory, "dit", mesh=mesh)
+    converted = regroup(converted, trainer.model.network.dit.injection.every)
+    flat = {f"dit/{path}": leaf for path, leaf in flatten_dict(converted, sep="/").items()}
     wanted = flatten_dict(jax.eval_shape(lambda: trainer.network(seed)), sep="/")
     if unknown := sorted(set(flat) - set(wanted)):
         raise ValueError(f"{directory}: its DiT has {unknown[0]}, the config's network has not; is it of another kind?")
@@ -120,7 +120,7 @@ def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None
 
 
 def _widened(kernel: jax.Array, shape: DiTConfig) -> jax.Array:
-    """The patch embedding's rows, (p q c) each, with zeros for channels that it has not seen."""
+    """The patch embedding's rows, (p q c) each, with zeros for channels that it lacks."""
     patch, width = prod(shape.patch), kernel.shape[-1]
     lacking = shape.in_channels - len(kernel) // patch
     if lacking <= 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from neural_computer.data import records
+from neural_computer.data import records, tfds_files
 from neural_computer.data.windows import INFO, splits
 from neural_computer.types import Episode
 
@@ -90,22 +90,5 @@ class EpisodeWriter:
 
 def _describe(directory: Path, split: str, lengths: list[int], size: int) -> None:
     """Writes tfds' metadata of a dataset: its features, and the number of records in every shard of each split."""
-    import tensorflow_datasets as tfds
-
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=directory,
-        dataset_name=NAME,
-        filetype_suffix="array_record",
-        template="{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-    )
     infos = {name: (counts, size) for name, counts, size in splits(directory)} if (directory / INFO).exists() else {}
-    infos[split] = (lengths, size)
-    tfds.folder_dataset.write_metadata(
-        data_dir=str(directory),
-        features=records.features(),
-        split_infos=[
-            tfds.core.SplitInfo(name=name, shard_lengths=counts, num_bytes=size, filename_template=template)
-            for name, (counts, size) in infos.items()
-        ],
-        check_data=False,
-    )
+    tfds_files.write(directory, NAME, {**infos, split: (lengths, size)})

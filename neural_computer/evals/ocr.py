@@ -91,8 +91,7 @@ def line_pairs(
     The reference is a video, which is read likewise, or the text of every screen as in the terminal's buffer.
     """
     places = text.sample_frames(min(len(generated), len(reference)), most)
-    is_video = isinstance(reference, np.ndarray)
-    screens = read(reference[places]) if is_video else [reference[place] for place in places]
+    screens = read(reference[places]) if isinstance(reference, np.ndarray) else [reference[place] for place in places]
     return [(text.lines(a), text.lines(b)) for a, b in zip(read(generated[places]), screens, strict=True)]
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from neural_computer.evals import metrics
+from neural_computer.evals.features import Extractor
 from neural_computer.evals.inputs import Instruments, MetricInput
 from neural_computer.evals.metrics import METRICS, SetMetric
 from neural_computer.evals.pairs import VideoPair
@@ -42,6 +43,7 @@ class Scorer:
         """Every pair's scores; a pair has no score of a metric whose needs it lacks or whose value is not finite."""
         scores = [Scores({}, {}) for _ in pairs]
         clips: dict[str, dict[int, list[np.ndarray]]] = {}
+        extractors: dict[str, Extractor] = {}
         for number, pair in enumerate(pairs):
             x = MetricInput(pair, self.instruments)
             for name in self.names:
@@ -50,15 +52,14 @@ class Scorer:
                     continue
                 if isinstance(metric, SetMetric):
                     if frames := metric.call(x):
-                        extractor = self.instruments.once(metric.extractor)
-                        two = [extractor.clip(video) for video in (frames.generated, frames.reference)]
+                        extractors[name] = self.instruments.once(metric.extractor)
+                        two = [extractors[name].clip(video) for video in (frames.generated, frames.reference)]
                         clips.setdefault(name, {})[number] = two
                 elif (value := metric.call(x)) is not None and np.isfinite(value):
                     scores[number].values[name] = float(value)
         # All pairs at once: a mesh's devices share them.
         for name, by_pair in clips.items():
-            extractor = self.instruments.once(METRICS[name].extractor)
-            rows = extractor.of_clips([clip for two in by_pair.values() for clip in two])
+            rows = extractors[name].of_clips([clip for two in by_pair.values() for clip in two])
             for place, number in enumerate(by_pair):
                 scores[number].features[name] = rows[2 * place : 2 * place + 2]
         return scores

@@ -39,7 +39,7 @@ class ByteTextEncoder(nn.Module):
 
 
 def masked_mean_pool(encode: Callable[[Array], Array], ids: Int[Array, "b u l"]) -> Float[Array, "b u d"]:
-    """Mean of each short text's features over what is no padding; zeros for the empty text."""
+    """Mean of each short text's features over the tokens that are not padding; zeros for the empty text."""
     b, u, length = ids.shape
     features = encode(ids.reshape(b * u, length))
     weight = (ids.reshape(b * u, length, 1) != 0).astype(features.dtype)

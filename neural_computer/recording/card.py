@@ -15,8 +15,8 @@ DESCRIPTION = {
 }
 NOTES = {
     "cligen_general": (
-        "Captions come from templates unless a text model was given; they describe what is on the screen and not why.",
-        "Secrets and personal strings are found by their form and by the names a recording gives away; a form that is in "
+        "Captions come from templates unless a text model wrote them; they describe what is on the screen and not why.",
+        "Secrets and personal strings are recognised by their form and by the names a recording gives away; a form that is in "
         "no list stays. Pictures are drawn after masking.",
         "The people recorded consented to publication under the licence listed, not to any particular use.",
         "Pauses are cut to two seconds, clips longer than five are sped up: time is not the recording's.",

@@ -67,12 +67,12 @@ class Checkpoints:
         for step in reversed(steps):
             try:
                 note = self.note(step)
-                found = note["architecture"]
+                saved = note["architecture"]
             except Exception as error:
                 self._set_aside(step, error)
                 continue
             check_format(note.get("format"), f"{self.directory}/{step}")
-            self._compare(step, found, architecture(like))
+            self._compare(step, saved, architecture(like))
             try:
                 return step, self._restore(step, like, shardings, only), note
             except Exception as error:
@@ -98,14 +98,14 @@ class Checkpoints:
         part = {only: getattr(target, only)}
         how = ocp.checkpoint_utils.construct_restore_args(part)
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-            asked = ocp.args.PyTreeRestore(item=part, restore_args=how, partial_restore=True)
-            return reader.restore(self.directory / str(step) / "state", args=asked)[only]
+            request = ocp.args.PyTreeRestore(item=part, restore_args=how, partial_restore=True)
+            return reader.restore(self.directory / str(step) / "state", args=request)[only]
 
-    def _compare(self, step: int, found: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-        for path in sorted(set(found) | set(wanted)):
-            if found.get(path) != wanted.get(path):
+    def _compare(self, step: int, saved: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        for path in sorted(set(saved) | set(wanted)):
+            if saved.get(path) != wanted.get(path):
                 raise CheckpointError(
-                    f"{self.directory}/{step}: of another architecture: {path} is {found.get(path, 'absent')} there and "
+                    f"{self.directory}/{step}: of another architecture: {path} is {saved.get(path, 'absent')} there and "
                     f"{wanted.get(path, 'absent')} in this config; use the config it was trained with, or a new workdir"
                 )
 

@@ -52,13 +52,14 @@ def cost(trainer: Trainer, frozen: FrozenParams, batch: Batch | Encoded, mesh: M
     gradient = jax.make_jaxpr(lambda network, frozen, part: trainer.gradients(network, frozen, part, 0)[0])
     program = gradient(state.network, frozen, part).jaxpr
     encoding = operations(jax.make_jaxpr(trainer.encode)(frozen, part).jaxpr)
-    gradients = bytes_per_device(state.network, mesh)
+    size = partial(bytes_per_device, mesh=mesh, rules=trainer.rules)
+    gradients = size(state.network)
     memory = {
         "trained parameters": gradients,
-        "moving average": bytes_per_device(state.ema, mesh),
-        "moments": bytes_per_device(state.optimizer, mesh),
-        "held parameters": bytes_per_device(FrozenParams(network_held=frozen.network_held), mesh),
-        "frozen encoders": bytes_per_device(frozen._replace(network_held=None), mesh),
+        "moving average": size(state.ema),
+        "moments": size(state.optimizer),
+        "held parameters": size(FrozenParams(network_held=frozen.network_held)),
+        "frozen encoders": size(frozen._replace(network_held=None)),
         "batch": sum(prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(part)),
         "gradients": gradients,
         "activations": peak(program, on_device(trainer, mesh)) - gradients,
@@ -90,9 +91,9 @@ def frozen_shapes(trainer: Trainer, dtypes: Mapping[str, Any]) -> FrozenParams:
     )
 
 
-def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh) -> int:
+def bytes_per_device(tree: PyTree, mesh: Mesh | AbstractMesh, rules: sharding.Rules = sharding.RULES) -> int:
     """Bytes of a sharded tree on one device."""
-    at = sharding.shardings(tree, mesh)
+    at = sharding.shardings(tree, mesh, rules)
 
     def size(leaf, place):
         return int(np.prod(place.shard_shape(np.shape(leaf)), dtype=np.int64)) * leaf.dtype.itemsize
@@ -113,12 +114,12 @@ def on_device(trainer: Trainer, mesh: Mesh | AbstractMesh) -> BytesOf:
     tokens, ways = {patches, f * patches}, dict(mesh.shape)
     parts: dict[tuple[int, ...], int] = {}
     for path, leaf in flatten_dict(jax.eval_shape(lambda: trainer.network(0)), sep="/").items():
-        axes = [axis for axis in sharding.spec(path, leaf.shape, mesh) if axis]
-        found = {leaf.shape: prod(ways[axis] for axis in axes)}
+        axes = [axis for axis in sharding.spec(path, leaf.shape, mesh, trainer.rules) if axis]
+        ways_of = {leaf.shape: prod(ways[axis] for axis in axes)}
         if "/blocks/" in path:
-            found[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
+            ways_of[leaf.shape[1:]] = ways["tensor"] if "tensor" in axes else 1
         # Of two parameters that look alike, the one that takes more room.
-        parts |= {sizes: min(split, parts.get(sizes, split)) for sizes, split in found.items()}
+        parts |= {sizes: min(split, parts.get(sizes, split)) for sizes, split in ways_of.items()}
 
     def size(array: Any) -> int:
         sizes = getattr(array, "shape", None)
@@ -237,14 +238,14 @@ class _Run:
 
     def through(self, program: Jaxpr, arguments: Iterable[_Value]) -> list[_Value]:
         """Runs the operations of a program; its results."""
-        known = dict(zip(program.invars, arguments, strict=True))
-        known |= {constant: self.elsewhere() for constant in program.constvars}
+        values = dict(zip(program.invars, arguments, strict=True))
+        values |= {constant: self.elsewhere() for constant in program.constvars}
 
         def value(atom) -> _Value:
-            return _Value(0) if isinstance(atom, Literal) else known[atom]
+            return _Value(0) if isinstance(atom, Literal) else values[atom]
 
         for eqn in program.eqns:
-            known |= zip(eqn.outvars, self.step(eqn, [value(atom) for atom in eqn.invars]), strict=True)
+            values |= zip(eqn.outvars, self.step(eqn, [value(atom) for atom in eqn.invars]), strict=True)
         return [value(atom) for atom in program.outvars]
 
     def step(self, eqn: JaxprEqn, operands: list[_Value]) -> list[_Value]:

@@ -159,8 +159,8 @@ def report(trainer: Trainer, state: PyTree, frozen: PyTree, sample: Any, mesh: M
     logging.info(
         "a step: %s; state %.1f MiB a device, frozen %.1f MiB",
         work,
-        bytes_per_device(state, mesh) / 2**20,
-        bytes_per_device(frozen, mesh) / 2**20,
+        bytes_per_device(state, mesh, trainer.rules) / 2**20,
+        bytes_per_device(frozen, mesh, trainer.rules) / 2**20,
     )
 
 

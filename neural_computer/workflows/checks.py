@@ -13,13 +13,13 @@ from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.types import Clip, PyTree
 
 
-def check_videos(experiment: Experiment, window: Clip) -> None:
+def check_videos(experiment: Experiment, clip: Clip) -> None:
     """Raises ConfigError where the videos on disk are not of the config's size."""
-    data, found = experiment.data, window.frames.shape
-    if found[:3] != (data.frames, data.height, data.width):
+    data, shape = experiment.data, clip.frames.shape
+    if shape[:3] != (data.frames, data.height, data.width):
         raise ConfigError(
             f"config.data: frames={data.frames}, height={data.height}, width={data.width}; the videos in {data.directory} "
-            f"are {found[1]}x{found[2]}: set height and width to theirs, or prepare the data anew"
+            f"are {shape[1]}x{shape[2]}: set height and width to theirs, or prepare the data anew"
         )
 
 
@@ -31,13 +31,13 @@ ENCODING = (
 
 
 def encoding(experiment: Experiment) -> dict[str, Any]:
-    """The values of `ENCODING`, by their paths, and of config.actions what tells which actions clips have, and how."""
+    """The values of `ENCODING`, by their paths, and of config.actions the keys that decide which actions clips have."""
     config = experiment.config.to_dict()
     paths = list(ENCODING)
     if experiment.inputs is not None:
         paths += ["actions.texts", "actions.text_length"]
-    found = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
-    return found | (
+    values = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
+    return values | (
         {"actions.cursor_height": config["actions"]["cursor_height"]}
         if experiment.computer.conditioner.cursor_reference
         else {}

@@ -71,7 +71,7 @@ def evaluate(
     trained = load(workdir, build=build)
     experiment = trained.experiment
     options = with_cursor_of(metrics, experiment) if metrics else config_options(experiment)
-    settings = {
+    settings: dict[str, Any] = {
         "step": trained.step,
         "split": split or experiment.evaluation.split,
         "seed": seed,
@@ -214,12 +214,12 @@ def training_curves(page: report.Page, workdir: Path) -> None:
         if points := _points(lines, name):
             page.curve({name: points}, "Held-out videos during training.", "step", name.split("/")[-1])
     shares = [name for name in names if not any(other in name for other in ("psnr", "ssim", "metrics/"))]
-    curves = {name.removeprefix(prefix).replace("_", " "): _points(lines, name) for name in shares}
-    if any(curves.values()):
+    named = {name.removeprefix(prefix).replace("_", " "): _points(lines, name) for name in shares}
+    if curves := {name: points for name, points in named.items() if points}:
         page.curve(curves, "Held-out videos during training, by the averaged parameters.", "step", "share")
 
 
-def _points(lines: Sequence[Mapping[str, Any]], name: str) -> tuple[Sequence[float], Sequence[float]] | tuple[()]:
-    """(steps, values) of a name in metrics.jsonl; () for none that is finite."""
+def _points(lines: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float]] | None:
+    """(steps, values) of a name in metrics.jsonl; None for none that is finite."""
     points = [(line["step"], line[name]) for line in lines if line.get(name) is not None]
-    return tuple(zip(*points, strict=True)) if points else ()
+    return ([step for step, _ in points], [value for _, value in points]) if points else None

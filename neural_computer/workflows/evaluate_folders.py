@@ -88,7 +88,7 @@ def evaluate_folders(options: FolderOptions, metrics: MetricOptions | None = Non
         if (needs := METRICS[name].needs) and options.actions is None:
             raise ValueError(f"metrics: {name} needs {needs} ({FILE_OF[needs]}); give --actions, a folder of them")
     pairs, unmatched = folders.match(options.generated, options.reference)
-    with lock.held(options.out):
+    with lock.exclusive(options.out):
         clips = list(_score_all(scorer, settings, pairs, options))
         clips += [ClipResult(problem.clip, None, (problem,)) for problem in unmatched]
         if not any(clip.scores for clip in clips):

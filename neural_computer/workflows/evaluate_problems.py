@@ -61,7 +61,7 @@ def evaluate_problems(problems: Path, generated: Path, out: Path, reader: str = 
     tasks = probe.read_problems(problems)
     named = {name: generated / name for name in PROMPT_VARIANTS if (generated / name).is_dir()}
     places = named or {"native": generated}
-    with lock.held(out):
+    with lock.exclusive(out):
         run = _Run(problems, tasks, _reader(reader, out / "read"), reader, Journal(out / "probe.jsonl"))
         variants = {name: list(run.score_all(name, folder)) for name, folder in places.items()}
         result = ProblemResult(out, variants, probe.estimate(variants))

@@ -167,8 +167,8 @@ def scenario(
     if config.network.attention in ("cudnn", "splash"):
         # They do not run here; blockwise holds no scores either.
         wanted = wanted.with_values(network__attention="blockwise")
-    known = pretrained.networks(config.init) if config.init else {}
-    own = {name: network["dtype"] for name, network in known.items()}
+    networks = pretrained.networks(config.init) if config.init else {}
+    own = {name: network["dtype"] for name, network in networks.items()}
     return replace(wanted, dtypes={**PUBLISHED, **own, **(dtypes or {})})
 
 

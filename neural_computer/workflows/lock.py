@@ -13,10 +13,10 @@ NAME = ".lock"
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Makes the folder and keeps it for this process until the end of the block, however that comes.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Makes the folder and locks it for this process until the end of the block.
 
-    Raises RuntimeError, naming the other process, where one is at work there already.
+    Raises RuntimeError, naming the other process, if one writes there already.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / NAME).open("a+") as file:

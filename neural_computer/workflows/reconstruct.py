@@ -95,7 +95,7 @@ def reconstruct(codec: Codec, out: Path, options: SweepOptions | None = None) ->
     """
     options = options or SweepOptions()
     scorer = Scorer(sweep.METRICS, Instruments("full", read_with("tesseract", out / "read")))
-    with lock.held(out):
+    with lock.exclusive(out):
         results = sweep.sweep(
             codec,
             scorer,

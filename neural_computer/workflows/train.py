@@ -50,7 +50,7 @@ def fit(
     for encoded clips of another codec than the workdir's, RuntimeError if another process trains there.
     """
     workdir = Path(workdir)
-    with lock.held(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
+    with lock.exclusive(workdir) if jax.process_index() == 0 else contextlib.nullcontext():
         if source is None:
             source, held_out = training_split(experiment), held_out_split(experiment) if held_out is None else held_out
         setup = prepare(experiment, source, workdir, held_out or ())

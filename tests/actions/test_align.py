@@ -1,4 +1,4 @@
-"""Which video frames a latent frame is told of, against a table written by hand and against the paper's formula."""
+"""Which video frames a latent frame is conditioned on, against a table written by hand and the paper's formula."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +10,7 @@ NONE = -1
 
 
 @pytest.mark.parametrize(
-    ("alignment", "video", "told"),
+    ("alignment", "video", "frames"),
     [
         # Without lag: the frames that a latent frame holds. The first holds one.
         (Alignment(), 9, [[NONE, NONE, NONE, 0], [1, 2, 3, 4], [5, 6, 7, 8]]),
@@ -22,16 +22,16 @@ NONE = -1
             9,
             [[NONE] * 7 + [0], [NONE] * 3 + [0, 1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8]],
         ),
-        # Frames that no latent frame ends with are not told of.
+        # Frames that no latent frame ends with are in no window.
         (Alignment(), 8, [[NONE, NONE, NONE, 0], [1, 2, 3, 4]]),
         (Alignment(stride=1, lag=1), 3, [[NONE], [0], [1]]),
         (Alignment(stride=2, window=1, lag=5), 5, [[NONE, NONE], [NONE, NONE], [NONE, NONE]]),
         (Alignment(), 1, [[NONE, NONE, NONE, 0]]),
     ],
 )
-def test_the_windows_are_those_of_the_table(alignment, video, told):
+def test_the_windows_are_those_of_the_table(alignment, video, frames):
     r = jnp.arange(video, dtype=jnp.float32)[None, :, None] + 1
-    np.testing.assert_array_equal(alignment.windows(r)[0, :, :, 0] - 1, told)
+    np.testing.assert_array_equal(alignment.windows(r)[0, :, :, 0] - 1, frames)
 
 
 @pytest.mark.parametrize("lag", [0, 1, 3, 6])
@@ -55,8 +55,8 @@ def test_no_window_holds_a_frame_that_comes_later():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({"stride": 0}, "stride=0"), ({"window": 0}, "window=0"), ({"lag": -1}, "lag=-1")]
+    ("changes", "message"), [({"stride": 0}, "stride=0"), ({"window": 0}, "window=0"), ({"lag": -1}, "lag=-1")]
 )
-def test_a_window_that_cannot_be_is_refused(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_a_window_that_cannot_be_is_rejected(changes, message):
+    with pytest.raises(ValueError, match=message):
         Alignment(**changes)

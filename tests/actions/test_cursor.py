@@ -54,7 +54,7 @@ def test_the_template_is_the_arrow_that_the_svg_draws():
 
 
 @pytest.mark.parametrize("path", ["M0 0 C1 1 2 2 3 3", "M0 0 l1 1", "M0 0 L1"])
-def test_an_svg_of_anything_but_straight_lines_is_refused(path):
+def test_an_svg_of_anything_but_straight_lines_is_rejected(path):
     with pytest.raises(ValueError, match="polygon"):
         cursor.corners(path)
 
@@ -104,3 +104,22 @@ def test_drawn_on_a_picture_it_is_the_stamp_blended():
         blended = picture * (1 - m) + (f + m) * 127.5
         cursor.onto(picture, arrow, (float(x), float(y)))
         assert np.abs(picture - blended).max() <= 1
+
+
+def test_a_cursor_is_as_high_as_on_the_papers_screens_unless_said_otherwise():
+    np.testing.assert_array_equal(cursor.template().pixels, cursor.template(19.0).pixels)
+    assert abs(cursor.template(19.0).pixels.shape[0] - 19) <= 2 and cursor.template(38.0).pixels.shape[0] >= 38
+
+
+def test_masks_become_a_channel_a_video_frame_of_a_latent_frame():
+    """The first frame is in all channels of latent frame 0; a cell is the mean of its 8x8 pixels."""
+    masks = np.zeros((1, 9, 16, 24, 1), np.float32)
+    masks[0, 0, :8, :8] = 1.0  # frame 0: cell (0, 0)
+    masks[0, 3, 8:, 16:20] = 1.0  # frame 3, the third of latent frame 1: half of cell (1, 2)
+    masks[0, 8, 0, 8] = 1.0  # frame 8, the last of latent frame 2: a pixel of cell (0, 1)
+    tags = cursor.tags(masks)
+    expected = np.zeros((1, 3, 2, 3, 4), np.float32)
+    expected[0, 0, 0, 0] = 1.0
+    expected[0, 1, 1, 2, 2] = 0.5
+    expected[0, 2, 0, 1, 3] = 1 / 64
+    np.testing.assert_allclose(tags, expected)

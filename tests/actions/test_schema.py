@@ -31,8 +31,8 @@ def chord(time: float, *keys: str) -> list[Event]:
     return [at(time, "press", k) for k in keys] + [at(time, "release", k) for k in reversed(keys)]
 
 
-def told(events: list[Event]) -> list[tuple]:
-    """What the actions are, in short."""
+def summary(events: list[Event]) -> list[tuple]:
+    """The actions, in short."""
     short = {
         CLICK: ("button", "clicks", "drag"),
         SCROLL: ("direction", "notches"),
@@ -86,7 +86,7 @@ def test_the_vocabulary_has_the_papers_counts_and_is_frozen():
     ],
 )
 def test_events_are_the_actions_that_a_person_would_name(events, actions):
-    assert told(events) == actions
+    assert summary(events) == actions
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_every_shortcut_of_the_table_but_other_leads_to_known_keys():
 
 
 @pytest.mark.parametrize(
-    ("events", "fault"),
+    ("events", "problem"),
     [
         ([at(0, "press", "é")], "unknown key 'é'"),
         ([at(0, "press", "left_click")], "unknown key 'left_click'"),
@@ -131,11 +131,11 @@ def test_every_shortcut_of_the_table_but_other_leads_to_known_keys():
         ([at(1, "press", "a"), at(0, "press", "b")], "events out of order"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name_and_counted(events, fault):
-    assert read(events, SIZE).faults == {fault: 1}
+def test_what_cannot_be_is_rejected_by_name_and_counted(events, problem):
+    assert read(events, SIZE).problems == {problem: 1}
 
 
-def test_what_is_refused_leaves_no_flag_and_no_action():
+def test_what_is_rejected_leaves_no_flag_and_no_action():
     log = read([at(0, "press", "é"), at(0, "move", x=-1.0, y=0.0), at(0, "text", text="aé")], SIZE)
     assert frames.raw(log, 3, FPS).sum() == 1 and [action.text for action in log.actions] == ["a"]
 
@@ -165,10 +165,10 @@ def test_names_of_keys_and_characters_set_their_own_flags():
 def test_an_action_of_several_frames_shows_in_each_what_happens_in_it():
     drag = [at(0.1, "press", "left", x=5, y=5), at(0.2, "move", x=90, y=5), at(0.5, "release", "left", x=90, y=5)]
     log = read([*drag, *typed("abc", 0.6, 1 / 15), *clicks(1.0, 1.15)], SIZE)
-    slots, texts, faults = frames.meta(log, 30, FPS)
+    slots, texts, problems = frames.meta(log, 30, FPS)
     shown = {t: slots.kind[t, 0] for t in np.flatnonzero(slots.kind[:, 0])}
     assert shown == {2: CLICK, 8: CLICK, 9: TEXT, 10: TEXT, 11: TEXT, 15: CLICK, 16: CLICK, 18: CLICK}
-    assert slots.edges[[2, 8, 15, 16, 18], 0].tolist() == [1, 1, 1, 1, 2] and not faults
+    assert slots.edges[[2, 8, 15, 16, 18], 0].tolist() == [1, 1, 1, 1, 2] and not problems
     assert slots.drag[[2, 8], 0].tolist() == [1, 1] and slots.clicks[[15, 16, 18], 0].tolist() == [2, 2, 2]
     assert [texts[n] for n in slots.text[9:12, 0]] == ["a", "b", "c"]
     flags = frames.raw(log, 30, FPS)
@@ -183,7 +183,7 @@ def test_a_right_click_sets_nothing_of_the_left_button():
 
 
 @pytest.mark.parametrize(
-    ("events", "fault"),
+    ("events", "problem"),
     [
         (clicks(0.01) + chord(0.04, "Return") + [at(0.05, "scroll", dy=1.0)], "actions beyond 2 in a frame"),
         (typed("a", 2.5), "actions after the video"),
@@ -191,9 +191,9 @@ def test_a_right_click_sets_nothing_of_the_left_button():
         (chord(0.01, "Control_L", "Alt_L", "F9"), "shortcuts without an id"),
     ],
 )
-def test_what_has_no_place_in_the_slots_is_counted(events, fault):
-    *_, faults = frames.meta(read(events, SIZE), 30, FPS)
-    assert set(faults) == {fault}
+def test_what_has_no_place_in_the_slots_is_counted(events, problem):
+    *_, problems = frames.meta(read(events, SIZE), 30, FPS)
+    assert set(problems) == {problem}
 
 
 PRINTABLE = st.sampled_from("abcXYZ 019\n\t~")
@@ -249,8 +249,8 @@ def test_raw_and_meta_of_one_log_agree_and_meta_leads_back_to_the_log(session):
     events, count = session
     log = read(events, SIZE)
     flags, places = frames.raw(log, count, FPS), frames.mouse(log, count, FPS)
-    slots, texts, faults = frames.meta(log, count, FPS)
-    assert not log.faults and not faults
+    slots, texts, problems = frames.meta(log, count, FPS)
+    assert not log.problems and not problems
     for t in range(count):
         keys, scrolls = set(), set()
         for s in range(schema.SLOTS):

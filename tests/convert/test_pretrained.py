@@ -80,7 +80,7 @@ def test_text_to_video_weights_begin_as_image_to_video(converted, image_width, e
         assert jnp.abs(moved["blocks"]["block_0"]["cross_attn"]["v_img"]["kernel"]).max() > 0
 
 
-def test_sizes_that_differ_are_told(converted):
+def test_sizes_that_differ_are_named(converted):
     small = build.build(config(converted, network__ffn=64))
     with pytest.raises(ValueError, match=r"ffn/in/.* is \(2, .*96\), the config.s network needs \(2, .*64\)"):
         workdir.init_params(small)
@@ -111,7 +111,7 @@ def test_a_held_part_gets_no_gradient_and_the_rest_the_same():
 
 
 @pytest.mark.parametrize("train, message", [("lora", "matches none of the"), ("(", "is no regular expression")])
-def test_an_impossible_part_is_told(train, message):
+def test_an_impossible_part_is_named(train, message):
     with pytest.raises(ValueError, match=message):
         Optimizer(1e-3, train=train).split({"dit": {"head": {"kernel": np.zeros(1)}}})
 
@@ -127,8 +127,8 @@ def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_
     command = ["launch.train", f"--config={path}", f"--config.data.directory={videos}", f"--workdir={tmp_path}/run"]
     end = ["--config.schedule.steps=3", "--config.schedule.checkpoint_every=1"]
     program(*command, *end, "--config.schedule.steps=1")
-    told = program(*command, *end)
-    assert "resuming from step 1" in told.stderr
+    done = program(*command, *end)
+    assert "resuming from step 1" in done.stderr
     trained = trained_computer.load(tmp_path / "run")
     assert trained.step == 3
     base = flatten_dict(load_pretrained(converted)[1], sep="/")

@@ -99,7 +99,7 @@ def test_batches_are_those_of_the_videos_after_the_encoders(captioned, tmp_path,
             np.testing.assert_allclose(getattr(read, name), getattr(expected, name), atol=1e-6)
         assert read.latents.dtype == read.cond.dtype == np.float32 and read.image is None
         tiers |= {int((row != 0).sum()) for row in read.text.ids}
-    assert tiers == {6, 12}, "a video's captions have 6 and 12 bytes: both were drawn"
+    assert tiers == {7, 13}, "captions have 7 and 13 bytes: both tiers were drawn"
 
 
 def test_any_number_of_processes_sees_the_same_clips(tmp_path):
@@ -163,7 +163,7 @@ def test_features_of_text_and_image(captioned, tmp_path, dtype, apart):
         assert computed.shape == stored.shape and stored.dtype == np.float32
         np.testing.assert_allclose(stored, computed, rtol=apart, atol=1e-5)
     assert (read.text[video.text.ids == 0] == 0).all() and read.text[video.text.ids != 0].all()
-    assert {x.shape[0] for x in source[0].captions.values()} == {6, 12}
+    assert {x.shape[0] for x in source[0].captions.values()} == {7, 13}
     assert plan.info.origin["encoders"] == {"umt5": {"umt5": 1}, "clip": {"clip": 1}}
     size = len(source[0].to_bytes())
     assert sum(encode.cost(plan).values()) <= size <= sum(encode.cost(plan).values()) + 1000

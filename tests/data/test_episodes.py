@@ -1,7 +1,10 @@
+import json
+import sys
+
 import numpy as np
 import pytest
 
-from neural_computer.data import records
+from neural_computer.data import records, tfds_files
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
 from neural_computer.types import Episode, Event
@@ -38,7 +41,7 @@ def test_shorter_windows_of_long_videos_are_whole_too(tmp_path, length):
     assert sorted(source[i].start for i in range(len(source))) == list(range(400 - length + 1))
 
 
-def test_longer_windows_than_were_written_are_refused(tmp_path):
+def test_longer_windows_than_were_written_are_rejected(tmp_path):
     written(tmp_path, video(400), window=9)
     with pytest.raises(ValueError, match="write it again with EpisodeWriter\\(window=12\\)"):
         ClipSource(tmp_path, "train", 12)
@@ -106,7 +109,7 @@ def test_a_split_appears_whole_or_not_at_all(tmp_path):
         ({"events": (Event(9.0, "press"),)}, "outside the video"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(tmp_path, fields, rule):
+def test_parts_that_do_not_fit_are_rejected(tmp_path, fields, rule):
     writer = EpisodeWriter(tmp_path)
     with pytest.raises(ValueError, match=f"episode 'a': .*{rule}"):
         writer.write(video(**fields))
@@ -146,7 +149,94 @@ def test_a_damaged_record_is_named(tmp_path):
             source[i]
 
 
-def test_an_unknown_split_is_told_from_those_there_are(tmp_path):
+def test_an_unknown_split_is_named_with_those_that_are_there(tmp_path):
     written(tmp_path, video())
     with pytest.raises(ValueError, match="no split 'test'; it has train"):
         ClipSource(tmp_path, "test", 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"id": ""}, "id must not be empty"),
+        ({"frames": np.zeros((0, 8, 8, 3), np.uint8)}, "frames must be uint8"),
+        ({"fps": 0.0}, "fps=0.0: must be positive"),
+        ({"cursor": np.zeros((11, 2), np.float32)}, r"cursor must be \(12, 2\)"),
+        ({"events": (Event(2.41, "press"),)}, r"outside the video's 2.400 s"),
+        ({"events": (Event(-0.01, "press"),)}, "outside the video"),
+    ],
+)
+def test_an_episode_that_is_none_names_its_rule(change, rule):
+    episode = video()
+    for name, value in change.items():
+        object.__setattr__(episode, name, value)  # past the tests' type checks, which a user's process has not
+    with pytest.raises(ValueError, match=rule):
+        records.check(episode)
+
+
+def test_events_from_the_first_to_the_last_moment_of_a_video_are_its_own(tmp_path):
+    """A clip has the events from its first frame's time on, up to the time of the frame after its last."""
+    times = (0.0, 0.9, 1.0, 1.99, 2.4)
+    events = tuple(Event(t, "press", key="a") for t in times)
+    records.check(video(events=events))
+    source = ClipSource(written(tmp_path, video(events=events)), "train", 5)
+    assert [e.time for e in source[0].events] == pytest.approx([0.0, 0.9])
+    assert [e.time for e in source[5].events] == pytest.approx([0.0, 0.99])
+
+
+def test_frames_that_repeat_take_no_bytes_and_come_back(tmp_path):
+    frames = np.repeat(np.arange(4, dtype=np.uint8), 3)[:, None, None, None] * np.ones((1, 8, 8, 3), np.uint8)
+    episode = Episode("a", frames, fps=5)
+    (record,) = records.records(episode, 5, 1)
+    assert [bool(data) for data in record["frames"]] == [t % 3 == 0 for t in range(12)]
+    source = ClipSource(written(tmp_path, episode), "train", 5)
+    for i in range(len(source)):
+        np.testing.assert_array_equal(source[i].frames, frames[source[i].start :][:5])
+
+
+@pytest.mark.parametrize(("window", "stride"), [(5, 0), (5, 6)])
+def test_a_stride_is_between_one_and_the_window(tmp_path, window, stride):
+    with pytest.raises(ValueError, match=f"stride={stride}: must be between 1 and window={window}"):
+        EpisodeWriter(tmp_path, window=window, stride=stride)
+    EpisodeWriter(tmp_path, window=5, stride=5)
+
+
+def test_a_split_without_episodes_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no episode was written to split 'train'"):
+        EpisodeWriter(tmp_path).close()
+
+
+def test_the_files_for_tfds_are_those_that_tfds_writes(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets", reason="pip install 'neural-computer[recording]'")
+    counts = {"train": ([2, 1], 99), "test": ([1], 33)}
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+    tfds_files.write(tmp_path / "ours", "episodes", counts)
+    template = tfds.core.ShardedFileTemplate(
+        data_dir=tmp_path / "theirs",
+        dataset_name="episodes",
+        filetype_suffix="array_record",
+        template=tfds_files.TEMPLATE,
+    )
+    infos = [
+        tfds.core.SplitInfo(name=name, shard_lengths=lengths, num_bytes=size, filename_template=template)
+        for name, (lengths, size) in counts.items()
+    ]
+    for name, (lengths, _) in counts.items():
+        for number in range(len(lengths)):
+            path = f"episodes-{name}.array_record-{number:05d}-of-{len(lengths):05d}"
+            (tmp_path / "theirs" / path).touch()
+    features = records.features()
+    tfds.folder_dataset.write_metadata(
+        data_dir=str(tmp_path / "theirs"), features=features, split_infos=infos, check_data=False
+    )
+    for name in ("features.json", "dataset_info.json"):
+        ours, theirs = (json.loads((tmp_path / folder / name).read_text()) for folder in ("ours", "theirs"))
+        assert ours == theirs
+
+
+def test_episodes_are_written_without_tfds(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    with EpisodeWriter(tmp_path, window=5) as writer:
+        writer.write(Episode("one", np.zeros((5, 16, 32, 3), np.uint8), fps=5, captions={"plain": "x"}))
+    assert len(ClipSource(tmp_path, "train", 5)) == 1

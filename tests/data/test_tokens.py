@@ -67,7 +67,7 @@ assert answers == answers[:1] * 8
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_long_caption_is_refused_or_cut_with_its_mark_kept(folder):
+def test_a_long_caption_is_rejected_or_cut_with_its_mark_kept(folder):
     whole = UMT5Tokenizer(folder, 64)([LINES[0]])[0]
     tokens = int(np.count_nonzero(whole))
     assert tokens > 5
@@ -115,7 +115,7 @@ def test_a_folder_without_a_tokenizer_is_named(tmp_path):
         UMT5Tokenizer(str(tmp_path))(["ls"])
 
 
-def test_another_padding_is_refused(tmp_path):
+def test_another_padding_is_rejected(tmp_path):
     """A BERT-like order of special ids: the encoder would attend to the padding."""
     with pytest.raises(ValueError, match="pads with id 1, UMT5 with 0"):
         UMT5Tokenizer(save(tmp_path, ["</s>", "<pad>", "<unk>"]))(["ls"])

@@ -90,7 +90,7 @@ def test_with_a_held_encoder_the_latents_mean_the_same(codec, videos, tmp_path):
     assert max(jax.tree.leaves(moved)) > 0
 
 
-def test_what_cannot_be_is_told(codec, videos, tmp_path):
+def test_what_cannot_be_is_named(codec, videos, tmp_path):
     place, converted = codec
     with pytest.raises(ConfigError, match="makes a codec, not a computer"):
         trained_computer.load(place)

@@ -120,7 +120,7 @@ def test_there_and_back_in_shards_is_bitwise(converted, tmp_path, monkeypatch):
     same(load_pretrained(convert(folder, tmp_path / "again"))[1], expected())
 
 
-def test_another_network_in_its_place_is_refused(published, converted):
+def test_another_network_in_its_place_is_rejected(published, converted):
     with pytest.raises(ValueError, match="dit: holds something else; give another --out or delete it"):
         convert(published, converted, "bfloat16")
 
@@ -203,14 +203,14 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("make, told", MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_mistake_is_told_before_anything_is_written(make, told, tmp_path):
+@pytest.mark.parametrize("make, message", MISTAKES, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_mistake_is_one_line_before_anything_is_written(make, message, tmp_path):
     with pytest.raises(ValueError) as error:
         import_weights.plan(sources.find(make(tmp_path))[0], None, None)
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_folder_that_was_not_converted_is_told(tmp_path, converted):
+def test_a_folder_that_was_not_converted_is_rejected(tmp_path, converted):
     with pytest.raises(CheckpointError, match=r"no preset.json there; convert published weights first"):
         load_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="holds no vae; it holds dit"):
@@ -259,7 +259,7 @@ begin = time.monotonic()
 module, params = jax.block_until_ready(load_pretrained(sys.argv[1]))
 restored = time.monotonic()
 z, text = jnp.ones((1, 3, 30, 52, 16)), jnp.ones((1, 512, 4096))
-out = jax.jit(module.apply)({"params": params}, z, jnp.full((1, 1), 500.0), text)
+out = jax.jit(module.apply)({"params": params}, z, jnp.full((1, 1), 500.0), text)[0]
 assert out.shape == z.shape and jnp.isfinite(out).all() and jnp.abs(out).max() > 0
 print(restored - begin, time.monotonic() - restored)
 """

@@ -16,7 +16,7 @@ TINY = "--config=configs/cligen.py:tiny"
 
 
 def encode(videos, output, *options: str, **settings):
-    asked = [
+    arguments = [
         "--recipe=encode",
         f"--input={videos}",
         f"--output={output}",
@@ -25,12 +25,12 @@ def encode(videos, output, *options: str, **settings):
         "--dtype=float32",
         *options,
     ]
-    return program("launch.prepare_data", *asked, **settings)
+    return program("launch.prepare_data", *arguments, **settings)
 
 
 def train(data, workdir, *options: str, **settings):
-    asked = [TINY, f"--workdir={workdir}", f"--config.data.directory={data}", "--config.schedule.log_every=1"]
-    return program("launch.train", *asked, "--config.schedule.steps=2", *options, **settings)
+    arguments = [TINY, f"--workdir={workdir}", f"--config.data.directory={data}", "--config.schedule.log_every=1"]
+    return program("launch.train", *arguments, "--config.schedule.steps=2", *options, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +40,16 @@ def clips(videos, tmp_path_factory):
     return folder, encode(videos, folder)
 
 
-def test_every_window_of_every_split_is_there_and_the_disk_was_told_before(clips):
-    folder, told = clips
+def test_every_clip_of_every_split_is_there_and_the_disk_space_was_printed_before(clips):
+    folder, done = clips
     assert [len(EncodedSource(folder, split)) for split in ("train", "test")] == [48, 6]
-    lines = told.stdout.splitlines()
-    assert "48 windows of train, 6 windows of test" in lines[0]
+    lines = done.stdout.splitlines()
+    assert "48 clips of train, 6 clips of test" in lines[0]
     # Two latent frames of 2x4 cells and 4 channels in float32; the condition repeats one of them; seven bytes as int32.
     assert "latents 256 B, condition 128 B, captions 2" in lines[1] and "are free" in lines[2]
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["kept"] == 54 and summary["settings"]["splits"] == {"train": 48, "test": 6}
-    assert "clip/s" in told.stderr
+    assert "clip/s" in done.stderr
 
 
 def test_training_takes_it_for_the_videos(clips, videos, tmp_path):
@@ -85,21 +85,21 @@ def test_a_kill_costs_the_file_it_was_in(clips, videos, tmp_path):
     assert other.returncode == 1 and "holds data of other settings" in other.stderr
 
 
-def test_mistakes_are_told_in_one_line(clips, videos, tmp_path):
+def test_mistakes_are_named_in_one_line(clips, videos, tmp_path):
     gone = tmp_path / "gone"
     shutil.copytree(clips[0], gone)
     info = gone / "encoded_info.json"
     info.write_text(info.read_text().replace(str(videos), f"{tmp_path}/nowhere"))
-    for done, told in (
+    for done, message in (
         (
             train(gone, tmp_path / "w", "--config.codec.channels=8", check=False),
             "config.codec.channels=8: the clips in",
         ),
-        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "a rollout needs videos"),
+        (train(gone, tmp_path / "w", "--config.schedule.eval_every=1", check=False), "config.schedule.eval_every=1"),
         (
             program("launch.prepare_data", "--recipe=encode", f"--output={tmp_path}/x", check=False),
             "--input: is missing",
         ),
     ):
         lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert done.returncode == 1 and len(lines) == 1 and told in lines[0], done.stderr[-2000:]
+        assert done.returncode == 1 and len(lines) == 1 and message in lines[0], done.stderr[-2000:]

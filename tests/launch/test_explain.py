@@ -17,7 +17,7 @@ from neural_computer.experiment import Experiment
 from neural_computer.models import flops
 from neural_computer.train import loop
 from neural_computer.train.cost import Cost, cost, frozen_shapes, operations, peak
-from neural_computer.types import Batch
+from neural_computer.types import Batch, FrozenParams, TokenIds
 from tests.conftest import ROOT, program
 
 WAN = {
@@ -48,7 +48,7 @@ def blank(small: Experiment) -> Batch:
     return Batch(
         index=np.broadcast_to(np.int32(0), (rows,)),
         video=np.broadcast_to(np.uint8(0), (rows, data.frames, data.height, data.width, 3)),
-        text=np.broadcast_to(np.int32(0), (rows, small.tokenizer.length)),
+        text=TokenIds(np.broadcast_to(np.int32(0), (rows, small.tokenizer.length))),
     )
 
 
@@ -84,7 +84,7 @@ def test_memory_agrees_with_what_is_compiled(preset, changes, sizes):
     mesh = sharding.make_mesh(sizes, jax.devices()[: math.prod(sizes.values())])
     trainer, frozen = small.trainer, frozen_shapes(small.trainer, {})
     batch = jax.eval_shape(trainer.encode, frozen, blank(small))
-    frozen = {name: tree for name, tree in frozen.items() if name == "network"}
+    frozen = FrozenParams(network_held=frozen.network_held)
     state = jax.eval_shape(lambda: trainer.init(0))
     with jax.set_mesh(mesh):
         lowered = trainer.compile(mesh, state, frozen, 0).lower(state, frozen, batch)

@@ -113,8 +113,8 @@ def test_a_run_is_used_by_a_log_for_as_many_chunks_as_it_takes(used, tmp_path):
 @pytest.mark.parametrize(
     ("actions", "told"),
     [
-        ("clicks_test", "is neither a file nor a video of the data, SPLIT:N"),
-        ("clicks_test:99", "split clicks_test has 2 videos of 9 frames"),
+        ("clicks_test", "is neither a file nor a clip of the data, SPLIT:N"),
+        ("clicks_test:99", "split clicks_test has 2 clips of 9 frames"),
         ("goal:0", "has no split 'goal'; it has clicks, clicks_test"),
     ],
 )

@@ -27,7 +27,7 @@ def recordings(tmp_path_factory):
 
 
 def prepare(folder, output, *arguments, check=True):
-    ask = [f"--input={folder}", f"--output={output}", "--size=16x32", "--window=9", *arguments]
+    ask = [f"--input={folder}", f"--output={output}", "--size=16x32", "--frames=9", *arguments]
     return program("launch.prepare_data", "--recipe=videos", *ask, check=check)
 
 

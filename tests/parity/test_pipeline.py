@@ -18,6 +18,7 @@ from neural_computer import flow  # noqa: E402
 from neural_computer.conditioning import normalize_pixels  # noqa: E402
 from neural_computer.configs import cligen  # noqa: E402
 from neural_computer.models.clip import preprocess  # noqa: E402
+from neural_computer.types import Conditioning, TokenIds  # noqa: E402
 from tests.conftest import program  # noqa: E402
 from tests.parity import pipeline  # noqa: E402
 from tests.parity.oracle import distance  # noqa: E402
@@ -26,17 +27,17 @@ FRAMES, HEIGHT, WIDTH, STEPS = 9, 32, 48, 3
 PROMPT, NEGATIVE = "python 1+1 prints 2", "blurry"
 
 
-def config(converted: Path):
+def config_of(converted: Path):
     """The tiny I2V network as a config: the paper's recipe at the sizes of the pipeline."""
-    made = cligen.get_config("general,wan_14b_i2v")
-    made.init = str(converted)
-    made.data.update(frames=FRAMES, height=HEIGHT, width=WIDTH, batch_size=2)
-    made.data.captions = {"plain": 1.0}
-    made.text.update(width=32, heads=4, negative=NEGATIVE)
-    made.network.update(width=48, heads=2, ffn=64, layers=2, dtype="float32", attention="xla", remat="none")
-    made.sampling.update(steps=STEPS)
-    made.evaluation.update(videos=1, batch_size=1)
-    return made
+    config = cligen.get_config("general,wan_14b_i2v")
+    config.init = str(converted)
+    config.data.update(frames=FRAMES, height=HEIGHT, width=WIDTH, batch_size=2)
+    config.data.captions = {"plain": 1.0}
+    config.text.update(width=32, heads=4, negative_prompt=NEGATIVE)
+    config.network.update(width=48, heads=2, ffn=64, layers=2, dtype="float32", attention="xla", remat="none")
+    config.sampling.update(num_steps=STEPS)
+    config.evaluation.update(videos=1, batch_size=1)
+    return config
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +60,20 @@ def frame() -> np.ndarray:
 def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
     """The features of the image are transformers' own of our one rule for resizing; all else is the pipeline's."""
     theirs, key = published[1], jax.random.key(5)
-    trained = trained_computer.untrained(config(converted), frame(), 16.0)
+    trained = trained_computer.untrained(config_of(converted), frame(), 16.0)
     computer, tokenizer = trained.computer, trained.experiment.tokenizer
     with jax.default_matmul_precision("highest"):
-        state = computer.boot(trained.params, frame()[None], tokenizer([PROMPT]), tokenizer([NEGATIVE]))
-        step = jax.jit(lambda s: computer.step(trained.params, s, s.frame, None, key))(state)
-        ours = jax.jit(computer.render)(trained.params, step)
+        prompt, negative = (TokenIds(tokenizer([text])) for text in (PROMPT, NEGATIVE))
+        state = computer.boot(trained.params, frame()[None], prompt, negative)
+        step = jax.jit(lambda s: computer.step(trained.params, s, None, None, key))(state)
+        _, ours = jax.jit(computer.render)(trained.params, step)
         noise = flow.noise(key, jnp.arange(1), computer.latent_shape)
         pixels = preprocess(normalize_pixels(frame()[None]), 28)
-    seen = theirs.image_encoder(
+    features = theirs.image_encoder(
         pixel_values=torch.tensor(np.moveaxis(np.asarray(pixels), -1, 1)), output_hidden_states=True
     )
-    monkeypatch.setattr(theirs, "encode_image", lambda image, device: seen.hidden_states[-2])
-    made = theirs(
+    monkeypatch.setattr(theirs, "encode_image", lambda image, device: features.hidden_states[-2])
+    video = theirs(
         image=torch.tensor(np.moveaxis(np.asarray(normalize_pixels(frame()[None])), -1, 1)) / 2 + 0.5,
         prompt=PROMPT,
         negative_prompt=NEGATIVE,
@@ -83,8 +85,8 @@ def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
         latents=torch.tensor(np.moveaxis(np.asarray(noise), -1, 1)),
         output_type="np",
     ).frames
-    assert distance(state.image, seen.hidden_states[-2]) < 1e-5
-    assert distance(ours, made * 2 - 1) <= 1e-3
+    assert distance(state.image, features.hidden_states[-2]) < 1e-5
+    assert distance(ours, video * 2 - 1) <= 1e-3
 
 
 def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_path):
@@ -109,9 +111,10 @@ def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_pat
     rng = np.random.default_rng(1)
     z, text, image = (rng.standard_normal(s, np.float32) for s in ((1, 3, 4, 6, 36), (1, 512, 32), (1, 5, 80)))
     with jax.default_matmul_precision("highest"):
+        conditioning = Conditioning(jnp.zeros((1, 3, 4, 6, 0)), jnp.asarray(text), jnp.asarray(image))
         ours = trained.computer.network.apply(
-            {"params": trained.params.network}, *map(jnp.asarray, (z, np.float32([[500.0]]), text, image))
-        )
+            {"params": trained.params.network}, jnp.asarray(z), jnp.asarray([[500.0]]), conditioning
+        ).prediction
     expected = theirs(
         torch.tensor(np.moveaxis(z, -1, 1)), torch.tensor([500.0]), torch.tensor(text), torch.tensor(image)
     ).sample

@@ -15,9 +15,9 @@ from tests.parity.pipeline import Sampler  # noqa: E402
 STEPS = 10
 
 
-def velocity(z, told):
+def velocity(z, timestep):
     """Of arrays of either library."""
-    return 0.7 * z * abs(z) ** 0.5 - told / 1000
+    return 0.7 * z * abs(z) ** 0.5 - timestep / 1000
 
 
 def theirs(scheduler, noise):
@@ -38,8 +38,8 @@ def test_ten_steps(solver, shift):
         scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=shift)
         scheduler.set_timesteps(sigmas=list(np.linspace(1, 0, STEPS + 1)[:-1]))
 
-    def video(z, time, told):
-        return flow.PREDICTION_TYPES["v"].video(velocity(z, told), z, jnp.full(2, time))
+    def predict_x0(z, time, timestep):
+        return flow.PREDICTION_TYPES["v"].to_x0(velocity(z, timestep), z, jnp.full(2, time))
 
-    ours = flow.sample(flow.SAMPLERS[solver](STEPS, shift), jnp.asarray(noise), video)
+    ours = flow.Sampler(solver, STEPS, shift).sample(jnp.asarray(noise), predict_x0)
     assert distance(ours, theirs(scheduler, noise)) <= 1e-5

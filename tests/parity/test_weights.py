@@ -254,7 +254,7 @@ def test_a_release_folder_is_the_same_networks(pipeline, tmp_path):
     assert (tmp_path / "ours" / "tokenizer" / "spiece.model").exists()
 
 
-def test_what_torch_cannot_give_is_told(tmp_path):
+def test_what_torch_cannot_give_is_named(tmp_path):
     whole, cut, odd = (tmp_path / f"{name}.pth" for name in ("whole", "cut", "odd"))
     torch.save({"head.modulation": torch.zeros(1, 2, 8)}, whole)
     cut.write_bytes(whole.read_bytes()[:-100])

@@ -83,7 +83,7 @@ def test_random_use_does_everything_that_the_schema_names():
     for seed in range(12):
         _, recording, _ = random_session("random_slow", seed)
         log = read(recording.events, (SIZE, SIZE))
-        assert not log.faults
+        assert not log.problems
         for action in log.actions:
             kinds[
                 f"{action.kind} {action.button} {min(action.clicks, 2)} {action.drag} {action.direction}".strip()
@@ -161,10 +161,10 @@ def test_meta_actions_lead_to_the_same_last_frame():
         session = goal_session(family, seed, 0.05) if split == "goal" else random_session(split, seed, 90)
         desk, recording, last = session[:3]
         count, log = len(recording.cursor), read(recording.events, (SIZE, SIZE))
-        slots, texts, faults = schema.meta(log, count, FPS)
+        slots, texts, problems = schema.meta(log, count, FPS)
         places = schema.mouse(log, count, FPS)
         again, lost = schema.events(slots, texts, places, FPS)
-        assert not (log.faults or faults or lost)
+        assert not (log.problems or problems or lost)
         by_frame = defaultdict(list)
         for event in again:
             by_frame[schema.frame_of(event.time, FPS)].append(event)

@@ -26,7 +26,7 @@ def poisoned(small, step: int):
 
     def loss(model, network, encoded, key):
         value, metrics = objective(model, network, encoded, key)
-        value = jnp.where(encoded.index[0] == (step - 1) * ROWS, jnp.nan, value)
+        value = jnp.where(encoded.index.min() == (step - 1) * ROWS, jnp.nan, value)
         return value, metrics | {"loss": value}
 
     return dataclasses.replace(small.trainer, objective=loss)

@@ -44,7 +44,7 @@ class Log:
     actions: tuple[Action, ...]
     places: tuple[tuple[float, float, float], ...]
     """(time, x, y) of every event with a position"""
-    faults: Counter[str]
+    problems: Counter[str]
 
 
 def shortcut(keys: tuple[str, ...]) -> str:
@@ -59,15 +59,15 @@ def read(events: Iterable[Event], size: tuple[int, int]) -> Log:
     """The actions in a log of events on a screen of `size` (width, height); keys and positions are checked."""
     events, reader = list(events), _Reader(*size)
     if any(late.time < early.time for early, late in zip(events, events[1:], strict=False)):
-        reader.faults["events out of order"] += 1
+        reader.problems["events out of order"] += 1
     for event in sorted(events, key=lambda event: event.time):
         reader.take(event)
     for name in reader.modifiers:
-        reader.faults[f"{name} is never released"] += 1
+        reader.problems[f"{name} is never released"] += 1
     for button in reader.down:
-        reader.faults[f"{button} button is never released"] += 1
+        reader.problems[f"{button} button is never released"] += 1
     actions = sorted(reader.actions, key=lambda action: action.times[0])
-    return Log(tuple(actions), tuple(reader.places), reader.faults)
+    return Log(tuple(actions), tuple(reader.places), reader.problems)
 
 
 @dataclass
@@ -78,7 +78,7 @@ class _Reader:
     height: int
     actions: list[Action] = field(default_factory=list)
     places: list[tuple[float, float, float]] = field(default_factory=list)
-    faults: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
     down: dict[str, int] = field(default_factory=dict)
     """Pressed button -> index of its action"""
     modifiers: dict[str, tuple[float, bool]] = field(default_factory=dict)
@@ -97,11 +97,11 @@ class _Reader:
             for char in event.text:
                 self._key(event.time, char)
         elif event.kind not in ("press", "release"):
-            self.faults[f"unknown kind of event {event.kind!r}"] += 1
+            self.problems[f"unknown kind of event {event.kind!r}"] += 1
         elif event.key in BUTTONS:
             (self._press if event.kind == "press" else self._release)(event)
         elif event.key not in KEYS:
-            self.faults[f"unknown key {event.key!r}"] += 1
+            self.problems[f"unknown key {event.key!r}"] += 1
         elif event.key in MODIFIERS:
             (self._hold if event.kind == "press" else self._let_go)(event)
         elif event.kind == "press":
@@ -112,10 +112,10 @@ class _Reader:
         if event.kind != "move" and math.isnan(event.x) and math.isnan(event.y):
             return True
         if not (math.isfinite(event.x) and math.isfinite(event.y)):
-            self.faults["coordinates that are no numbers"] += 1
+            self.problems["coordinates that are no numbers"] += 1
             return event.kind == "release"
         if not (0 <= event.x < self.width and 0 <= event.y < self.height):
-            self.faults["coordinates outside the screen"] += 1
+            self.problems["coordinates outside the screen"] += 1
             return event.kind == "release"
         self.x, self.y = event.x, event.y
         self.places.append((event.time, event.x, event.y))
@@ -140,7 +140,7 @@ class _Reader:
             and (event.time - last.times[-2] <= BETWEEN_CLICKS and self._near(last))
         )
         if event.key in self.down:
-            self.faults[f"{event.key} button is pressed twice"] += 1
+            self.problems[f"{event.key} button is pressed twice"] += 1
             return
         if again and last is not None:
             self.actions[-1] = last._replace(times=(*last.times, event.time), clicks=last.clicks + 1)
@@ -151,7 +151,7 @@ class _Reader:
     def _release(self, event: Event) -> None:
         number = self.down.pop(event.key, None)
         if number is None:
-            self.faults[f"{event.key} button is released and was not pressed"] += 1
+            self.problems[f"{event.key} button is released and was not pressed"] += 1
             return
         action = self.actions[number]
         self.actions[number] = action._replace(
@@ -162,7 +162,7 @@ class _Reader:
         sideways = abs(event.dx) > abs(event.dy)
         amount = event.dx if sideways else event.dy
         if not (math.isfinite(amount) and amount):
-            self.faults["a scroll by nothing"] += 1
+            self.problems["a scroll by nothing"] += 1
             return
         direction = (("left", "right") if sideways else ("up", "down"))[amount > 0]
         notches, last = max(1, round(abs(amount))), self.actions[-1] if self.actions else None
@@ -183,7 +183,7 @@ class _Reader:
 
     def _key(self, time: float, key: str) -> None:
         if key not in KEYS:
-            self.faults[f"unknown key {key!r}"] += 1
+            self.problems[f"unknown key {key!r}"] += 1
             return
         self.modifiers = {name: (since, True) for name, (since, _) in self.modifiers.items()}
         modifiers = tuple(self.modifiers)

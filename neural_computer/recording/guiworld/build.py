@@ -1,8 +1,8 @@
 """A GUIWorld data set: clips of the synthetic desktop, or of recordings made elsewhere or here.
 
-A recording is NAME.mp4 with NAME.frames.jsonl and NAME.events.jsonl (xfce's), or NAME.csv or NAME.json (the public engine's),
-and perhaps its caption in NAME.txt; NAME begins with its split (random_slow, random_fast, goal; slow, fast), else it is
-random_slow.
+A recording is NAME.mp4 with the logs of `recorder`, NAME.frames.jsonl and NAME.events.jsonl, or with one of the public engine's,
+NAME.csv or NAME.json; and perhaps its caption in NAME.txt. NAME begins with its split (random_slow, random_fast, goal; slow,
+fast), else it is random_slow.
 """
 
 from collections import Counter
@@ -24,22 +24,22 @@ from neural_computer.types import Episode
 
 TEST_SHARE = 0.05
 SESSION = 150
-"""Frames that a random session lasts at least: clips shorter than an action must find a place between actions."""
+"""Frames of a random session, at least: a clip shorter than an action must fit between two."""
 PATIENCE = 200
-"""Sessions in a row without a clip before it is given up"""
+"""Sessions in a row that may give no clip."""
 
 
 @dataclass
 class Jobs:
-    """Sessions or recordings by split, and what was counted in looking for them."""
+    """Sessions or recordings by split, with the reasons why others were rejected."""
 
     clips: Callable[..., Iterator[Episode]]
-    """Returns the clips of a job"""
+    """Maps a job and a counter of problems to the job's clips."""
     by_split: dict[str, list[Any]] = field(default_factory=dict)
     rejected: dict[str, str] = field(default_factory=dict)
     problems: Counter[str] = field(default_factory=Counter)
     paces: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    """By split, cursor speed and actions a second of every clip"""
+    """By split, cursor speed and actions a second of every clip."""
 
     def add(self, split: str, job: Any) -> list[Episode]:
         """The clips of a job, which becomes one of the split's if it has any. Raises ValueError for one that failed."""
@@ -51,7 +51,7 @@ class Jobs:
 
 
 def build(jobs: Jobs, output: Path, *, frames: int, workers: int, beam: bool = False) -> dict[str, Any]:
-    """Writes the clips of all jobs and returns what was counted; sessions of SPLIT_test are those whose name's hash says so.
+    """Writes the clips of all jobs and returns the summary's counts; the hash of a job's name decides on SPLIT_test.
 
     Raises ValueError if there is no job.
     """
@@ -59,7 +59,7 @@ def build(jobs: Jobs, output: Path, *, frames: int, workers: int, beam: bool = F
 
     parts = {split: part for split, part in held_out(jobs.by_split).items() if part}
     if not parts:
-        reasons = dict(list(jobs.rejected.items())[:3]) or dict(jobs.problems)
+        reasons: dict[str, Any] = dict(list(jobs.rejected.items())[:3]) or {**jobs.problems}
         raise ValueError(f"nothing can be used ({reasons})")
     tfds = Guiworld(parts, jobs.clips, beam, data_dir=str(output))
     tfds.download_and_prepare(download_config=beam_runner(workers) if beam else None)
@@ -84,7 +84,7 @@ def pace(split: str, clips: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def held_out(by_split: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """The same jobs, those that `is_test` says in SPLIT_test."""
+    """The same jobs, those of which `is_test` is true in SPLIT_test."""
     parts: dict[str, list[Any]] = {}
     for split, jobs in by_split.items():
         test = [job for job in jobs if is_test(job)]
@@ -107,25 +107,25 @@ def synthetic(names: Sequence[str], clips: int, *, frames: int, side: int, seed:
     """
     jobs = Jobs(partial(desk_clips, frames=frames, size=side))
     for split in names:
-        count, number, vain = 0, seed * 10_000_000, 0
+        count, number, failures = 0, seed * 10_000_000, 0
         with tqdm(total=clips, desc=split, unit="clip", dynamic_ncols=True) as bar:
             while count < clips or not {is_test(job) for job in jobs.by_split.get(split, ())} >= {True, False}:
                 try:
-                    made = len(jobs.add(split, (split, number)))
+                    new = len(jobs.add(split, (split, number)))
                 except ValueError as error:
-                    jobs.rejected[f"{split}/{number}"], made = str(error), 0
-                count, number, vain = count + made, number + 1, 0 if made else vain + 1
-                if vain == PATIENCE:
+                    jobs.rejected[f"{split}/{number}"], new = str(error), 0
+                count, number, failures = count + new, number + 1, 0 if new else failures + 1
+                if failures == PATIENCE:
                     raise ValueError(
-                        f"--split={split}, --frames={frames}: {vain} sessions one after the other gave no clip "
+                        f"--split={split}, --frames={frames}: {failures} sessions one after the other gave no clip "
                         f"({dict(jobs.problems)}); give another number of frames"
                     )
-                bar.update(made)
+                bar.update(new)
     return jobs
 
 
 def desk_clips(job: tuple[str, int], frames: int, size: int, problems: Counter[str] | None = None) -> Iterator[Episode]:
-    """The clips of a session. Raises ValueError for one that came to nothing."""
+    """The clips of a session. Raises ValueError for one that failed."""
     split, seed = job
     if split == CLICKS:
         episodes = sessions.pair(seed, frames, size)
@@ -148,7 +148,7 @@ def recordings(folder: Path) -> list[Path]:
 
 def imported(folder: Path, *, frames: int, size: tuple[int, int], licence: str) -> Jobs:
     """The recordings of a folder, scaled to `size` (height, width). Raises ValueError for recordings of several frame rates."""
-    jobs = Jobs(partial(recording_clips, frames=frames, size=tuple(size), licence=licence))
+    jobs = Jobs(partial(recording_clips, frames=frames, size=(size[0], size[1]), licence=licence))
     rates: Counter[float] = Counter()
     for video in recordings(folder):
         try:
@@ -171,7 +171,7 @@ def recording_clips(
 ) -> Iterator[Episode]:
     """The clips of a recording. Raises ValueError for one that cannot be read."""
     counts: Counter[str] = Counter() if problems is None else problems
-    recording = logs.read(video, size, licence)
+    recording = logs.read_recording(video, size, licence)
     counts.update(recording.problems)
     return sessions.clips(replace(recording.episode, captions={"plain": caption(video)}), frames, counts)
 

@@ -70,7 +70,7 @@ def read_recording(video: Path, size: tuple[int, int], licence: str = "unknown")
         cursor=cursor.astype(np.float32),
         meta={"source": {"recording": video.name, "screen": list(screen)}, "licence": licence},
     )
-    return ImportResult(episode, problems + log.faults)
+    return ImportResult(episode, problems + log.problems)
 
 
 def is_static(episode: Episode) -> bool:

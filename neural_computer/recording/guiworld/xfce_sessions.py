@@ -39,7 +39,7 @@ class RecordingJob(NamedTuple):
         return f"{self.split}-{self.seed:06d}"
 
 
-class Plan(NamedTuple):
+class RecordingPlan(NamedTuple):
     """The recordings to make of every split."""
 
     minutes: float
@@ -52,16 +52,30 @@ class Plan(NamedTuple):
     """Frames of a task between two rows of the widget tree; 0 for none."""
 
     def jobs(self, split: str) -> Iterator[RecordingJob]:
-        """The sessions of a split, a million at most."""
+        """The sessions of a split, a million at most.
+
+        The hash of a recording's name decides whether it is held out, so a few sessions in the order of their numbers may all be
+        for training. Therefore the first training session comes first and the first held-out one second.
+        """
+        from neural_computer.recording.guiworld.build import is_test
+
         frames = round(min(SECONDS, self.minutes * 60) * FPS)
-        for number in range(self.seed * 10**6, (self.seed + 1) * 10**6):
+
+        def job(number: int) -> RecordingJob:
             if split == "goal":
-                yield RecordingJob(split, number, 0, self.agent, self.model, self.trees)
-            else:
-                yield RecordingJob(split, number, frames)
+                return RecordingJob(split, number, 0, self.agent, self.model, self.trees)
+            return RecordingJob(split, number, frames)
+
+        def held_out(number: int) -> bool:
+            return is_test(Path(f"{job(number).name}.mp4"))
+
+        numbers = range(self.seed * 10**6, (self.seed + 1) * 10**6)
+        first = next(n for n in numbers if not held_out(n)), next(n for n in numbers if held_out(n))
+        yield from map(job, first)
+        yield from (job(number) for number in numbers if number not in first)
 
 
-def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) -> dict[str, str]:
+def record_all(folder: Path, splits: Sequence[str], plan: RecordingPlan, workers: int) -> dict[str, str]:
     """Records the sessions that are not there yet; returns {try: reason} of those that failed.
 
     Raises DesktopError after MAX_FAILURES failed sessions in a row.
@@ -77,7 +91,7 @@ def record_all(folder: Path, splits: Sequence[str], plan: Plan, workers: int) ->
 
 
 def _record_split(
-    pool: ThreadPoolExecutor, folder: Path, split: str, plan: Plan, workers: int, rejected: dict[str, str]
+    pool: ThreadPoolExecutor, folder: Path, split: str, plan: RecordingPlan, workers: int, rejected: dict[str, str]
 ) -> None:
     from neural_computer.recording.xfce.errors import DesktopError
 

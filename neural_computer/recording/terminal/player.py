@@ -35,6 +35,8 @@ DEADLINE, GRACE, SILENCE, SLOW = 10.0, 1.0, 0.2, 2.0
 """Seconds: for the response to a key; at least, for a program that Ctrl+ interrupts; of waiting after which a key without
 an echo counts as handled; after which output keeps its times"""
 
+MISSING = f"is not installed; {INSTALL} installs what generated tapes need, apt-get install others"
+
 MAX_SECONDS, MAX_STEPS, MAX_CHARACTERS = 600.0, 20_000, 1 << 22
 """Limits of a tape: its length, its keys and pauses, its output"""
 
@@ -199,9 +201,7 @@ class _Player:
         A name that no machine has is a typing error of the tape, which its recording is meant to show.
         """
         if name in programs.INSTALLABLE and not sandboxes.has(name, self.unsafe):
-            raise RecordingError(
-                f"{name}: command not found: it is not installed; {INSTALL} installs what generated tapes need"
-            )
+            raise RecordingError(f"{name}: command not found: it {MISSING}")
         self.not_found.add(name)
 
     def press(self, press: Press) -> None:
@@ -275,7 +275,7 @@ def check(tape: Tape, every: list[Step], limit: float, unsafe: bool = False) -> 
         reject(f"Set Shell {shell}: only bash is played")
     missing = [program for program in tape.requires if not sandboxes.has(program, unsafe)]
     if missing:
-        reject(f"Require {missing[0]}: is not installed; {INSTALL} installs what generated tapes need")
+        reject(f"Require {missing[0]}: {MISSING}")
 
 
 def size(settings: Mapping[str, Any]) -> tuple[int, int]:

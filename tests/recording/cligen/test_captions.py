@@ -11,7 +11,7 @@ from neural_computer.recording.cligen.general import General
 from neural_computer.recording.terminal import tape
 from tests.recording import needs
 
-CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
+CASTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "casts" / "sessions"
 PAPER = {"semantic": 55, "regular": 52, "detailed": 76}
 
 

@@ -328,7 +328,7 @@ def test_at_most_two_percent_of_harmless_words_are_masked():
     assert len(words) > 3000 and len(hidden) <= 0.02 * len(words), hidden[:20]
 
 
-SESSIONS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
+SESSIONS = Path(__file__).resolve().parents[4] / "shared" / "data" / "casts" / "sessions"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from neural_computer.recording.terminal import cast
 from neural_computer.recording.terminal.cast import Cast, Entry, parse
 from tests.fuzz import fuzz
 
-CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts"
+CASTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "casts"
 shipped = pytest.mark.skipif(not CASTS.is_dir(), reason="no recordings beside the checkout (shared/data/casts)")
 
 V1 = {"version": 1, "width": 80, "height": 24, "stdout": [[1.0, "a"], [0.5, "b"], [0.25, "c"]]}

@@ -9,7 +9,7 @@ from neural_computer.recording.terminal.tape import Command
 from neural_computer.recording.terminal.tape_words import KEYWORDS
 from tests.fuzz import fuzz
 
-TAPES = Path(__file__).resolve().parents[3] / "shared" / "data" / "vhs"
+TAPES = Path(__file__).resolve().parents[4] / "shared" / "data" / "vhs"
 shipped = pytest.mark.skipif(not TAPES.is_dir(), reason="no tapes beside the checkout (shared/data/vhs)")
 
 
