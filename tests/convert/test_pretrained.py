@@ -1,4 +1,4 @@
-"""Training from published weights: what is merged, what is held, what is stored."""
+"""Training from published weights: which parameters are merged, trained and stored."""
 
 import dataclasses
 
@@ -26,20 +26,20 @@ def converted(tmp_path_factory):
     """A small text-to-video DiT, converted."""
     folder = tmp_path_factory.mktemp("weights")
     checkpoints.write(folder / "theirs", SMALL)
-    found, tokenizer = sources.find(folder / "theirs")
-    import_weights.write(import_weights.plan(found, None, None), tokenizer, folder / "ours")
+    networks, tokenizer = sources.find(folder / "theirs")
+    import_weights.write(import_weights.plan(networks, None, None), tokenizer, folder / "ours")
     return folder / "ours"
 
 
 def config(converted, **changes):
     """The tiny experiment at the DiT's sizes."""
-    made = cligen.get_config("tiny")
-    made.init = str(converted)
-    made.network.update(SIZES)
-    made.text.width, made.codec.channels = 24, 16
+    tiny = cligen.get_config("tiny")
+    tiny.init = str(converted)
+    tiny.network.update(SIZES)
+    tiny.text.width, tiny.codec.channels = 24, 16
     for name, value in changes.items():
-        made.update_from_flattened_dict({name.replace("__", "."): value})
-    return made
+        tiny.update_from_flattened_dict({name.replace("__", "."): value})
+    return tiny
 
 
 def inputs():
@@ -54,26 +54,23 @@ SHAPES = ((2, 2, 4, 16), (2, 2, 4, 20), (5, 24), (3, 20))
 @pytest.mark.slow
 @pytest.mark.parametrize("image_width, every", [(0, 1), (20, 2)])
 def test_text_to_video_weights_begin_as_image_to_video(converted, image_width, every):
-    """Whatever the condition and the image: their ways into the network begin at zero."""
+    """For any condition and image: their projections begin at zero."""
     small = build.build(config(converted, injection__every=every))
     network = small.computer.network
     shape = dataclasses.replace(network.dit.shape, image_width=image_width)
     network = network.clone(dit=network.dit.clone(shape=shape))
-    trainer = dataclasses.replace(small.trainer, computer=dataclasses.replace(small.computer, network=network))
+    denoiser = dataclasses.replace(small.computer.denoiser, network=network)
+    trainer = dataclasses.replace(small.trainer, model=dataclasses.replace(small.computer, denoiser=denoiser))
     params = pretrained.merged(converted, trainer, 0)["dit"]
     z, cond, t, text, image = inputs()
     theirs, given = load_pretrained(converted)
-    ours = network.dit.apply(
-        {"params": params}, jnp.concatenate([z, cond], -1), t, text, image if image_width else None
-    )
-    np.testing.assert_allclose(ours, theirs.apply({"params": given}, z, t, text), atol=1e-5)
-    moved = jax.grad(
-        lambda p: (
-            jnp.square(network.dit.apply({"params": p}, jnp.concatenate([z, cond], -1), t, text, image)).sum()
-            if image_width
-            else jnp.square(network.dit.apply({"params": p}, jnp.concatenate([z, cond], -1), t, text)).sum()
-        )
-    )(params)
+
+    def predict(params):
+        x = jnp.concatenate([z, cond], -1)
+        return network.dit.apply({"params": params}, x, t, text, image if image_width else None).prediction
+
+    np.testing.assert_allclose(predict(params), theirs.apply({"params": given}, z, t, text).prediction, atol=1e-5)
+    moved = jax.grad(lambda p: jnp.square(predict(p)).sum())(params)
     rows = moved["patch_embed"]["kernel"].reshape(4, 36, -1)
     assert (jnp.abs(rows).max(axis=(0, 2)) > 0).all(), "the condition's rows are trained"
     if image_width:
@@ -105,24 +102,24 @@ def test_a_held_part_gets_no_gradient_and_the_rest_the_same():
     jax.tree.map(np.testing.assert_array_equal, join(trained, held), network)
     assert all("self_attn" in path or "head" in path for path in flatten_dict(trained, sep="/"))
     whole, _ = jax.jit(lambda n, b: everything.trainer.gradients(n, frozen, b, 0))(network, rows)
-    some, _ = jax.jit(lambda n, b: part.trainer.gradients(n, frozen | {"network": held}, b, 0))(trained, rows)
-    wanted = part.trainer.optimizer.split(whole)[0]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), some, wanted)
+    some, _ = jax.jit(lambda n, b: part.trainer.gradients(n, frozen._replace(network_held=held), b, 0))(trained, rows)
+    expected = part.trainer.optimizer.split(whole)[0]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), some, expected)
 
 
 @pytest.mark.parametrize("train, message", [("lora", "matches none of the"), ("(", "is no regular expression")])
 def test_an_impossible_part_is_named(train, message):
     with pytest.raises(ValueError, match=message):
-        Optimizer(1e-3, train=train).split({"dit": {"head": {"kernel": np.zeros(1)}}})
+        Optimizer(1e-3, trainable=train).split({"dit": {"head": {"kernel": np.zeros(1)}}})
 
 
 @pytest.mark.slow
 def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_path):
     """Trained through the programs, broken off and gone on; the workdir gives base and LoRA together."""
-    made = config(converted, network__lora=2, optimizer__trainable="lora", optimizer__learning_rate=1e-2)
+    lora = config(converted, network__lora=2, optimizer__trainable="lora", optimizer__learning_rate=1e-2)
     path = tmp_path / "config.py"
     path.write_text(
-        f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({made.to_dict()!r})\n"
+        f"from ml_collections import ConfigDict\ndef get_config():\n    return ConfigDict({lora.to_dict()!r})\n"
     )
     command = ["launch.train", f"--config={path}", f"--config.data.directory={videos}", f"--workdir={tmp_path}/run"]
     end = ["--config.schedule.steps=3", "--config.schedule.checkpoint_every=1"]
@@ -132,11 +129,11 @@ def test_lora_from_published_weights_stores_itself_alone(converted, videos, tmp_
     trained = trained_computer.load(tmp_path / "run")
     assert trained.step == 3
     base = flatten_dict(load_pretrained(converted)[1], sep="/")
-    found = flatten_dict(trained.params.network["dit"], sep="/")
+    network = flatten_dict(trained.params.network["dit"], sep="/")
     for name, leaf in base.items():
         if name != "patch_embed/kernel":
-            np.testing.assert_array_equal(found[name], leaf)
-    lora = [leaf for name, leaf in found.items() if "lora_b" in name]
-    assert lora and all(np.abs(leaf).max() > 0 for leaf in lora)
+            np.testing.assert_array_equal(network[name], leaf)
+    branches = [leaf for name, leaf in network.items() if "lora_b" in name]
+    assert branches and all(np.abs(leaf).max() > 0 for leaf in branches)
     stored = sum(file.stat().st_size for file in (tmp_path / "run/checkpoints/3").rglob("*") if file.is_file())
     assert stored < sum(leaf.nbytes for leaf in base.values())
