@@ -5,7 +5,7 @@ update : (TrainState, Batch) -> (TrainState, Metrics)
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from neural_computer.train.optim import Optimizer, join
 from neural_computer.types import Batch, Encoded, FrozenParams, Metrics, Params, PyTree, TrainState
 
 
+@runtime_checkable
 class Trainable(Protocol):
     """What a Trainer needs of a model: a NeuralComputer, an Autoencoder, or anything like them."""
 
@@ -33,12 +34,14 @@ class Trainable(Protocol):
         """The batch as the objective takes it, after the frozen encoders."""
 
 
+Model = TypeVar("Model", bound=Trainable)
+
+
 @dataclass(frozen=True)
-class Trainer:
+class Trainer(Generic[Model]):
     """What an update is made of."""
 
-    model: Any
-    """A `Trainable`"""
+    model: Model
     objective: Callable[..., tuple[Any, Metrics]]
     """(model, network parameters, encoded batch, key) -> loss and metrics: an Objective, or a Reconstruction"""
     optimizer: Optimizer

@@ -22,6 +22,8 @@ from neural_computer.types import Clip, Event
         (">>> 12+71", "12+7", False),
         ("$ ls -la", "ls -la", True),
         ("$ calls -la", "ls -la", False),
+        ("$ xa-b", "a-b", False),
+        ("$ x./a", "./a", True),  # blanks aside, "x ./a" might be meant
         ("(12+7", "12+7", True),
         ("12+7", "12+7", True),
         ("", "12+7", False),
