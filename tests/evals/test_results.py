@@ -140,10 +140,15 @@ def test_the_report_shows_the_worst_clips_first(tmp_path):
     assert "is not in x" in html and "clip09" in html and "95% of 1000 bootstraps" in html
 
 
-def test_a_strip_has_six_frames_of_any_video():
-    video = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 20, 300, 3), np.uint8)
+@pytest.mark.parametrize(
+    ("size", "scaled", "enlarged"),
+    [((20, 300), (17, 260), 1), ((16, 24), (16, 24), 5), ((16, 130), (16, 130), 1)],
+)
+def test_a_strip_has_six_frames_of_any_video_at_a_readable_size(size, scaled, enlarged):
+    """Wide frames are squashed to 260 pixels, small ones enlarged in whole multiples to at most 130; a border is 4."""
+    video = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, *size, 3), np.uint8)
     image = results.strip({"a": video, "b": video})
-    frame = 260 + 4  # squashed to 260 pixels and framed
-    assert image.shape[1] % frame < image.shape[1] - 6 * frame + 1 and image.shape[0] == 2 * (round(20 * 260 / 300) + 4)
-    row = image[10, -6 * frame + 100 :: frame, 0]
-    assert row.tolist() == [0, 2, 4, 7, 9, 11]
+    tall, wide = (side * enlarged + 4 for side in scaled)
+    assert image.shape[0] == 2 * tall
+    greys = image[tall // 2, -6 * wide + wide // 2 :: wide, 0]
+    assert greys.tolist() == [0, 2, 4, 7, 9, 11]
