@@ -17,6 +17,7 @@ from einops import rearrange
 from jax import lax
 from jaxtyping import Array, Float, Key
 
+from neural_computer.flow import fold_in_name
 from neural_computer.models.layers import Dtype
 from neural_computer.models.linear_codec import STRIDE, latent_size
 from neural_computer.models.vae_layers import VAEDecoder, VAEEncoder, WanVAEConfig
@@ -67,8 +68,8 @@ class WanVAE:
         t, h, w = STRIDE
         video, z = jnp.zeros((1, 1 + t, h, w, 3)), jnp.zeros((1, 2, 1, 1, self.channels))
         return {
-            "encoder": self._encoder.init(jax.random.fold_in(key, 0), video)["params"],
-            "decoder": self._decoder.init(jax.random.fold_in(key, 1), z)["params"],
+            "encoder": self._encoder.init(fold_in_name(key, "encoder"), video)["params"],
+            "decoder": self._decoder.init(fold_in_name(key, "decoder"), z)["params"],
             **statistics(self.channels),
         }
 
