@@ -4,9 +4,10 @@
     python -m launch.train --config=configs/guiworld.py:goal,micro,internal,reference --config.data.directory=DATA --workdir=DIR
 
 The argument names the split, random_slow, random_fast or goal; a size of configs/sizes.py; how actions are injected, none,
-external, contextual, residual or internal (the default); and what tells of the cursor, xy, fourier or reference (the
-default). The paper's screens are 1024x768: here they become 640x480, scaled by .625 exactly, so that nothing is letterboxed
-and a cursor at (x, y) stands at (.625 x, .625 y). The paper took 64 GPUs for about 15 days (23,000 GPU hours, 64,000 steps)
+external, contextual, residual or internal (the default); and how the cursor is encoded, xy, fourier or reference (the
+default). wan_1_3b_i2v and wan_14b_i2v have the paper's screens, 1024x768, scaled by .625 exactly to 640x480, so that nothing is
+letterboxed and a cursor at (x, y) is at (.625 x, .625 y); with _768 after the size they stay 1024x768, at 2.6 times the tokens
+(`neural-computer explain` says what that costs). The paper took 64 GPUs for about 15 days (23,000 GPU hours, 64,000 steps)
 for each way of injecting actions, from Wan2.1's weights:
 
     ... --config=configs/guiworld.py:goal,wan_14b_i2v,internal --config.init=CONVERTED
@@ -16,28 +17,35 @@ Only the new modules are trained with --config.optimizer.trainable='action|heads
 
 from ml_collections import ConfigDict
 
+from neural_computer.config import CURSORS
 from neural_computer.configs import base
 from neural_computer.configs.sizes import SIZES
+from neural_computer.models.injection import MODES
 from neural_computer.simulators import policies
 
 SPLITS = (*policies.SPLITS, policies.CLICKS)
 SCORED = "cursor_acc,cursor_acc_reference,cursor_acc_constant_velocity"
-MODES = ("none", "external", "contextual", "residual", "internal")
-CURSORS = ("xy", "fourier", "reference")
-SCREENS = {"tiny": (16, 32), "micro": (128, 128), "wan_1_3b_i2v": (480, 640), "wan_14b_i2v": (480, 640)}
-"""(height, width) of the frames by size: micro's is that of the synthetic desktop."""
+SCREENS = {
+    "tiny": (16, 32),
+    "micro": (128, 128),
+    "wan_1_3b_i2v": (480, 640),
+    "wan_14b_i2v": (480, 640),
+    "wan_1_3b_i2v_768": (768, 1024),
+    "wan_14b_i2v_768": (768, 1024),
+}
+"""(height, width) of the frames by size: micro's is that of the synthetic desktop, _768's the paper's own."""
 
 
 def get_config(form: str = "random_slow,micro") -> ConfigDict:
     """GUIWorld on a split, at a size, with a mode and a cursor: "goal,micro,internal,reference"."""
     split, size, mode, cursor = (*form.split(","), *("internal", "reference")[form.count(",") - 1 :])[:4]
-    if size not in SIZES or split not in SPLITS or mode not in MODES or cursor not in CURSORS or form.count(",") > 3:
+    if size not in SCREENS or split not in SPLITS or mode not in MODES or cursor not in CURSORS or form.count(",") > 3:
         raise ValueError(
             f"configs/guiworld.py:{form}: unknown; give SPLIT,SIZE[,MODE[,CURSOR]]; SPLIT is one of {', '.join(SPLITS)}, "
-            f"SIZE of {', '.join(SIZES)}, MODE of {', '.join(MODES)}, CURSOR of {', '.join(CURSORS)}"
+            f"SIZE of {', '.join(SCREENS)}, MODE of {', '.join(MODES)}, CURSOR of {', '.join(CURSORS)}"
         )
     config = base.get_config()
-    SIZES[size](config)
+    SIZES[size.removesuffix("_768")](config)
     height, width = SCREENS[size]
     config.data.update(height=height, width=width, split=split)
     config.evaluation.update(
@@ -45,7 +53,7 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
     )
     config.injection.mode = mode
     # An arrow of 19 pixels at 768; the synthetic desktop's is of 10.88 at 128.
-    config.actions.update(cursor=cursor, cursor_height=19.0 * 0.625 if height == 480 else 0.085 * height)
+    config.actions.update(cursor=cursor, cursor_height=19.0 * height / 768 if height >= 480 else 0.085 * height)
     config.objective.cursor = 1.0
     if any(config.network.positions):
         frames, _, _ = config.network.positions

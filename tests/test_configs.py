@@ -27,6 +27,7 @@ CONFIGS = [
     "cligen:clean,wan_1_3b_i2v",
     "guiworld:random_slow,micro",
     *(f"guiworld:goal,wan_14b_i2v,{mode}" for mode in ("none", "external", "contextual", "residual", "internal,xy")),
+    "guiworld:random_slow,wan_14b_i2v_768",
     "quickstart:full",
     "quickstart:smoke",
 ]
