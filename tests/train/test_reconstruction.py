@@ -92,9 +92,9 @@ def test_a_samples_loss_is_its_own():
     coder, objective = small.trainer.model, small.trainer.objective
     params, batch, key = network(small), videos(3), jax.random.key(1)
     loss = jax.jit(lambda part: objective(coder, params, part, key)[0])
-    rows = jax.tree.map(lambda x: x[:, None], batch._replace(judge=None))
+    rows = jax.tree.map(lambda x: x[:, None], batch._replace(lpips=None))
     singles = [float(loss(jax.tree.map(lambda x, i=i: x[i], rows))) for i in range(3)]
-    np.testing.assert_allclose(loss(batch._replace(judge=None)), np.mean(singles), rtol=1e-5)
+    np.testing.assert_allclose(loss(batch._replace(lpips=None)), np.mean(singles), rtol=1e-5)
     assert np.std(singles) > 0
 
 
