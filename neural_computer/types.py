@@ -71,7 +71,8 @@ class Clip(Episode):
 class TokenIds(NamedTuple):
     """Texts as token ids, 0 for padding: what a text encoder reads. What it returns, features, is a plain float array."""
 
-    ids: Int[Array, "*n l"]
+    ids: Int[Array, "... _"]
+    """(b, l) for captions, (b, u, l) for typed texts, each with a length l of its own"""
 
 
 class Meta(NamedTuple):
