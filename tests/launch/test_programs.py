@@ -68,7 +68,7 @@ def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["launch.evaluate", "--workdir={}/none"], "none: no config.json there; train first"),
         (["launch.run", "--workdir={}/none", "--prompt=x", "--out={}"], "none: no config.json there; train first"),
@@ -85,11 +85,11 @@ def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
         (["launch.prepare_data", "--recipe=repl", "--operands=500", "--output={}/d"], "operands=500: must be"),
     ],
 )
-def test_a_mistake_is_one_line(tmp_path, arguments, told):
+def test_a_mistake_is_one_line(tmp_path, arguments, message):
     module, *rest = (argument.format(tmp_path, tmp_path) for argument in arguments)
     done = program(module, *rest, check=False)
     lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 1 and len(lines) == 1 and told in lines[0], done.stderr[-2000:]
+    assert done.returncode == 1 and len(lines) == 1 and message in lines[0], done.stderr[-2000:]
     assert "Traceback" not in done.stderr
 
 
@@ -117,11 +117,11 @@ def test_a_folder_of_videos_becomes_a_dataset_and_refusals_are_listed(tmp_path):
     (videos / "odd.mp4").write_text("no video at all")
     (videos / "odd.txt").write_text("odd")
     arguments = ["--recipe=videos", f"--input={videos}", f"--output={tmp_path}/data", "--size=48x128", "--fps=5"]
-    told = program("launch.prepare_data", *arguments).stdout
+    message = program("launch.prepare_data", *arguments).stdout
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     assert summary["kept"] == 4 and set(summary["rejected"]) == {"short.mp4", "mute685.mp4", "odd.mp4"}
     assert summary["splits"] == {"train": 1, "test": 3}
-    assert "has 2 frames at 5.0 fps" in summary["rejected"]["short.mp4"] and "rejected  mute685.mp4" in told
+    assert "has 2 frames at 5.0 fps" in summary["rejected"]["short.mp4"] and "rejected  mute685.mp4" in message
     sources = [ClipSource(tmp_path / "data", split, 9) for split in ("train", "test")]
     ids = [{source[i].id for i in range(len(source))} for source in sources]
     assert ids[0] | ids[1] == {f"good{i}" for i in range(4)} and not ids[0] & ids[1] and ids[1]
