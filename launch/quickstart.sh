@@ -34,7 +34,7 @@ environment recording
 # One thread each: at this size more threads only wait for one another. What XLA compiled is kept for the next time.
 export XLA_FLAGS="${XLA_FLAGS:---xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
-export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$PWD/.cache/jax}"
+export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/neural_computer/jax}"
 
 trap 'code=$?; [ $code = 0 ] || echo "stopped (exit code $code) at $stage; the same command goes on from there" >&2' EXIT
 run() {

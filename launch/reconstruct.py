@@ -13,7 +13,7 @@ from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags, machine_folder
 from neural_computer.workflows import reconstruct as codecs
 
-FLAGS = Flags()
+FLAGS = Flags(films="--videos")
 MACHINE = FLAGS.machine()
 INIT = FLAGS.init("A folder of converted weights with a VAE", sets=False)
 FONTS = FLAGS.words("fonts", ["6", "8", "10", "13", "16", "20"], "Font sizes in pixels.")

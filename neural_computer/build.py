@@ -92,13 +92,12 @@ def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
             raise ValueError(
                 "contrastive, future: compare the video with actions; set config.injection.mode to one that has them"
             )
+    with at("config.sampling"):
+        sampler = Sampler(**vars(part["sampling"]))
     with at("config.network"):
         denoiser = Denoiser(
             _network(part, conditioner), network.prediction_type, network.predict_residual, network.clean_first_frame
         )
-    with at("config.sampling"):
-        sampler = Sampler(**vars(part["sampling"]))
-    with at("config.network"):
         computer = NeuralComputer(conditioner, denoiser, sampler)
     return _updating(computer, part["objective"], part)
 
@@ -196,18 +195,16 @@ def _injection(config: schema.InjectionConfig) -> Injection:
             raise ValueError(f"window={config.window}, lag={config.lag}: must not be negative")
         mode = MODES[config.mode](config.every)
     if isinstance(mode, Contextual):
-        mode = dataclasses.replace(mode, window=config.window, lag=config.lag)
+        return dataclasses.replace(mode, window=config.window, lag=config.lag)
     return mode
 
 
 def _updating(model: NeuralComputer | Autoencoder, objective: Any, part: Mapping[str, Any]) -> Trainer:
     """The trainer of a computer, or of a codec."""
-    data, optimizer = part["data"], part["optimizer"]
+    batch_size, optimizer = part["data"].batch_size, part["optimizer"]
     with at("config.optimizer"):
-        if data.batch_size % optimizer.accumulate_steps:
-            raise ValueError(
-                f"accumulate_steps={optimizer.accumulate_steps}: must divide config.data.batch_size={data.batch_size}"
-            )
+        if batch_size % (steps := optimizer.accumulate_steps):
+            raise ValueError(f"accumulate_steps={steps}: must divide config.data.batch_size={batch_size}")
     return Trainer(model, objective, optimizer)
 
 

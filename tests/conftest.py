@@ -76,10 +76,10 @@ def missing(mark: str) -> str | None:
     """Why tests with this mark cannot run here, or None."""
     if mark == "parity" and importlib.util.find_spec("torch") is None:
         return "torch is not installed: pip install -e '.[parity]'"
-    if mark == "rig" and shutil.which("Xvfb") is None:
-        return "no X server (Xvfb) is installed: bash launch/install_rig.sh"
-    if mark == "rig" and any(importlib.util.find_spec(name) is None for name in ("mss", "Xlib")):
-        return "mss or python-xlib is not installed: pip install -e '.[recording]'"
+    if mark == "rig":
+        from neural_computer.recording.xfce import requirements
+
+        return requirements.missing() or None
     if mark == "gpu":
         import jax
 

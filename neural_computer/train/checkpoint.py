@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+from jax.sharding import SingleDeviceSharding
 
 from neural_computer.errors import Error, first_line
 from neural_computer.files import replacing
@@ -59,6 +60,7 @@ class Checkpoints:
     ) -> tuple[int, PyTree, dict] | None:
         """(step, state, note) of the newest checkpoint that restores into `like`'s shapes, or None if there is none.
 
+        The state is placed by `shardings`, or on this process's first device, wherever it was saved.
         `only` names the one field of a state that is read, and returned: what runs needs neither moments nor a second copy.
         A damaged one is named, set aside and the next older one is tried. Raises CheckpointError if none restores or
         one is of another architecture.
@@ -89,10 +91,13 @@ class Checkpoints:
         return self._manager.restore(step, args=ocp.args.Composite(note=ocp.args.JsonRestore())).note
 
     def _restore(self, step: int, like: PyTree, shardings: PyTree | None, only: str | None) -> PyTree:
-        def abstract(leaf, at=None):
+        def abstract(leaf, at):
             return jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype, sharding=at)
 
-        target = jax.tree.map(abstract, like) if shardings is None else jax.tree.map(abstract, like, shardings)
+        if shardings is None:  # never those it was saved with: the devices of a pod are not here
+            one = SingleDeviceSharding(jax.local_devices()[0])
+            shardings = jax.tree.map(lambda _: one, like)
+        target = jax.tree.map(abstract, like, shardings)
         if only is None:
             return self._manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))).state
         part = {only: getattr(target, only)}

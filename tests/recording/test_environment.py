@@ -19,8 +19,8 @@ from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 from neural_computer.simulators.policies.goal import Task
 from neural_computer.types import Event
+from tests import needs
 from tests.conftest import ROOT
-from tests.recording import needs
 
 
 def minidesk(seed: int):

@@ -18,7 +18,7 @@ import pytest
 from neural_computer.recording import sandbox as boxes
 from neural_computer.recording.sandbox import Limits, Sandbox, SandboxError
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession
-from tests.recording import needs
+from tests import needs
 
 ROOT = os.getuid() == 0
 sandboxed = needs.sandboxed("python")

@@ -11,8 +11,8 @@ from neural_computer.screens import glyphs, terminal, themes
 from neural_computer.screens.glyphs import Glyphs
 from neural_computer.screens.terminal import Atlas, Cells, Screen, draw_text
 from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
+from tests import needs
 from tests.fuzz import fuzz
-from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
 
 needs.package("avt", "recording")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neural_computer.workflows.metrics import MetricOptions, r3d18
+from tests import needs
 from tests.evals.test_features import drawn
-from tests.extras import needs
 
 
 @pytest.mark.parametrize("form", ["safetensors", "npz", "pth"])
@@ -20,7 +20,7 @@ def test_r3d18_is_read_from_any_file_and_nothing_in_it_is_run(form, tmp_path):
     elif form == "npz":
         np.savez(path, **tensors)
     else:
-        torch = needs("torch", "parity")
+        torch = needs.package("torch", "parity")
         torch.save({key: torch.tensor(x) for key, x in tensors.items()}, path)
     params = r3d18(path)
     np.testing.assert_array_equal(params["stem"]["conv"]["kernel"], tensors["stem.0.weight"].transpose(2, 3, 4, 1, 0))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neural_computer.recording.terminal.replay import Replay
+from neural_computer.recording.terminal.replay import Replay, frame_at
 from neural_computer.screens.terminal import Cells
 
 CLEAR, PROMPT, PAUSE = 3.0, 2.0, 1.0
@@ -75,7 +75,7 @@ def clip(replay: Replay, first: int, last: int, frames: int) -> Replay:
     steps = np.arange(frames) * length // (frames - 1) if speed > 1 else np.minimum(np.arange(frames), length)
 
     def within(time: float) -> bool:
-        return (begin < time or first == 0) and time <= last / replay.fps
+        return (first < (frame := frame_at(time, replay.fps)) or first == 0) and frame <= last
 
     return replace(
         replay.at(first + steps),

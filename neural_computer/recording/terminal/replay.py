@@ -90,7 +90,7 @@ def parts(cast: Cast, playing: Playing = Playing()) -> Iterator[Replay]:  # noqa
     cols, rows = (max(side) for side in zip(*sizes, strict=True))
     screen, empty = Screen(cast.rows, cast.cols, theme), blank(rows, cols, theme)
     part = _Part(playing, 0, empty)
-    for frame, entries in groupby(_timed(cast, playing.idle), lambda entry: _frame(entry.time, playing.fps)):
+    for frame, entries in groupby(_timed(cast, playing.idle), lambda entry: frame_at(entry.time, playing.fps)):
         for entry in entries:
             if entry.code == "o":
                 screen.feed(entry.data)
@@ -105,7 +105,7 @@ def parts(cast: Cast, playing: Playing = Playing()) -> Iterator[Replay]:  # noqa
     yield part.ended(None)
 
 
-def _frame(time: float, fps: float) -> int:
+def frame_at(time: float, fps: float) -> int:
     """First frame that shows what happened at `time`."""
     return int(np.ceil(time * fps - 1e-6))
 

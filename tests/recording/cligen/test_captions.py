@@ -9,7 +9,7 @@ from neural_computer.recording.cligen import captions, clip_store
 from neural_computer.recording.cligen.captions import quotation, script, with_answer, words
 from neural_computer.recording.cligen.general import General
 from neural_computer.recording.terminal import tape
-from tests.recording import needs
+from tests import needs
 
 CASTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "casts" / "sessions"
 PAPER = {"semantic": 55, "regular": 52, "detailed": 76}

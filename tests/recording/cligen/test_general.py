@@ -8,8 +8,8 @@ import pytest
 from neural_computer import ClipSource
 from neural_computer.recording.cligen import clip_store
 from neural_computer.recording.cligen.general import General
+from tests import needs
 from tests.conftest import program
-from tests.recording import needs
 
 needs.package("avt", "recording")
 needs.package("tensorflow_datasets", "recording")

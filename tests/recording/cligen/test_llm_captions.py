@@ -5,7 +5,7 @@ import json
 import pytest
 
 from neural_computer.recording.cligen.llm_captions import Captioner, CaptionError, length_problem, prompt
-from tests.recording import needs
+from tests import needs
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from neural_computer.recording.cligen.secret_patterns import find
 from neural_computer.recording.terminal.replay import Replay
 from neural_computer.screens.terminal import Atlas, Cells, Screen, stack
 from neural_computer.types import Event
-from tests.recording import needs
+from tests import needs
 
 needs.package("avt", "recording")
 

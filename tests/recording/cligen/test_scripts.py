@@ -11,8 +11,8 @@ from neural_computer.recording.cligen import arithmetic, clip_store, scripts
 from neural_computer.recording.cligen.clean import Clean, Script
 from neural_computer.recording.sandbox import INSTALL
 from neural_computer.recording.terminal import tape
+from tests import needs
 from tests.conftest import program
-from tests.recording import needs
 
 needs.package("avt", "recording")
 sandboxed = needs.sandboxed("python")

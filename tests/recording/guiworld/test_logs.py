@@ -14,8 +14,8 @@ from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read as read_log
 from neural_computer.recording.guiworld import logs, sessions
 from neural_computer.recording.guiworld.statistics import statistics
+from tests import needs
 from tests.conftest import program
-from tests.recording import needs
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data" / "gui"
 recorded = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings beside the checkout (shared/data/gui)")

@@ -12,7 +12,7 @@ from neural_computer.recording.terminal import cast as casts
 from neural_computer.recording.terminal import player, programs, tape
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.screens.terminal import Screen
-from tests.recording import needs
+from tests import needs
 
 VIDEOS = Path(__file__).resolve().parents[4] / "shared" / "data" / "vhs" / "basic"
 

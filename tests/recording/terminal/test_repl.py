@@ -8,7 +8,7 @@ from neural_computer.recording.terminal import repl
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession, record
 from neural_computer.recording.terminal.repl import Sum
 from neural_computer.screens.terminal import Atlas
-from tests.recording import needs
+from tests import needs
 
 needs.package("avt", "recording")
 

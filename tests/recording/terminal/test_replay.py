@@ -17,8 +17,8 @@ from neural_computer.recording.terminal.isolated_replay import ReplayProcess
 from neural_computer.recording.terminal.replay import CELL, Playing, Replay, parts, replay
 from neural_computer.screens.terminal import Atlas, Screen
 from neural_computer.screens.themes import DEFAULT, MOCHA, THEMES
+from tests import needs
 from tests.fuzz import fuzz
-from tests.recording import needs
 from tests.recording.terminal.test_cast import CASTS, shipped
 from tests.screens.test_terminal import OUTPUT, equal
 

@@ -27,8 +27,8 @@ from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 from neural_computer.simulators.policies.goal import Task
 from neural_computer.simulators.policies.primitives import User
 from neural_computer.types import Event
+from tests import needs
 from tests.conftest import servers, wait_until
-from tests.recording import needs
 
 on_x = pytest.mark.rig
 
