@@ -46,9 +46,9 @@ install_import_hook("neural_computer", "tests.checker.check")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rest-of", help="A JUnit file of another run: what passed there is left out here.")
-    parser.addoption("--kills", type=int, default=4, help="How often the kill tests kill; 20 is the full form.")
+    parser.addoption("--kills", type=int, default=3, help="How often the kill tests kill; 20 is the full form.")
     parser.addoption(
-        "--fuzz", type=float, default=15, help="Seconds of each of the four fuzz tests; 150 is the full form."
+        "--fuzz", type=float, default=6, help="Seconds of each of the four fuzz tests; 150 is the full form."
     )
     parser.addoption(
         "--full", action="store_true", help="Convert and run a whole 1.3B network: 11 GB of disk, minutes."

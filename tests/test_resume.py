@@ -14,7 +14,7 @@ import pytest
 from neural_computer import build
 from neural_computer.train.checkpoint import Checkpoints, read_json
 from neural_computer.train.metrics_log import read_metrics
-from tests.conftest import ROOT, subprocess_program, wait_until
+from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +57,8 @@ def newest(workdir) -> int:
 
 def test_killed_during_saves_and_retention_it_always_resumes(videos, tmp_path, request):
     kills = request.config.getoption("--kills")
-    steps = 15 + 12 * kills
-    subprocess_program("launch.train", *arguments(videos, tmp_path / "whole", steps, every=1, keep=1))
+    steps = 12 + 8 * kills
+    program("launch.train", *arguments(videos, tmp_path / "whole", steps, every=1, keep=1))
     workdir, chance, done = tmp_path / "killed", random.Random(0), 0
     while done < kills:
         before = newest(workdir)
@@ -71,13 +71,13 @@ def test_killed_during_saves_and_retention_it_always_resumes(videos, tmp_path, r
         process.wait()
         done += 1
     assert done == kills, f"trained to the end after {done} kills: {process.stderr.read()[-2000:]}"
-    subprocess_program("launch.train", *arguments(videos, workdir, steps, every=1, keep=1))
+    program("launch.train", *arguments(videos, workdir, steps, every=1, keep=1))
     equal(final(tmp_path / "whole"), final(workdir))
     assert [line["step"] for line in read_metrics(workdir)] == list(range(1, steps + 1))
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(videos, tmp_path):
-    steps = 400
+    steps = 200
     process = started(videos, tmp_path / "asked", steps, every=100)
     assert wait_until(lambda: len(read_metrics(tmp_path / "asked")) > 7, process)
     process.send_signal(signal.SIGINT)
@@ -85,7 +85,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(videos, tmp_path):
     assert process.returncode == 130 and "saved; the same command goes on from there" in told
     stopped = newest(tmp_path / "asked")
     assert 0 < stopped < steps and stopped % 100, "saved where it was, not at the next round number"
-    subprocess_program("launch.train", *arguments(videos, tmp_path / "asked", steps, every=100))
-    subprocess_program("launch.train", *arguments(videos, tmp_path / "whole", steps, every=100))
+    program("launch.train", *arguments(videos, tmp_path / "asked", steps, every=100))
+    program("launch.train", *arguments(videos, tmp_path / "whole", steps, every=100))
     equal(final(tmp_path / "whole"), final(tmp_path / "asked"))
     assert [line["step"] for line in read_metrics(tmp_path / "asked")] == list(range(1, steps + 1))
