@@ -309,6 +309,11 @@ def test_rates_that_make_no_sense_are_rejected(field, value):
         Typist(**{field: value})
 
 
+def test_unknown_rates_are_rejected():
+    with pytest.raises(ValueError, match="typist='speed': unknown; one of clear"):
+        Typist.of({"speed": 1.0})
+
+
 def test_shares_of_lines_above_one_are_rejected():
     with pytest.raises(ValueError, match="= 1.1: must be at most 1"):
         Typist(clear=0.5, date=0.5, empty=0.1)
@@ -341,7 +346,7 @@ def test_a_session_is_an_episode(tmp_path):
     episode = sessions.simulated(TYPISTS["brisk"], (1, 2), "tty/1/2", 300)
     assert episode.frames.shape == (300, 48, 128, 3) and episode.fps == 15
     assert episode.captions == {"plain": "a terminal"} and episode.cells[0] == ">>>".ljust(16) + ("\n" + " " * 16) * 2
-    again = sessions.session(Typist(**episode.meta["typist"]), episode.meta["seed"], 300)
+    again = sessions.session(Typist.of(episode.meta["typist"]), episode.meta["seed"], 300)
     np.testing.assert_array_equal(kinds.unpack(episode.meta["kinds"]), again.kinds)
     with EpisodeWriter(tmp_path, window=9) as writer:
         writer.write(episode)

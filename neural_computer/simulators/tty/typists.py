@@ -1,12 +1,13 @@
 """Typists: endless streams of keys, one frame after another, at most one key a frame."""
 
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import numpy as np
 
+from neural_computer.errors import one_of
 from neural_computer.simulators.tty import commands
 from neural_computer.simulators.tty.machine import Tty, press, start
 
@@ -60,6 +61,14 @@ class Typist:
     stray: float = 0.08
     paces: tuple[float, ...] = (0.2, 0.35, 0.6, 1.0)
     pauses: tuple[int, ...] = (0, 0, 0, 0, 2, 2, 2, 6, 6, 25)
+
+    @classmethod
+    def of(cls, rates: Mapping[str, Any]) -> "Typist":
+        """The typist of an episode's meta, meta["typist"]. Raises ValueError for a rate that typists do not have."""
+        for name in rates:
+            one_of("typist", name, (field.name for field in fields(cls)))
+        values: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in rates.items()}
+        return cls(**values)
 
     def __post_init__(self) -> None:
         for field in fields(self):
