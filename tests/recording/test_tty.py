@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.windows import ClipSource
 from neural_computer.recording import tty
 from neural_computer.simulators.tty import kinds, sessions
 from neural_computer.simulators.tty.typists import TYPISTS, Typist
+from tests import needs
 
 MAKING = tty.Making(frames=30, rows=2, cols=10, seed=3)
 SPLITS = {
@@ -62,3 +64,24 @@ def test_a_split_of_other_settings_is_made_anew(tmp_path):
     tty.build(SPLITS, tmp_path, dataclasses.replace(MAKING, seed=4))
     assert all(now != before[name] for name, now in content(tmp_path).items())
     assert {ClipSource(tmp_path, split, 4)[0].id.split("/")[1] for split in SPLITS} == {"4"}
+
+
+@needs.sandboxed("python")
+def test_sessions_are_recorded_once_in_a_real_shell(tmp_path, monkeypatch):
+    needs.package("avt", "recording")
+    making = dataclasses.replace(MAKING, source=tty.SHELL, rows=3, cols=16)
+    splits = {tty.TRAIN: tty.Part("brisk", 2, window=4)}
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        patch.setattr(EpisodeWriter, "write", interrupt)
+        tty.build(splits, tmp_path, making)
+    recordings = {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()}
+    assert len(recordings) == 1 and not content(tmp_path)
+    assert tty.build(splits, tmp_path, making)["kept"] == 2
+    assert recordings == {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()}
+    clip = ClipSource(tmp_path, "train", 4)[5]
+    assert clip.meta["source"].startswith("recorded in bash ") and clip.id == "tty/3/0" and clip.logged
+    assert clip.cells[0].startswith(">>> ") and len(kinds.unpack(clip.meta["kinds"])) == 30
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -257,6 +257,7 @@ def test_a_sum_of_the_other_side_is_taken_back():
     typist = Typist(clear=0, date=0, empty=0, sums=1, stray=0, typo=0, paces=(1.0,), pauses=(0,))
     tty = type_(start(), digits)
     assert taken_back(tty, held_out=False) == ["BackSpace"] and taken_back(tty, held_out=True) == []
+    assert taken_back(type_(start(), f" {digits} "), held_out=False) == ["BackSpace"] * 2
     assert calculations(typed(typist, 2000))
 
 

@@ -125,9 +125,9 @@ def keys(typist: Typist, seed: Seed, rows: int = 3, cols: int = 16) -> Iterator[
 
 
 def taken_back(tty: Tty, held_out: bool) -> list[str]:
-    """BackSpaces until the line is no calculation of the other side of the split."""
+    """BackSpaces until the line is no calculation of the other side of the split, not even to who ignores blanks around it."""
     line = tty.line
-    while (found := commands.calculation(line)) and commands.held_out(found.a, found.b) != held_out:
+    while (found := commands.calculation(line.strip())) and commands.held_out(found.a, found.b) != held_out:
         line = line[:-1]
     return ["BackSpace"] * (len(tty.line) - len(line))
 
