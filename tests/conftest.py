@@ -56,7 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --rest-of, leaves out what passed there."""
+    """Files with slow tests come first, lest a process is left with one at the end; --rest-of leaves out what passed there."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     if not (report := config.getoption("--rest-of")):
         return
     cases = ElementTree.parse(report).iter("testcase")
