@@ -178,6 +178,10 @@ def test_chunks_with_a_cache_are_the_whole_video(mode):
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
 
 
+def test_the_widths_that_a_config_gets():
+    assert (MODES["residual"]().width, MODES["external"]().width, MODES["external"]().heads) == (256, 128, 4)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def loss_and_gradient(network, params, *args):
     return jax.value_and_grad(lambda params: jnp.square(run(network, params, *args).prediction).mean())(params)
