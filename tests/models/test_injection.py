@@ -68,12 +68,12 @@ def begun(network, base, z, t, text, u):
 )
 def test_a_mode_begins_as_the_base_and_has_its_parameters(mode, every):
     base = dit(every=every)
-    told, untold = begun(dit(mode, every), params(base), *inputs())
+    acting, without = begun(dit(mode, every), params(base), *inputs())
     if mode == "contextual":
-        assert abs(told - alone(base)).max() > 1e-3, "its tokens are seen from the start"
+        assert abs(acting - alone(base)).max() > 1e-3, "its tokens are seen from the start"
     else:
-        assert abs(told - alone(base)).max() <= 1e-6
-    np.testing.assert_array_equal(untold, alone(base))
+        assert abs(acting - alone(base)).max() <= 1e-6
+    np.testing.assert_array_equal(without, alone(base))
 
 
 def reach(function, *args):
