@@ -16,7 +16,7 @@ from neural_computer import flow, sharding
 from neural_computer.conditioning import Conditioner, no_actions, normalize_pixels
 from neural_computer.denoiser import Denoiser, Network
 from neural_computer.flow import Sampler
-from neural_computer.models.linear_codec import STRIDE, LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.types import (
     Actions,
@@ -44,11 +44,11 @@ class NeuralComputer:
     sampler: Sampler = Sampler()
 
     def __post_init__(self) -> None:
-        config, latents = self.network.dit.shape, self.codec.channels
-        if (config.in_channels, config.out_channels) != (2 * latents + STRIDE[0], latents):
+        config, latents, mask = self.network.dit.shape, self.codec.channels, self.conditioner.mask_channels
+        if (config.in_channels, config.out_channels) != (2 * latents + mask, latents):
             raise ValueError(
                 f"in_channels={config.in_channels}, out_channels={config.out_channels}: a codec of {latents} channels needs "
-                f"{2 * latents + STRIDE[0]} (latents, {STRIDE[0]} mask, condition) and {latents}"
+                f"{2 * latents + mask} (latents, {mask} mask, condition) and {latents}"
             )
 
     @property

@@ -96,7 +96,8 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """`kind` "linear": fitted to `fit_videos` videos of the training split, and whitened to the degree `whiten`. "wan": the
+    """`kind` "linear": fitted to `fit_videos` videos of the training split, whitened to the degree `whiten`, with
+    `temporal_stride` (1 or 4) video frames a latent frame. "wan": the
     causal VAE, its sizes those of `init`'s or the published ones; `chunk` and `tile` bound its memory (see
     `models.vae.WanVAE`). Where the VAE is itself trained, mean and variance of its latents are measured on `fit_videos`
     videos."""
@@ -104,6 +105,7 @@ class CodecConfig:
     kind: str
     channels: int
     whiten: float
+    temporal_stride: int
     fit_videos: int
     chunk: int
     tile: int
@@ -126,7 +128,9 @@ class VAEConfig:
 @dataclass(frozen=True)
 class NetworkConfig:
     """The DiT's sizes and computation (`models.dit`; its channels and text width follow from codec and text), and how its
-    output is read: the fields of `Denoiser`, and `Conditioner.condition_layout`."""
+    output is read: the fields of `Denoiser`, and `Conditioner.condition_layout`. A `causal` network works in chunks of `chunk`
+    latent frames, each of which sees `window` chunks before it (-1: all in the clip; it cannot stream then); what `entries`
+    enter the window when it runs is "chunks", all, or "events" alone (`StreamingComputer`)."""
 
     width: int
     ffn: int
@@ -139,12 +143,22 @@ class NetworkConfig:
     attention: str
     context_parallel: str
     causal: bool
+    window: int
+    chunk: int
+    entries: str
     remat: str
     lora: int
     prediction_type: str
     condition_layout: str
     clean_first_frame: bool
     predict_residual: bool
+    scale_noisy_latents: bool
+
+    def __post_init__(self) -> None:
+        if self.window < -1 or self.chunk < 1:
+            raise ValueError(f"window={self.window}, chunk={self.chunk}: at least -1 (all) and 1")
+        if not self.causal and (self.window, self.chunk) != (-1, 1):
+            raise ValueError(f"window={self.window}, chunk={self.chunk}: of a causal network alone; set causal=True")
 
 
 CURSORS = ("xy", "fourier", "reference")
