@@ -1,4 +1,4 @@
-"""The synthetic desktop's speed: a frame lived and drawn, by kind of use; and the cursor stamped on videos.
+"""The simulators' speed: a desktop's frame lived and drawn, by kind of use; the cursor stamped on videos; the terminal.
 
 neural-computer bench --suite=gui
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neural_computer.actions import cursor
+from neural_computer.launch.bench import tty
 from neural_computer.launch.bench.case import Case
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk import drawing
@@ -22,7 +23,7 @@ FRAMES = 600
 
 def cases() -> list[Case]:
     """All cases, with their inputs."""
-    return [*(living(split) for split in ("random_slow", "random_fast", "goal")), stamping()]
+    return [*(living(split) for split in ("random_slow", "random_fast", "goal")), stamping(), *tty.cases()]
 
 
 def living(split: str) -> Case:

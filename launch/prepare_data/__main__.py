@@ -6,6 +6,7 @@
     neural-computer prepare_data --recipe=cligen_clean --out=DIR [--input=TAPES]
     neural-computer prepare_data --recipe=arithmetic --out=DIR
     neural-computer prepare_data --recipe=guiworld --size=128 --out=DIR [--source=import --input=RECORDINGS]
+    neural-computer prepare_data --recipe=tty --out=DIR
     neural-computer prepare_data --recipe=encode --input=DATA --out=DIR --config=CONFIG --init=CONVERTED
 
 Finished, the same command does nothing. After an interruption it goes on (videos alone begin anew), and what is half written
@@ -23,7 +24,16 @@ from typing import Any
 from neural_computer.files import write_whole
 from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags
-from neural_computer.launch.prepare_data import arithmetic, cligen_clean, cligen_general, encode, guiworld, repl, videos
+from neural_computer.launch.prepare_data import (
+    arithmetic,
+    cligen_clean,
+    cligen_general,
+    encode,
+    guiworld,
+    repl,
+    tty,
+    videos,
+)
 from neural_computer.recording import card
 from neural_computer.workflows import lock
 
@@ -35,6 +45,7 @@ RECIPES: dict[str, ModuleType] = {
     "cligen_clean": cligen_clean,
     "arithmetic": arithmetic,
     "guiworld": guiworld,
+    "tty": tty,
 }
 
 FLAGS = Flags()

@@ -11,6 +11,7 @@ DESCRIPTION = {
     "cligen_general": "Clips of terminal recordings that people published, drawn anew: after the paper's CLIGen (General).",
     "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",
     "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
+    "tty": "Long sessions typed into a terminal, simulated or real, at most a key a frame, with the kind of every frame.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
 NOTES = {
@@ -24,6 +25,10 @@ NOTES = {
     "cligen_clean": (
         "In lock-step, a key is pressed when the screen has settled: delays are the script's and no machine's.",
         "What depends on the machine (date, process numbers) differs from build to build.",
+    ),
+    "tty": (
+        "The typists are programs: no person typed. The terminal has few commands: clear, date, sums, else an echo.",
+        "Operand pairs of the test split are in no training session. All is on the screen but what Up recalls.",
     ),
     "arithmetic": ("The answers are Python's own. Operand pairs of the test split are in no training clip.",),
 }

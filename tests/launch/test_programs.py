@@ -11,7 +11,7 @@ import pytest
 
 from neural_computer import ClipSource, media
 from neural_computer.workflows import lock
-from tests.conftest import ROOT, program, subprocess_program, wait_until
+from tests.conftest import ROOT, program, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +34,20 @@ def test_evaluate_writes_figures_and_a_report_once(trained):
     assert (trained / "metrics.json").stat().st_mtime_ns == written and "psnr_with_answer" in again.stdout
 
 
-def test_run_draws_a_video_of_any_length(trained, tmp_path):
-    program("launch.run", f"--workdir={trained}", "--prompt=python 12+7", f"--out={tmp_path}", "--chunks=2")
-    video, fps = media.read_video(tmp_path / "rollout.mp4")
+@pytest.fixture(scope="module")
+def runs(trained, tmp_path_factory):
+    """A run of two chunks, in `whole`, and of the first one alone, in `half`."""
+    folder, ask = tmp_path_factory.mktemp("runs"), ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
+    program(*ask, f"--out={folder}/whole", "--chunks=2")
+    program(*ask, f"--out={folder}/half")
+    return folder
+
+
+def test_run_draws_a_video_of_any_length(trained, runs, tmp_path):
+    video, fps = media.read_video(runs / "whole" / "rollout.mp4")
     assert video.shape == (17, 192, 512, 3) and fps == 5
-    assert (tmp_path / "rollout.gif").stat().st_size and (tmp_path / "rollout.txt").read_text().count("[frame") == 17
+    assert (runs / "whole" / "rollout.gif").stat().st_size
+    assert (runs / "whole" / "rollout.txt").read_text().count("[frame") == 17
     media.write_video(tmp_path / "start", video[:1, :48, :128], 5)
     small = program(
         "launch.run", f"--workdir={trained}", "--prompt=x", f"--out={tmp_path}", f"--frame={tmp_path}/start/00000.png"
@@ -46,21 +55,19 @@ def test_run_draws_a_video_of_any_length(trained, tmp_path):
     assert "rollout.mp4" in small.stdout
 
 
-def test_a_run_on_a_mesh_draws_the_same_screens(trained, tmp_path):
-    ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
-    program(*ask, f"--out={tmp_path}/one")
-    program(*ask, f"--out={tmp_path}/four", "--mesh=fsdp:4", devices=4)
-    assert (tmp_path / "one" / "rollout.txt").read_text() == (tmp_path / "four" / "rollout.txt").read_text()
-    videos = [media.read_video(tmp_path / name / "rollout.mp4")[0].astype(int) for name in ("one", "four")]
+def test_a_run_on_a_mesh_draws_the_same_screens(trained, runs, tmp_path):
+    ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7", f"--out={tmp_path}"]
+    program(*ask, "--mesh=fsdp:4", devices=4)
+    assert (runs / "half" / "rollout.txt").read_text() == (tmp_path / "rollout.txt").read_text()
+    videos = [media.read_video(out / "rollout.mp4")[0].astype(int) for out in (runs / "half", tmp_path)]
     assert abs(videos[0] - videos[1]).max() <= 2
 
 
-def test_a_run_goes_on_from_its_saved_state(trained, tmp_path):
+def test_a_run_goes_on_from_its_saved_state(trained, runs, tmp_path):
     ask = ["launch.run", f"--workdir={trained}", "--prompt=python 12+7"]
-    program(*ask, f"--out={tmp_path}/whole", "--chunks=2")
-    program(*ask, f"--out={tmp_path}/half")
-    program(*ask, f"--out={tmp_path}/rest", f"--state={tmp_path}/half/state")
-    screens = [(tmp_path / name / "rollout.txt").read_text().split("\n\n") for name in ("whole", "half", "rest")]
+    program(*ask, f"--out={tmp_path}/rest", f"--state={runs}/half/state")
+    outs = (runs / "whole", runs / "half", tmp_path / "rest")
+    screens = [(out / "rollout.txt").read_text().split("\n\n") for out in outs]
     whole, half, rest = ([screen.split("\n", 1)[1].rstrip() for screen in video] for video in screens)
     assert whole == half + rest[1:]
     wrong = program(*ask, f"--out={tmp_path}/x", f"--state={tmp_path}", check=False)
@@ -166,6 +173,6 @@ def test_two_processes_do_not_write_to_one_folder(videos, tmp_path):
 
 
 def test_the_benchmark_runs(tmp_path):
-    subprocess_program("launch.bench", "--suite=core", "--repeats=1", f"--out={tmp_path}")
+    program("launch.bench", "--suite=core", "--repeats=1", f"--out={tmp_path}")
     rows = json.loads((tmp_path / "core.json").read_text())
     assert len(rows) == 3 and all(row["ratio"] > 0 for row in rows)

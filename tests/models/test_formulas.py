@@ -16,13 +16,13 @@ U = np.random.default_rng(1).normal(size=(2, 3, 2, 5)).astype(np.float32)
 
 def run(module, *args):
     """(output, {path: parameter}), every parameter drawn."""
-    shapes = jax.eval_shape(module.init, jax.random.key(0), *map(jnp.asarray, args))["params"]
-    params = drawn(shapes)
-    return np.asarray(module.apply({"params": params}, *map(jnp.asarray, args))), flatten_dict(params, sep="/")
+    params = drawn(jax.eval_shape(module.init, jax.random.key(0), *args)["params"])
+    flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(params, sep="/").items()}
+    return jax.tree.map(np.asarray, jax.jit(module.apply)({"params": params}, *args)), flat
 
 
 def linear(p, name, x):
-    return x @ np.asarray(p[f"{name}/kernel"]) + np.asarray(p[f"{name}/bias"])
+    return x @ p[f"{name}/kernel"] + p[f"{name}/bias"]
 
 
 def standardised(x):
@@ -30,7 +30,7 @@ def standardised(x):
 
 
 def rms(p, name, x):
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * np.asarray(p[f"{name}/scale"])
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * p[f"{name}/scale"]
 
 
 def attention(q, k, v):
@@ -131,7 +131,7 @@ def dit_by_hand(p, z, t, text, image):
         return x / (1 + np.exp(-x))
 
     patches = z.reshape(b, f, i // 2, 2, j // 2, 2, c).transpose(0, 1, 2, 4, 3, 5, 6).reshape(b, len(grid), 4 * c)
-    learned = sum(np.asarray(p[f"position_{axis}"])[grid[:, n]] for n, axis in enumerate("thw"))
+    learned = sum(p[f"position_{axis}"][grid[:, n]] for n, axis in enumerate("thw"))
     h = linear(p, "patch_embed", patches) + learned
 
     angle = t[..., None] * 10000.0 ** (-np.arange(4) / 4)
@@ -177,10 +177,7 @@ def test_a_dit_is_its_formula():
     rng = np.random.default_rng(3)
     z, text, image = (rng.normal(size=s).astype(np.float32) for s in ((2, 3, 4, 6, 5), (2, 4, 6), (2, 5, 7)))
     t = rng.uniform(0, 1000, (2, 3)).astype(np.float32)
-    shapes = jax.eval_shape(dit.init, jax.random.key(0), *map(jnp.asarray, (z, t, text, image)))["params"]
-    params = drawn(shapes)
-    out = jax.jit(dit.apply)({"params": params}, *map(jnp.asarray, (z, t, text, image)))
-    flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(params, sep="/").items()}
+    out, flat = run(dit, z, t, text, image)
     prediction, features = dit_by_hand(flat, z, t, text, image)
     np.testing.assert_allclose(out.prediction, prediction, atol=2e-4 * np.abs(prediction).max())
     np.testing.assert_allclose(out.features, features, atol=2e-4 * np.abs(features).max())

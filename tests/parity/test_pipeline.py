@@ -62,11 +62,16 @@ def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
     theirs, key = published[1], jax.random.key(5)
     trained = trained_computer.untrained(config_of(converted), frame(), 16.0)
     computer, tokenizer = trained.computer, trained.experiment.tokenizer
+
+    @jax.jit
+    def shown(params, *booted):
+        state = computer.boot(params, *booted)
+        _, video = computer.render(params, computer.step(params, state, None, None, key))
+        return state.image, video
+
     with jax.default_matmul_precision("highest"):
         prompt, negative = (TokenIds(tokenizer([text])) for text in (PROMPT, NEGATIVE))
-        state = computer.boot(trained.params, frame()[None], prompt, negative)
-        step = jax.jit(lambda s: computer.step(trained.params, s, None, None, key))(state)
-        _, ours = jax.jit(computer.render)(trained.params, step)
+        image, ours = shown(trained.params, frame()[None], prompt, negative)
         noise = flow.noise(key, jnp.arange(1), computer.latent_shape)
         pixels = preprocess(normalize_pixels(frame()[None]), 28)
     features = theirs.image_encoder(
@@ -85,7 +90,7 @@ def test_a_video_is_that_of_diffusers(published, converted, monkeypatch):
         latents=torch.tensor(np.moveaxis(np.asarray(noise), -1, 1)),
         output_type="np",
     ).frames
-    assert distance(state.image, features.hidden_states[-2]) < 1e-5
+    assert distance(image, features.hidden_states[-2]) < 1e-5
     assert distance(ours, video * 2 - 1) <= 1e-3
 
 
@@ -111,9 +116,9 @@ def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_pat
     rng = np.random.default_rng(1)
     z, text, image = (rng.standard_normal(s, np.float32) for s in ((1, 3, 4, 6, 36), (1, 512, 32), (1, 5, 80)))
     with jax.default_matmul_precision("highest"):
-        conditioning = Conditioning(jnp.zeros((1, 3, 4, 6, 0)), jnp.asarray(text), jnp.asarray(image))
-        ours = trained.computer.network.apply(
-            {"params": trained.params.network}, jnp.asarray(z), jnp.asarray([[500.0]]), conditioning
+        conditioning = Conditioning(np.zeros((1, 3, 4, 6, 0), np.float32), text, image)
+        ours = jax.jit(trained.computer.network.apply)(
+            {"params": trained.params.network}, z, np.float32([[500.0]]), conditioning
         ).prediction
     expected = theirs(
         torch.tensor(np.moveaxis(z, -1, 1)), torch.tensor([500.0]), torch.tensor(text), torch.tensor(image)

@@ -1,6 +1,6 @@
 """A run stops at the first loss or gradient that is not finite, and keeps its last finite checkpoint."""
 
-import dataclasses
+import functools
 import itertools
 import json
 
@@ -15,53 +15,63 @@ from neural_computer.train import loop
 from neural_computer.train.checkpoint import Checkpoints
 from neural_computer.train.guards import FiniteGuard, NonFiniteError
 from neural_computer.train.metrics_log import MetricsLog, read_metrics
-from tests.builders import batch, experiment, frozen
+from tests.builders import batch, experiment, frozen, network
+from tests.once import compiled_once, traced_once  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("traced_once", "compiled_once")
 ROWS = 8
+BAD = 2**20
+"""The number of a sample whose loss is NaN"""
 
 
-def poisoned(small, step: int):
-    """The trainer, whose loss is NaN in the batch of one step."""
+@functools.cache
+def poisoned():
+    """The tiny experiment with a trainer whose loss is NaN in a batch that holds sample BAD."""
+    small = experiment()
     objective = small.trainer.objective
 
     def loss(model, network, encoded, key):
         value, metrics = objective(model, network, encoded, key)
-        value = jnp.where(encoded.index.min() == (step - 1) * ROWS, jnp.nan, value)
+        value = jnp.where((encoded.index == BAD).any(), jnp.nan, value)
         return value, metrics | {"loss": value}
 
-    return dataclasses.replace(small.trainer, objective=loss)
+    return small.replace(objective=loss)
 
 
-def train(trainer, small, workdir, **options) -> None:
+def train(workdir, bad: int = 0, **options) -> None:
+    """Five updates, of which number `bad` meets sample BAD."""
+
     def batches(start):
-        return (batch(ROWS, start=ROWS * i, seed=i) for i in itertools.count(start))
+        return (batch(ROWS, start=BAD if i == bad else ROWS * i, seed=i) for i in itertools.count(start + 1))
 
-    config = loop.LoopConfig(**{"steps": 6, "checkpoint_every": 1, "max_to_keep": 2, "log_every": 1} | options)
+    small = poisoned()
+    config = loop.LoopConfig(**{"steps": 5, "checkpoint_every": 1, "max_to_keep": 2, "log_every": 1} | options)
     mesh = sharding.make_mesh(devices=jax.devices()[:1])
-    names = {"clip_ids": lambda number: [f"clip-{number}-{row}" for row in range(2)]}
-    loop.fit(trainer, frozen(small), batches, config, workdir=workdir, mesh=mesh, seed=0, **names)
+    more = {
+        "clip_ids": lambda number: [f"clip-{number}-{row}" for row in range(2)],
+        "init_params": lambda: network(small),
+    }
+    loop.fit(small.trainer, frozen(small), batches, config, workdir=workdir, mesh=mesh, seed=0, **more)
 
 
 @pytest.mark.parametrize("log_every", [1, 10])
 def test_nan_at_step_3_stops_there_and_the_finite_checkpoint_restores(tmp_path, log_every):
-    small = experiment()
     with pytest.raises(NonFiniteError, match=r"^step 3: loss is nan on clips clip-2-0, clip-2-1\. Nothing was saved"):
-        train(poisoned(small, 3), small, tmp_path, log_every=log_every)
+        train(tmp_path, bad=3, log_every=log_every)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.steps() == [1, 2]
-    step, state, _ = checkpoints.restore(jax.eval_shape(lambda: small.trainer.init(0)))
+    step, state, _ = checkpoints.restore(jax.eval_shape(lambda: poisoned().trainer.init(0)))
     assert step == 2 and all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.network))
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    train(small.trainer, small, tmp_path)
-    assert Checkpoints(tmp_path / "checkpoints").steps() == [5, 6]
+    train(tmp_path)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [4, 5]
 
 
 def test_a_checkpoint_is_never_saved_over_a_bad_step_in_between(tmp_path):
     """The NaN is in step 3, the next checkpoint in step 4."""
-    small = experiment()
     with pytest.raises(NonFiniteError, match=r"^step 3:"):
-        train(poisoned(small, 3), small, tmp_path, checkpoint_every=4, log_every=10)
+        train(tmp_path, bad=3, checkpoint_every=4, log_every=10)
     assert Checkpoints(tmp_path / "checkpoints").steps() == []
 
 

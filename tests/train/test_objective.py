@@ -1,5 +1,7 @@
 """The terms of the loss that actions have a part in: what they weigh, what they leave alone, what they compare."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,14 +37,15 @@ def test_contrast_is_infonce_both_ways_among_the_frames_that_have_actions(share)
     expected = np.mean(
         [by_hand(video.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
     )
-    found = info_nce(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
+    found = jax.jit(info_nce, static_argnums=3)(video, told, valid, TEMPERATURE)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_frames_without_an_action_have_no_part_in_it():
     video, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
     valid[0, 1] = valid[1, 2] = True
-    to_video, to_told = jax.grad(info_nce, argnums=(0, 1))(*map(jnp.asarray, (video, told, valid)), TEMPERATURE)
+    gradients = jax.jit(jax.grad(info_nce, argnums=(0, 1)), static_argnums=3)(video, told, valid, TEMPERATURE)
+    to_video, to_told = map(np.asarray, gradients)
     idle = ~valid.any(-1)
     assert abs(to_video[idle]).max() == 0 and abs(to_told[idle]).max() == 0
     assert abs(to_video[~idle]).min() > 0
@@ -56,12 +59,22 @@ def test_what_belongs_together_costs_nothing_and_what_does_not_costs_much():
     assert info_nce(*map(jnp.asarray, (video, same[::-1], valid)), TEMPERATURE) > 5
 
 
-def acting(**changes):
+WEIGHTS = {"cursor": 0.5, "contrastive": 0.25, "future": 2.0}
+
+
+@functools.cache
+def acting():
     """(experiment, encoded batch) of the tiny desktop, its videos random, a click and a key in every one."""
-    made = builders.desktop("internal", "fourier", **changes)
+    made = builders.desktop("internal", "fourier", **{f"objective__{name}": weight for name, weight in WEIGHTS.items()})
     plain = builders.batch(4, size=(made.data.frames, made.data.height, made.data.width))
-    encoded = made.computer.encode(builders.frozen(made), Batch(*plain[:3], builders.actions(made, 4)))
-    return made, jax.tree.map(jnp.asarray, encoded)
+    batch = Batch(*plain[:3], builders.actions(made, 4))
+    return made, jax.jit(made.computer.encode)(builders.frozen(made), batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def at_the_cursor(computer, error, actions):
+    """The cursor term of an error in every latent frame but the first, and its gradient."""
+    return jax.value_and_grad(lambda e: cursor_loss(computer, e, actions, slice(1, None)))(error)
 
 
 def test_an_action_is_active_where_its_window_and_its_lag_put_it():
@@ -75,7 +88,7 @@ def test_an_action_is_active_where_its_window_and_its_lag_put_it():
 def test_the_cursor_term_sees_only_where_the_pointer_is():
     made, encoded = acting()
     shape = encoded.latents.shape
-    gradient = jax.grad(lambda e: cursor_loss(made.computer, e, encoded.actions, slice(1, None)))(jnp.ones(shape))
+    gradient = np.asarray(at_the_cursor(made.computer, np.ones(shape, np.float32), encoded.actions)[1])
     assert abs(gradient[:, 0]).max() == 0, "frame 0 is given"
     x, y = np.asarray(encoded.actions.mouse)[0, -1]
     column, row = int(x) // 8, int(y) // 8
@@ -83,41 +96,48 @@ def test_the_cursor_term_sees_only_where_the_pointer_is():
     far = np.ones(shape[2:4], bool)
     far[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = False
     assert abs(gradient[0, 1][far]).max(initial=0) == 0
-    np.testing.assert_allclose(
-        cursor_loss(made.computer, 3 * jnp.ones(shape), encoded.actions, slice(1, None)), 3, rtol=1e-6
-    )
+    three, _ = at_the_cursor(made.computer, np.full(shape, 3, np.float32), encoded.actions)
+    np.testing.assert_allclose(three, 3, rtol=1e-6)
 
 
 def test_a_pointer_that_is_nowhere_weighs_nothing():
     made, encoded = acting()
-    gone = encoded.actions._replace(mouse=jnp.full_like(encoded.actions.mouse, jnp.nan))
-    assert cursor_loss(made.computer, jnp.ones(encoded.latents.shape), gone, slice(1, None)) == 0
+    ones = np.ones(encoded.latents.shape, np.float32)
+    gone = encoded.actions._replace(mouse=np.full_like(encoded.actions.mouse, np.nan))
+    assert at_the_cursor(made.computer, ones, gone)[0] == 0
     with pytest.raises(ValueError, match=r"objective.cursor: .*train on videos with actions, or set it to 0"):
-        cursor_loss(made.computer, jnp.ones(encoded.latents.shape), None, slice(1, None))
+        cursor_loss(made.computer, jnp.asarray(ones), None, slice(1, None))
+
+
+@functools.cache
+def weighed():
+    """((loss, terms), gradient of the term `future`) of the objective with every term."""
+    made, encoded = acting()
+    objective = made.trainer.objective
+
+    def future(network):
+        loss, terms = objective(made.computer, network, encoded, jax.random.key(0))
+        return terms["loss_future"], (loss, terms)
+
+    (_, values), gradient = jax.jit(jax.value_and_grad(future, has_aux=True))(builders.params(made).network)
+    return values, gradient
 
 
 def test_terms_are_weighed_by_config_and_reported_apart():
-    weights = {"cursor": 0.5, "contrastive": 0.25, "future": 2.0}
-    made, encoded = acting(**{f"objective__{name}": weight for name, weight in weights.items()})
-    network = builders.params(made).network
-    loss, metrics = Objective(**weights)(made.computer, network, encoded, jax.random.key(0))
-    assert set(metrics) == {"loss", "loss_flow", *(f"loss_{name}" for name in weights)}
-    total = metrics["loss_flow"] + sum(weight * metrics[f"loss_{name}"] for name, weight in weights.items())
+    made, encoded = acting()
+    (loss, metrics), _ = weighed()
+    assert set(metrics) == {"loss", "loss_flow", *(f"loss_{name}" for name in WEIGHTS)}
+    total = metrics["loss_flow"] + sum(weight * metrics[f"loss_{name}"] for name, weight in WEIGHTS.items())
     np.testing.assert_allclose(loss, total, rtol=1e-6)
-    alone, only = Objective()(made.computer, network, encoded, jax.random.key(0))
+    plain = jax.jit(Objective(), static_argnums=0)
+    alone, only = plain(made.computer, builders.params(made).network, encoded, jax.random.key(0))
     assert set(only) == {"loss", "loss_flow"}
     np.testing.assert_allclose(alone, metrics["loss_flow"], rtol=1e-6)
 
 
 def test_the_future_is_foretold_and_never_made_to_fit():
     """Of the term `future`, nothing reaches the video's side: the blocks get no gradient."""
-    made, encoded = acting(objective__future=1.0)
-    network = builders.params(made).network
-
-    def term(network):
-        return Objective(future=1.0)(made.computer, network, encoded, jax.random.key(0))[1]["loss_future"]
-
-    gradient = jax.jit(jax.grad(term))(network)
+    _, gradient = weighed()
     assert max(abs(leaf).max() for leaf in jax.tree.leaves(gradient["dit"])) == 0
     assert max(abs(leaf).max() for leaf in jax.tree.leaves(gradient["heads"]["future"])) > 0
 

@@ -17,7 +17,9 @@ from neural_computer.workflows import checks, evaluators, workdir
 from neural_computer.workflows.evaluate import evaluate, summary, table
 from neural_computer.workflows.metrics import MetricOptions, config_options, with_cursor_of
 from tests.builders import desktop, drawn, experiment
+from tests.once import rollouts_compiled_once, traced_once  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("traced_once", "rollouts_compiled_once")
 KEYS = {"step", "split", "seed", "metrics", "view", "videos", "table", "estimates", "seconds"}
 
 

@@ -27,10 +27,9 @@ def recording(path, *lines, seconds=12.0):
     path.write_text("\n".join(map(json.dumps, entries)) + "\n")
 
 
-@pytest.fixture
-def casts(tmp_path):
-    folder = tmp_path / "casts"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def casts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("casts")
     for name, lines in {"a": ("one", "two"), "b": (SECRET, "three"), "c": ("four margarete",), "d": ("five",)}.items():
         recording(folder / f"{name}.cast", *lines)
     (folder / "text.cast").write_text("no recording at all\n")
@@ -108,16 +107,26 @@ def test_a_recording_stays_in_its_split_when_another_is_added(casts, tmp_path):
         build("three", 0.1, "a.cast")
 
 
+SMALL = ["--recipe=cligen_general", "--size=48x104", "--chunk=2"]
+
+
+@pytest.fixture(scope="module")
+def plain(casts, tmp_path_factory):
+    """The dataset as one process draws it."""
+    folder = tmp_path_factory.mktemp("plain")
+    program("launch.prepare_data", *SMALL, f"--input={casts}", f"--output={folder}", "--workers=1")
+    return {split: everything(folder, split) for split in ("train", "test")}
+
+
 @pytest.mark.parametrize("workers", [1, 4])
-def test_beam_draws_the_same_records_in_the_same_order(casts, tmp_path, workers):
+def test_beam_draws_the_same_records_in_the_same_order(casts, plain, tmp_path, workers):
     needs.package("apache_beam", "beam")
-    ask = ["--recipe=cligen_general", f"--input={casts}", "--size=48x104", "--chunk=2"]
-    program("launch.prepare_data", *ask, f"--output={tmp_path}/plain", "--workers=1")
-    program("launch.prepare_data", *ask, f"--output={tmp_path}/beam", f"--workers={workers}", "--beam")
-    for split in ("train", "test"):
-        plain, beam = (everything(tmp_path / name, split) for name in ("plain", "beam"))
-        assert [w.id for w in plain] == [w.id for w in beam]
-        for one, two in zip(plain, beam, strict=True):
+    ask = [*SMALL, f"--input={casts}", f"--output={tmp_path}", f"--workers={workers}", "--beam"]
+    program("launch.prepare_data", *ask)
+    for split, windows in plain.items():
+        beam = everything(tmp_path, split)
+        assert [w.id for w in windows] == [w.id for w in beam]
+        for one, two in zip(windows, beam, strict=True):
             assert one.captions == two.captions and one.events == two.events and one.meta == two.meta
             np.testing.assert_array_equal(one.frames, two.frames)
 

@@ -1,8 +1,10 @@
 """Generated tapes: legal, different, seeded, playable; and the arithmetic probe."""
 
+import functools
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 
 from neural_computer import ClipSource
@@ -18,23 +20,29 @@ needs.package("avt", "recording")
 sandboxed = needs.sandboxed("python")
 
 
+@functools.cache
+def drawn() -> list[Script]:
+    return scripts.scripts(1500)
+
+
 def body(script: Script) -> str:
     return script.text.split("\n", 1)[1]
 
 
 def test_there_are_twelve_families_and_a_hundred_thousand_different_scripts():
     assert len(scripts.families()) >= 12 and scripts.distinct() >= 100_000
-    drawn = scripts.scripts(5000)
-    assert len({body(s) for s in drawn}) == 5000 and len({s.name for s in drawn}) == 5000
-    count = Counter(s.family for s in drawn)
-    assert set(count) == set(scripts.families()) and min(count.values()) > 200
+    assert len({body(s) for s in drawn()}) == len({s.name for s in drawn()}) == len(drawn()) == 1500
+    count = Counter(s.family for s in drawn())
+    assert set(count) == set(scripts.families()) and min(count.values()) > len(drawn()) / 25
 
 
 def test_every_scene_is_a_legal_tape_and_has_all_its_words():
-    for script in scripts.scripts(2000, seed=3):
-        parsed = tape.parse(script.text, script.name)
-        assert not parsed.ignored and "{" + "word" not in script.text
-        assert all(word in scripts.words() for word in scripts.SLOT.findall(script.text))
+    rng = np.random.default_rng(3)
+    scenes = [(family, scene) for family, scenes in scripts.families().items() for scene in scenes]
+    for family, scene in 3 * scenes:
+        text = scripts.tape("x", family, scripts.fill(scene, rng), scripts.required(scene))
+        parsed = tape.parse(text)
+        assert parsed.commands and not parsed.ignored and not scripts.SLOT.search(text) and "{word" not in text
 
 
 def test_a_seed_draws_the_same_scripts_and_another_others():
@@ -54,7 +62,8 @@ def test_lines_are_typed_in_a_quote_that_they_lack():
 @needs.sandboxed(*scripts.PROGRAMS)
 def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
     count = Counter()
-    chosen = [s for s in scripts.scripts(300) if count.update([s.family]) or count[s.family] <= 2]
+    chosen = [s for s in drawn() if count.update([s.family]) or count[s.family] == 1]
+    assert len(chosen) == len(scripts.families())
     for name in ("one", "two"):
         Clean()(chosen, tmp_path / f"{name}.npz")
     assert [row for row in clip_store.report(tmp_path / "one.npz")["rows"] if "rejected" in row] == []
@@ -66,8 +75,8 @@ def test_scripts_of_every_family_play_and_twice_alike(tmp_path):
 
 
 def test_scripts_require_the_programs_that_a_bare_machine_may_lack():
-    required = {s.family: set() for s in scripts.scripts(500)}
-    for script in scripts.scripts(500):
+    required = defaultdict(set)
+    for script in drawn()[:500]:
         required[script.family].update(tape.parse(script.text).requires)
     assert set().union(*required.values()) == set(scripts.PROGRAMS)
     assert required["vim"] == {"vim"} and required["json"] == {"jq"} and required["files"] == {"tree"}
@@ -76,7 +85,7 @@ def test_scripts_require_the_programs_that_a_bare_machine_may_lack():
 
 def test_a_script_whose_program_is_missing_is_no_clip(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "has", lambda name, unsafe=False: name != "vim")
-    families = {script.family: script for script in scripts.scripts(60)}
+    families = {script.family: script for script in drawn()}
     Clean(unsafe=True)([families["vim"], families["shell"]], tmp_path / "a.npz")
     vim, shell = clip_store.report(tmp_path / "a.npz")["rows"]
     assert vim["clips"] == 0 and f"Require vim: is not installed; {INSTALL}" in vim["rejected"]
@@ -151,11 +160,13 @@ def test_a_folder_of_tapes_becomes_clips_and_what_cannot_be_played_is_listed(tmp
     tapes.mkdir(parents=True)
     (tapes / "good.tape").write_text('# ID: good\nType "echo hello"\nEnter\nSleep 1s\n')
     (tapes / "quotes.tape").write_text('Type "say \\"hi\\""\nEnter\n')
-    (tapes / "endless.tape").write_text('Type "while :; do :; done"\nEnter\nType "x"\nEnter\n')
+    (tapes / "ended.tape").write_text('Type "exit"\nEnter\nType "x"\n')
     (tapes / "still.tape").write_text("Sleep 1s\n")
     ask = ["--recipe=cligen_clean", f"--input={tmp_path}/tapes", f"--output={tmp_path}/data", "--size=48x122"]
     program("launch.prepare_data", *ask, "--licence=MIT", "--workers=2")
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
-    assert summary["kept"] == 1 and set(summary["rejected"]) == {"quotes", "endless", "still"}
-    assert summary["rejected"]["quotes"].startswith("quotes:1:") and "endless:" in summary["rejected"]["endless"]
+    assert summary["kept"] == 1 and set(summary["rejected"]) == {"quotes", "ended", "still"}
+    assert (
+        summary["rejected"]["quotes"].startswith("quotes:1:") and "ended:2: bash: ended" in summary["rejected"]["ended"]
+    )
     assert summary["licences"] == {"MIT": 1}

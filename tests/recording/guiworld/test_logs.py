@@ -187,18 +187,19 @@ def test_an_event_stays_with_the_frame_that_shows_it():
 @pytest.mark.slow
 def test_the_recipe_makes_three_splits_and_shows_them(tmp_path):
     needs.package("tensorflow_datasets", "recording")
-    ask = ["--recipe=guiworld", "--clips=6", "--size=64", f"--output={tmp_path}/data", "--preview=1"]
-    program("launch.prepare_data", *ask)
+    # Of the first two sessions of every split, this seed holds one out.
+    ask = ["--recipe=guiworld", "--clips=2", "--size=64", "--seed=626"]
+    program("launch.prepare_data", *ask, f"--output={tmp_path}/data", "--preview=1")
     summary = json.loads((tmp_path / "data" / "summary.json").read_text())
     splits = {"random_slow", "random_fast", "goal"}
     assert set(summary["splits"]) == {name for split in splits for name in (split, f"{split}_test")}
-    assert sum(summary["splits"].values()) >= 18 and min(summary["splits"].values()) >= 1
+    assert sum(summary["splits"].values()) >= 6 and min(summary["splits"].values()) >= 1
     source = ClipSource(tmp_path / "data", "goal", 81)
     window = source[0]
     assert window.frames.shape == (81, 64, 64, 3) and np.isfinite(window.cursor).all() and window.meta["task"]["family"]
     assert (tmp_path / "data" / "preview.html").read_text().count("data:image/gif") == 6
     again = tmp_path / "again"
-    program("launch.prepare_data", *ask[:-2], f"--output={again}")
+    program("launch.prepare_data", *ask, f"--output={again}")
     other = ClipSource(again, "goal", 81)
     assert [source[i].id for i in range(len(source))] == [other[i].id for i in range(len(other))]
     np.testing.assert_array_equal(source[0].frames, other[0].frames)

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -217,9 +218,22 @@ WORD = st.sampled_from(
 NOISE = st.one_of(st.text(max_size=200), st.lists(WORD, max_size=40).map(" ".join), st.lists(WORD).map("\n".join))
 
 
+def in_time(act: Callable[[], object], seconds: float) -> bool:
+    """Whether an act takes less processor time than that, of this thread alone, in one of three tries.
+
+    What is slow by itself is slow in all of them; what the process does by the way, like a collection of all its garbage, is
+    not.
+    """
+
+    def spent() -> float:
+        begin = time.thread_time()
+        act()
+        return time.thread_time() - begin
+
+    return any(spent() < seconds for _ in range(3))
+
+
 def holds(text: str) -> None:
-    # Time of this process alone: a busy machine may keep anybody waiting.
-    begin = time.process_time()
     try:
         result = tape.parse(text, "fuzz")
         assert (
@@ -235,19 +249,22 @@ def holds(text: str) -> None:
         lines = text.split("\n")
         assert name == "fuzz" and rule.strip() and len(str(error)) < 1500
         assert 1 <= int(line) <= len(lines) and 1 <= int(column) <= len(lines[int(line) - 1]) + 1
-    assert time.process_time() - begin < 1
 
 
 @pytest.mark.slow
 def test_any_text_is_a_tape_or_an_error_with_its_place(request):
-    fuzz(NOISE, holds, request.config.getoption("--fuzz"))
+    def check(text: str) -> None:
+        assert in_time(lambda: holds(text), seconds=1)
+
+    fuzz(NOISE, check, request.config.getoption("--fuzz"))
 
 
 @pytest.mark.parametrize("piece", ["{", '"', "/", "\\/", "'`", "Ctrl+", "Type ", "Set ", "#\n", "\n", "9", ".", "@"])
 def test_the_largest_tapes_of_one_piece_are_read_in_time(piece):
-    begin = time.process_time()
-    try:
-        tape.parse(piece * (200_000 // len(piece)))
-    except ValueError as error:
-        assert len(str(error)) < 1500
-    assert time.process_time() - begin < 5
+    def read() -> None:
+        try:
+            tape.parse(piece * (200_000 // len(piece)))
+        except ValueError as error:
+            assert len(str(error)) < 1500
+
+    assert in_time(read, seconds=5)

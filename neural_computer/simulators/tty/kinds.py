@@ -1,0 +1,56 @@
+"""What a frame shows: the kind of transition, from the terminal before and the key. Rare kinds are drawn as often as one likes.
+
+A network that is right on average may have never learned a rare kind, and some of those never heal: training draws by kind,
+and evaluation counts by kind.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import UInt8
+
+from neural_computer.simulators.tty import commands
+from neural_computer.simulators.tty.machine import CHARACTERS, Tty
+
+KINDS = (
+    *("idle", "character", "backspace"),
+    *("empty", "cleared", "clear", "date", "echo", "sum", "difference"),
+    *("up", "down"),
+)
+"""Names of the kinds. Those of the second row are Return on such a line; `cleared` is Return on an empty line with nothing above
+the prompt."""
+IDLE, CHARACTER, BACKSPACE, EMPTY, CLEARED, CLEAR, DATE, ECHO, SUM, DIFFERENCE, UP, DOWN = range(len(KINDS))
+OTHERS = {"BackSpace": BACKSPACE, "Up": UP, "Down": DOWN}
+
+SHARES: Mapping[str, float] = {
+    **{"idle": 0.08, "character": 0.25, "backspace": 0.05},
+    **{"empty": 0.05, "cleared": 0.05, "clear": 0.06, "date": 0.05, "echo": 0.12, "sum": 0.2, "difference": 0.07},
+    "up": 0.02,
+}
+"""Shares of training windows by what their last frame shows: a half of them Returns, a quarter calculations."""
+
+
+def of(tty: Tty, key: str) -> int:
+    """The kind of the frame that shows `key`, pressed on this terminal; IDLE for a key that it does not have."""
+    if key in CHARACTERS:
+        return CHARACTER
+    if key == "Return":
+        name = commands.name(tty.line)
+        return CLEARED if name == "empty" and not tty.above else KINDS.index(name)
+    return OTHERS.get(key, IDLE)
+
+
+def pack(kinds: UInt8[np.ndarray, " t"]) -> str:
+    """Kinds as text, one hexadecimal digit a frame: what an episode's meta holds."""
+    return "".join(f"{kind:x}" for kind in kinds.tolist())
+
+
+def unpack(text: str) -> UInt8[np.ndarray, " t"]:
+    """Kinds of such a text. Raises ValueError for a character that is none."""
+    try:
+        kinds = np.asarray([int(digit, 16) for digit in text], np.uint8)
+    except ValueError as error:
+        raise ValueError(f"kinds={text[:40]!r}: must be hexadecimal digits, one a frame") from error
+    if kinds.size and kinds.max() >= len(KINDS):
+        raise ValueError(f"kinds={text[:40]!r}: has kind {kinds.max()}; there are {len(KINDS)}, from 0 on")
+    return kinds
