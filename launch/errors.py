@@ -53,7 +53,7 @@ def run(main: Callable[[list[str]], Any], own: Flags = Flags()) -> None:  # noqa
         try:
             sys.exit(main(argv))
         except KeyboardInterrupt as stop:
-            print(f"\n{stop or 'interrupted'}", file=sys.stderr)
+            print(f"\n{str(stop) or 'interrupted'}", file=sys.stderr)
             sys.exit(130)
         except ModuleNotFoundError as error:
             extra = next(

@@ -1,15 +1,15 @@
 """No config can rot: each, shrunk to tiny, builds, updates once and runs once. And every bad value is told plainly."""
 
+import functools
 import importlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from neural_computer import build
-from neural_computer.conditioning import normalize_pixels, to_uint8
+from neural_computer.conditioning import normalize_pixels
 from neural_computer.config import ConfigError
 from neural_computer.configs import base, guiworld
 from neural_computer.configs.sizes import SIZES
@@ -40,6 +40,32 @@ def config(name: str) -> ConfigDict:
     return get(argument) if argument else get()
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def twice(trainer, network, frozen, batch):
+    """The state after two updates on one batch, and the metrics of both."""
+    return jax.lax.scan(lambda state, _: trainer.update(state, frozen, batch, 0), trainer.start(network), length=2)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def chunk(computer, params, first, text, actions):
+    """The frames of a computer's first chunk, from boot on."""
+    state = computer.boot(params, first, text)
+    return computer.run(params, state, jax.tree.map(lambda x: x[None], actions), jax.random.key(0))[1]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def coded(codec, params, video):
+    """The latents, and the video that is made of them."""
+    z = codec.encode(params, video)
+    return z, codec.decode(params, z)
+
+
+@functools.cache
+def network(model):
+    """Its parameters, nothing of them zero."""
+    return builders.drawn(jax.eval_shape(model.init, jax.random.key(0)))
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_builds_updates_and_runs(name):
     wanted = config(name)
@@ -51,17 +77,14 @@ def test_every_config_builds_updates_and_runs(name):
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
     batch = batch._replace(actions=builders.actions(small, wanted.data.batch_size))
-    state = builders.start(small)
-    before = jax.tree.map(np.array, state.network)
-    state, metrics = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
-    assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-    state, _ = jax.jit(lambda s, b: small.trainer.update(s, frozen, b, 0))(state, batch)
+    before = network(small.computer)
+    state, metrics = twice(small.trainer, before, frozen, batch)
+    assert np.isfinite(metrics["loss"]).all() and (metrics["gradient_norm"] > 0).all()
     moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before, state.network))
     assert max(moved) > 0
-    booted = small.computer.boot(Params(state.ema, frozen), batch.video[:2, 0], TokenIds(batch.text.ids[:2]))
-    u = jax.tree.map(lambda x: x[None, :2], batch.actions)
-    _, frames = jax.jit(small.computer.run)(Params(state.ema, frozen), booted, u, jax.random.key(0))
-    assert to_uint8(frames).shape == (1, 2, 5, 16, 32, 3) and bool(jnp.isfinite(frames).all())
+    actions = jax.tree.map(lambda x: x[:2], batch.actions)
+    frames = chunk(small.computer, Params(state.ema, frozen), batch.video[:2, 0], TokenIds(batch.text.ids[:2]), actions)
+    assert frames.shape == (1, 2, 5, 16, 32, 3) and np.isfinite(frames).all()
 
 
 @pytest.mark.slow
@@ -73,15 +96,14 @@ def test_every_codec_builds_updates_and_runs(name):
     wanted.vae.update(width=4, multipliers=(1, 1, 2, 2), blocks=1)
     wanted.reconstruction.lpips = 0.0  # of an optional package, and tested by itself
     small = build.build(wanted)
-    trainer, batch = small.trainer, builders.batch(2)
-    network = builders.drawn(jax.eval_shape(lambda: trainer.network(0)))
-    state, held = trainer.start(network), FrozenParams(network_held=trainer.optimizer.split(network)[1])
-    after, metrics = jax.jit(lambda s, b: trainer.update(s, held, b, 0))(state, batch)
-    assert np.isfinite(float(metrics["loss"])) and float(metrics["gradient_norm"]) > 0
-    coder, video = trainer.model, jnp.asarray(normalize_pixels(batch.video))
+    trainer, batch, before = small.trainer, builders.batch(2), network(small.trainer.model)
+    held = FrozenParams(network_held=trainer.optimizer.split(before)[1])
+    after, metrics = twice(trainer, before, held, batch)
+    assert np.isfinite(metrics["loss"]).all() and (metrics["gradient_norm"] > 0).all()
+    coder = trainer.model
     params = coder.params(trainer.params(after.ema, held).network)
-    z = jax.jit(coder.codec.encode)(params, video)
-    assert z.shape == (2, 2, 2, 4, 16) and jax.jit(coder.codec.decode)(params, z).shape == video.shape
+    z, video = coded(coder.codec, params, normalize_pixels(batch.video))
+    assert z.shape == (2, 2, 2, 4, 16) and video.shape == batch.video.shape
 
 
 def test_configs_are_tested():

@@ -16,7 +16,7 @@ from typing import Any
 
 from neural_computer.launch.flags import Flags
 from neural_computer.recording import tty
-from neural_computer.recording.terminal import typed
+from neural_computer.recording.terminal import bash_sessions
 from neural_computer.simulators.tty.machine import LEAST, MOST
 from neural_computer.simulators.tty.typists import TYPISTS
 
@@ -56,7 +56,7 @@ def settings() -> dict[str, Any]:
 def make(out: Path) -> dict[str, Any]:
     """Types the sessions, writes them and returns the counts. Raises SandboxError for --source=shell without a sandbox."""
     if SOURCE.value == tty.SHELL:
-        typed.check()
+        bash_sessions.check()
     splits = {
         tty.TRAIN: tty.Part(TYPIST.value, SESSIONS.value, window=WINDOW.value),
         tty.TEST: tty.Part(TEST_TYPIST.value, HELD_OUT.value, window=FRAMES.value, first=tty.MOST),

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.files import write_whole
-from neural_computer.recording.terminal import typed
+from neural_computer.recording.terminal import bash_sessions
 from neural_computer.simulators.tty import kinds, sessions
 from neural_computer.simulators.tty.typists import TYPISTS
 from neural_computer.types import Episode
@@ -88,7 +88,7 @@ def simulated(part: Part, making: Making) -> Iterator[Episode]:
 def recorded(part: Part, making: Making, output: Path, workers: int) -> Iterator[Episode]:
     """The same in a real bash; those that are in output/recordings already are not recorded again."""
     jobs = [
-        typed.TypedSession(part.typist, (making.seed, number), making.frames, making.rows, making.cols)
+        bash_sessions.BashSession(part.typist, (making.seed, number), making.frames, making.rows, making.cols)
         for number in range(part.first, part.first + part.count)
     ]
-    yield from typed.episodes(jobs, typed.record_all(jobs, output / "recordings", workers))
+    yield from bash_sessions.episodes(jobs, bash_sessions.record_all(jobs, output / "recordings", workers))

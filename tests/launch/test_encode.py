@@ -10,8 +10,9 @@ import neural_computer
 from neural_computer.data.encoded import EncodedSource
 from neural_computer.train.metrics_log import read_metrics
 from tests.conftest import program
+from tests.once import traced_once  # noqa: F401
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("traced_once")]
 TINY = "--config=configs/cligen.py:tiny"
 
 

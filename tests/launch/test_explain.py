@@ -19,7 +19,9 @@ from neural_computer.train import loop
 from neural_computer.train.cost import Cost, cost, frozen_shapes, operations, peak
 from neural_computer.types import Batch, FrozenParams, TokenIds
 from tests.conftest import ROOT, program
+from tests.once import traced_once  # noqa: F401
 
+pytestmark = pytest.mark.usefixtures("traced_once")
 WAN = {
     "data.frames": 9,
     "data.height": 64,
@@ -122,7 +124,9 @@ def test_what_a_program_holds_is_counted_by_hand():
 
 
 def test_with_rematerialisation_a_block_keeps_its_input_alone():
-    four, eight = (explained(network__remat="full", network__layers=n).memory["activations"] for n in (4, 8))
+    four, eight = (
+        explained(network__remat="full", **more).memory["activations"] for more in ({}, {"network__layers": 8})
+    )
     assert eight - four == pytest.approx(4 * ROWS * TOKENS * 256 * 4, rel=0.02)
 
 

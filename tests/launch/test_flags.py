@@ -131,6 +131,15 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     assert reason == "tensorflow_datasets: is not installed; pip install 'neural-computer[recording]'"
 
 
+def test_ctrl_c_is_named_and_ends_with_its_own_code(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load("train"), "train", interrupted)
+    done = program("launch.train", TINY, f"--workdir={tmp_path}", check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "interrupted")
+
+
 def test_one_command_lists_and_runs_the_programs():
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "launch", *arguments]

@@ -10,8 +10,10 @@ from neural_computer import Event
 from neural_computer.actions.schema import FLAGS
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read
-from neural_computer.data import splits
+from neural_computer.data import pipeline, splits
 from neural_computer.data.episodes import EpisodeWriter
+from neural_computer.data.inputs import ActionFeaturizer
+from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.data.windows import ClipSource
 from neural_computer.screens.prompts import PROMPT
 from neural_computer.screens.terminal import Atlas, Screen, blank
@@ -394,6 +396,18 @@ def test_items_are_a_function_of_the_arguments():
         one[len(one)]
 
 
+def test_the_pipeline_batches_it():
+    """The key of a clip is among the flags of frame 1; what frame 1 shows without one is frame 0 again."""
+    tokenizer, mine = ByteTokenizer(16), source(window=2, shares={"idle": 1.0, "character": 1.0})
+    inputs, options = ActionFeaturizer(tokenizer, 4), {"captions": {"plain": 1.0}, "batch_size": 32, "seed": 0}
+    batch = next(pipeline.batches(mine, tokenizer=tokenizer, inputs=inputs, **options))
+    assert batch.video.shape == (32, 2, 48, 128, 3) and batch.actions.valid.all()
+    pressed = batch.actions.raw[:, 1].sum(-1)
+    assert not batch.actions.raw[:, 0].any() and set(pressed) == {0, 1}
+    still = (batch.video[:, 0] == batch.video[:, 1]).all(axis=(1, 2, 3))
+    assert still[pressed == 0].all() and not still[pressed == 1].all()
+
+
 def test_shares_are_kept():
     shares = {"idle": 1.0, "sum": 2.0, "cleared": 1.0}
     mine = source(shares=shares)
@@ -407,6 +421,7 @@ def test_shares_are_kept():
     ("changes", "message"),
     [
         ({"sessions": 0}, "sessions=0"),
+        ({"seed": -1}, "seed=-1"),
         ({"window": 1}, "window=1"),
         ({"window": 601}, "frames=600"),
         ({"shares": {"tab": 1.0}}, "shares='tab': unknown; one of idle"),

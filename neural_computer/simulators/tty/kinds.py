@@ -17,8 +17,8 @@ KINDS = (
     *("empty", "cleared", "clear", "date", "echo", "sum", "difference"),
     *("up", "down"),
 )
-"""Names of the kinds. Those of the second row are Return on such a line; `cleared` is Return on an empty line with nothing above
-the prompt."""
+"""Names of the kinds; episodes store their indices. Those of the second row are Return on such a line; `cleared` is Return on
+an empty line with nothing above the prompt."""
 IDLE, CHARACTER, BACKSPACE, EMPTY, CLEARED, CLEAR, DATE, ECHO, SUM, DIFFERENCE, UP, DOWN = range(len(KINDS))
 OTHERS = {"BackSpace": BACKSPACE, "Up": UP, "Down": DOWN}
 

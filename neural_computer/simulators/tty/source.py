@@ -39,6 +39,8 @@ class TtySource(Sequence[Clip]):
         """
         if sessions < 1:
             raise ValueError(f"sessions={sessions}: must be at least 1")
+        if seed < 0:
+            raise ValueError(f"seed={seed}: must not be negative")
         if not 2 <= window <= frames:
             raise ValueError(f"window={window}: must be from 2, a frame and the next, to frames={frames}")
         self.arguments = (sessions, frames, seed, typist, dict(shares), window, rows, cols)

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from neural_computer.recording.terminal import typed
+from neural_computer.recording.terminal import bash_sessions
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.simulators.tty import drawing, kinds, sessions
 from neural_computer.simulators.tty.machine import KEYS
@@ -19,7 +19,7 @@ pytestmark = needs.sandboxed("python")
 
 def assert_same(pressed: list[str], rows: int, cols: int) -> None:
     """The real shell and the simulated terminal show the same cells and cursor at every tick."""
-    real, ours = typed.play(pressed, rows, cols), sessions.play(pressed, rows, cols)
+    real, ours = bash_sessions.play(pressed, rows, cols), sessions.play(pressed, rows, cols)
     np.testing.assert_array_equal(ours.cells & 127, real.chars)
     np.testing.assert_array_equal(np.argwhere(ours.cells & drawing.UNDER_CURSOR)[:, 1:], real.cursor)
     assert not real.flags.any()
@@ -58,9 +58,9 @@ def test_a_typist_sees_the_same_in_both(name, size):
 
 
 def test_an_episode_has_bashs_screens_and_the_kinds_of_its_keys():
-    job = typed.TypedSession("brisk", (0, 5), 40, 3, 16)
-    screens = typed.play(job.keys, 3, 16)
-    episode = typed.episode(job, screens, "5.2")
+    job = bash_sessions.BashSession("brisk", (0, 5), 40, 3, 16)
+    screens = bash_sessions.play(job.keys, 3, 16)
+    episode = bash_sessions.episode(job, screens, "5.2")
     assert episode.id == "tty/0/5" and episode.meta["source"] == "recorded in bash 5.2"
     assert episode.frames.shape == (40, 48, 128, 3) and len(episode.cells) == 40
     pressed = [kind != kinds.IDLE for kind in kinds.unpack(episode.meta["kinds"])]
@@ -72,12 +72,12 @@ def test_a_session_that_fails_is_named(monkeypatch, tmp_path):
     def fail(*_):
         raise RecordingError("bash: ended")
 
-    monkeypatch.setattr(typed, "play", fail)
+    monkeypatch.setattr(bash_sessions, "play", fail)
     with pytest.raises(RecordingError, match="tty/0/5: bash: ended"):
-        typed.record_chunk([typed.TypedSession("brisk", (0, 5), 40, 3, 16)], tmp_path / "x.npz")
+        bash_sessions.record_chunk([bash_sessions.BashSession("brisk", (0, 5), 40, 3, 16)], tmp_path / "x.npz")
 
 
 def test_a_damaged_recording_is_named_with_the_way_out(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="x.npz: cannot be read .*; delete it"):
-        next(typed.episodes([typed.TypedSession("brisk", (0, 5), 40, 3, 16)], [tmp_path / "x.npz"]))
+        next(bash_sessions.episodes([bash_sessions.BashSession("brisk", (0, 5), 40, 3, 16)], [tmp_path / "x.npz"]))

@@ -29,7 +29,7 @@ from neural_computer.simulators.tty.machine import MOST
 from neural_computer.simulators.tty.typists import TYPISTS, keys
 from neural_computer.types import Episode
 
-START_UP = "/etc/typed.bashrc"
+START_UP = "/etc/tty.bashrc"
 SHELL = ("bash", "--noprofile", "--rcfile", START_UP, "-i")
 RESERVED = "case coproc do done elif else esac fi for function if in select then time until while"
 COMMANDS = rf"""
@@ -56,7 +56,7 @@ CHUNK = 4
 
 
 @dataclass(frozen=True)
-class TypedSession:
+class BashSession:
     """A session to record: its typist's name, its seed, its frames, and the screen's rows and columns."""
 
     typist: str
@@ -102,12 +102,12 @@ def check() -> None:
 # Recordings on disk
 
 
-def record_all(jobs: Sequence[TypedSession], directory: Path, workers: int) -> list[Path]:
+def record_all(jobs: Sequence[BashSession], directory: Path, workers: int) -> list[Path]:
     """Files of all sessions, CHUNK of them each, in order; records those that are not in `directory` yet."""
     return make_all(jobs, record_chunk, directory, workers=workers, chunk=CHUNK, of=COMMANDS, unit="session")
 
 
-def record_chunk(chunk: Sequence[TypedSession], path: Path) -> None:
+def record_chunk(chunk: Sequence[BashSession], path: Path) -> None:
     """Records some sessions and writes their screens to `path`. Raises RecordingError, naming the session."""
     arrays: dict[str, Any] = {}
     for job in chunk:
@@ -129,7 +129,7 @@ def version() -> str:
     return found[1] if found else "of unknown version"
 
 
-def episodes(jobs: Sequence[TypedSession], paths: Sequence[Path]) -> Iterator[Episode]:
+def episodes(jobs: Sequence[BashSession], paths: Sequence[Path]) -> Iterator[Episode]:
     """Recorded sessions as episodes, in order. Raises ValueError for a damaged file."""
     for number, path in enumerate(paths):
         try:
@@ -142,7 +142,7 @@ def episodes(jobs: Sequence[TypedSession], paths: Sequence[Path]) -> Iterator[Ep
             yield episode(job, Cells(*(arrays[f"{job.id}/{name}"] for name in Cells._fields)), bash)
 
 
-def episode(job: TypedSession, screens: Cells, bash: str) -> Episode:
+def episode(job: BashSession, screens: Cells, bash: str) -> Episode:
     """A session as an episode: bash's screens, and the keys and kinds of the simulated terminal that followed along."""
     simulated = sessions.play(job.keys, job.rows, MOST)
     source = {"source": f"recorded in bash {bash}", "seed": job.seed, "typist": asdict(TYPISTS[job.typist])}
