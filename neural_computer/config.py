@@ -105,10 +105,10 @@ class CodecConfig:
     kind: str
     channels: int
     whiten: float
-    temporal_stride: int
     fit_videos: int
     chunk: int
     tile: int
+    temporal_stride: int = 4
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, ("linear", "wan"))
@@ -143,16 +143,16 @@ class NetworkConfig:
     attention: str
     context_parallel: str
     causal: bool
-    window: int
-    chunk: int
-    entries: str
     remat: str
     lora: int
     prediction_type: str
     condition_layout: str
     clean_first_frame: bool
     predict_residual: bool
-    scale_noisy_latents: bool
+    scale_noisy_latents: bool = False
+    window: int = -1
+    chunk: int = 1
+    entries: str = "chunks"
 
     def __post_init__(self) -> None:
         if self.window < -1 or self.chunk < 1:

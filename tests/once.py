@@ -1,7 +1,7 @@
 """Programs that the tests of a file share: what the library traces and compiles anew in every run, once a file.
 
-    pytestmark = pytest.mark.usefixtures("traced_once")
-    from tests.once import traced_once  # noqa: F401
+pytestmark = pytest.mark.usefixtures("traced_once")
+from tests.once import traced_once  # noqa: F401
 """
 
 import functools

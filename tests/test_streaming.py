@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_computer.config import ConfigError
 from neural_computer.types import Encoded
 from tests import builders
 
