@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Key, Shaped, UInt8
 
 from neural_computer import flow, sharding
 from neural_computer.conditioning import Conditioner, no_actions, normalize_pixels
+from neural_computer.data.inputs import chunked
 from neural_computer.denoiser import Denoiser, Network
 from neural_computer.flow import Sampler
 from neural_computer.models.linear_codec import LinearCodec
@@ -175,6 +176,21 @@ class NeuralComputer:
             return self.render(params, state)
 
         return jax.lax.scan(advance, state, u, length=chunks)
+
+    # A video as chunks
+
+    @property
+    def clip_chunks(self) -> int:
+        """Chunks of a training clip."""
+        return 1
+
+    def split(self, actions: Actions, chunks: int) -> Actions:
+        """A video's actions (b, t, ...) with a leading axis of chunks, as `run` takes them. Raises ValueError for too few."""
+        return chunked(actions, self.frames, chunks)
+
+    def join(self, first: Float[Array, "b h w 3"], frames: Float[Array, "n b t h w 3"]) -> Float[Array, "b m h w 3"]:
+        """The video of a run that began with frame `first`, from the frames of its chunks."""
+        return concat_chunks(frames)
 
     def with_steps(self, num_steps: int) -> "NeuralComputer":
         """The same computer with another number of denoising steps."""

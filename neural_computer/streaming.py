@@ -137,6 +137,43 @@ class StreamingComputer(NeuralComputer):
         carry, frames = self.codec.decode_chunk(params.frozen.codec, state.carry, state.latents)
         return state._replace(frame=frames[:, -1], carry=carry), frames
 
+    @property
+    def clip_chunks(self) -> int:
+        """Chunks of a training clip, after its first frame."""
+        return (self.conditioner.latent_shape[0] - 1) // self.causal.chunk
+
+    def split(self, actions: Actions, chunks: int) -> Actions:
+        """A video's actions (b, t, ...), those of its first frame left out, with a leading axis of chunks.
+
+        Raises ValueError for actions of too few frames.
+        """
+        frames, count = chunks * self.frames, actions.mouse.shape[1] - 1
+        if count < frames:
+            raise ValueError(
+                f"chunks={chunks}: need the actions of {1 + frames} frames, there are {1 + count}; ask for "
+                f"{count // self.frames}"
+            )
+
+        def cut(x: Array | np.ndarray) -> Array:
+            x = jnp.asarray(x)[:, 1 : 1 + frames]
+            return jnp.moveaxis(x.reshape(x.shape[0], chunks, self.frames, *x.shape[2:]), 1, 0)
+
+        def repeated(x: Array | np.ndarray) -> Array:
+            return jnp.broadcast_to(jnp.asarray(x), (chunks, *x.shape))
+
+        return actions._replace(
+            raw=cut(actions.raw),
+            meta=jax.tree.map(cut, actions.meta),
+            mouse=cut(actions.mouse),
+            texts=jax.tree.map(repeated, actions.texts),
+            valid=repeated(actions.valid),
+        )
+
+    def join(self, first: Float[Array, "b h w 3"], frames: Float[Array, "n b t h w 3"]) -> Float[Array, "b m h w 3"]:
+        """The video of a run that began with frame `first`: that frame, and those of all chunks."""
+        later = jnp.moveaxis(frames, 0, 1)
+        return jnp.concatenate([first[:, None], later.reshape(first.shape[0], -1, *first.shape[1:])], axis=1)
+
     def _conditioning(
         self, params: Params, state: State, before: Float[Array, "b 1 i j c"], u: Actions | None
     ) -> Conditioning:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYER = {
     **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats"), 0),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
-    **dict.fromkeys(("conditioning", "denoiser", "computer"), 2),
+    **dict.fromkeys(("conditioning", "denoiser", "computer", "streaming"), 2),
     "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
     **dict.fromkeys(("config", "experiment", "build", "convert"), 4),
@@ -44,6 +44,7 @@ SIBLINGS = {
     "train/__init__": ("workflows.train",),
     "denoiser": ("conditioning",),
     "computer": ("conditioning", "denoiser"),
+    "streaming": ("conditioning", "denoiser", "computer"),
 }
 """What may be imported beside the layers below: file or folder -> modules."""
 

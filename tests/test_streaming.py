@@ -1,10 +1,18 @@
 """The streaming computer: a run with the window is what training saw, at any age, from a saved state or not."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
+from neural_computer import flow
+from neural_computer.conditioning import happens
+from neural_computer.config import ConfigError
+from neural_computer.train.corruption import teacher_forcing
+from neural_computer.train.objective import Objective
 from neural_computer.types import Encoded
 from tests import builders
 
@@ -41,49 +49,120 @@ def encoded(small, rows=2) -> Encoded:
     return jax.jit(small.computer.encode)(builders.frozen(small), batch)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def step(computer, params, state, u, key):
+    return computer.step(params, state, None, u, key)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def run(computer, params, state, u, key):
+    return computer.run(params, state, u, key, chunks=len(u.mouse))
+
+
+def boot(computer, params, text):
+    return jax.jit(computer.boot)(params, builders.batch(2, size=(5, 16, 32)).video[:, 0], text)
+
+
 def chunk_of(actions, first: int, frames: int):
-    """The actions of some frames of a video."""
+    """The actions of some frames of a video, if it has any."""
+    if actions is None:
+        return None
     part = jax.tree.map(lambda x: x[:, first : first + frames], (actions.raw, actions.meta, actions.mouse))
     return actions._replace(raw=part[0], meta=part[1], mouse=part[2])
 
 
-@pytest.mark.parametrize("mode", ["internal", "residual", "none"])
-@pytest.mark.parametrize(("chunk", "window"), [(1, 2), (1, 0), (2, 1)])
+@pytest.mark.parametrize(
+    ("mode", "chunk", "window"),
+    [("internal", 1, 2), ("residual", 1, 2), ("none", 1, 2), ("internal", 1, 0), ("residual", 2, 1)],
+)
 def test_a_run_equals_one_pass_over_both_streams(mode, chunk, window):
-    """x0 of teacher forcing, its context what the run made and its noise the run's, is what the run made."""
+    """x0 of teacher forcing is what the run made, its context what the run made and its noise the run's."""
     small = streaming(mode, network__chunk=chunk, network__window=window)
-    computer, params = small.computer, builders.params(small)
-    video = encoded(small)
-    text, key, chunks = video.text, jax.random.key(3), 4 // chunk
-    first = builders.batch(2, size=(5, 16, 32)).video[:, 0]
-    state = jax.jit(computer.boot)(params, first, text)
-    made, noises = [state.latents[:, -1:]], []
-    step = jax.jit(lambda state, u, key: computer.step(params, state, None, u, key))
-    for i in range(chunks):
-        u = None if video.actions is None else chunk_of(video.actions, 1 + i * chunk, chunk)
-        noise = jax.random.fold_in(key, i)
-        state = step(state, u, noise)
-        made.append(state.latents)
-        noises.append(noise)
-    latents = jnp.concatenate(made, axis=1)
+    computer, params, video = small.computer, builders.params(small), encoded(small)
+    state, keys = boot(computer, params, video.text), jax.random.split(jax.random.key(3), 4 // chunk)
+    chunks = [state.latents[:, -1:]]
+    for i, key in enumerate(keys):
+        state = step(computer, params, state, chunk_of(video.actions, 1 + i * chunk, chunk), key)
+        chunks.append(state.latents)
+    latents = np.concatenate(chunks, axis=1)
 
-    from neural_computer import flow
-    from neural_computer.denoiser import streams_of
-    from neural_computer.train.corruption import _before, begun
-
-    still = jnp.repeat(latents[:, :1], chunk, axis=1)
-    context = jnp.concatenate([still, latents[:, 1:-chunk]], axis=1)
-    eps = jnp.concatenate([flow.noise(noise, jnp.arange(2), computer.latent_shape) for noise in noises], axis=1)
-    after = jnp.repeat(context[:, chunk - 1 :: chunk], chunk, axis=1)
-    mask = streams_of(video.cond, chunk)
-    conditioning = video.conditioning._replace(actions=begun(video.actions))
-    if window:
-        z, t = jnp.concatenate([context, eps], 1), jnp.concatenate([jnp.zeros((2, 4)), jnp.full((2, 4), 1000.0)], 1)
-        cond = jnp.concatenate([mask, jnp.concatenate([_before(context, chunk), after], 1)], -1)
-    else:
-        z, t, cond = eps, jnp.full((2, 4), 1000.0), jnp.concatenate([mask[:, 4:], after], -1)
-    predict = jax.jit(
-        lambda z, t, c: computer.denoiser.predict(params.network, z, t, c, streams=2 if window else 1).prediction
-    )
-    x0 = predict(z, t, conditioning._replace(cond=cond))
+    x0 = both_streams(computer, params.network, video._replace(latents=latents), keys)
     np.testing.assert_allclose(x0, latents[:, 1:], atol=1e-5)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both_streams(computer, network, video, keys):
+    """x0 of all chunks after the first frame from pure noise, the noise that a run with these keys begins with."""
+    noisy = teacher_forcing(Objective(kind="teacher_forcing"), computer, video, keys[0])
+    rows = jnp.arange(video.latents.shape[0])
+    eps = jnp.concatenate([flow.noise(key, rows, computer.latent_shape) for key in keys], axis=1)
+    length = eps.shape[1]
+    z = jnp.concatenate([noisy.z[:, :-length], eps], axis=1)
+    t = noisy.t.at[:, -length:].set(1.0) * flow.TIME_SCALE
+    return computer.denoiser.predict(network, z, t, noisy.conditioning, streams=noisy.streams).prediction
+
+
+def test_a_saved_state_goes_on_bit_for_bit(tmp_path):
+    small = streaming()
+    computer, params, video = small.computer, builders.params(small), encoded(small)
+    u = jax.tree.map(lambda x: x[None], chunk_of(video.actions, 1, 1))
+    u = jax.tree.map(lambda x: jnp.repeat(x, 4, axis=0), u)
+    key, state = jax.random.key(0), boot(computer, params, video.text)
+    end, frames = run(computer, params, state, u, key)
+    half = jax.tree.map(lambda x: x[:2], u)
+    middle, _ = run(computer, params, state, half, key)
+    with ocp.StandardCheckpointer() as saver:
+        saver.save(tmp_path / "state", middle)
+        saver.wait_until_finished()
+        restored = saver.restore(tmp_path / "state", jax.tree.map(ocp.utils.to_shape_dtype_struct, middle))
+    again, rest = run(computer, params, restored, half, key)
+    jax.tree.map(np.testing.assert_array_equal, again, end)
+    np.testing.assert_array_equal(rest, frames[2:])
+
+
+def test_a_window_of_events_keeps_what_idle_frames_would_push_out():
+    small = streaming(network__entries="events")
+    computer, params, video = small.computer, builders.params(small), encoded(small)
+    state = boot(computer, params, video.text)
+    press = chunk_of(video.actions, 1, 1)
+    idle = press._replace(raw=np.zeros_like(press.raw), meta=jax.tree.map(np.zeros_like, press.meta))
+    assert np.asarray(happens(press)).all() and not np.asarray(happens(idle)).any()
+    for u, entries in ((press, 2), (idle, 2), (idle, 2), (press, 3)):
+        before, state = state, step(computer, params, state, u, jax.random.key(1))
+        np.testing.assert_array_equal(state.cache.written, entries)
+        if u is idle:
+            jax.tree.map(np.testing.assert_array_equal, state.cache, before.cache)
+
+
+def test_a_closed_loop_follows_the_frame_that_it_observes():
+    small = streaming("none")
+    computer, params, video = small.computer, builders.params(small), encoded(small)
+    state, key = boot(computer, params, video.text), jax.random.key(1)
+    same = computer.codec.decode(params.frozen.codec, state.latents)[:, 0]
+    observed = [
+        np.asarray(jax.jit(computer.step)(params, state, x, None, key).latents)
+        for x in (None, same, jnp.zeros_like(same))
+    ]
+    np.testing.assert_allclose(observed[0], observed[1], atol=1e-4)
+    assert abs(observed[0] - observed[2]).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network__window": -1}, "window=-1: a computer that streams has a window"),
+        ({"network__clean_first_frame": True}, "clean_first_frame=True"),
+        ({"network__condition_layout": "repeat"}, "condition_layout='repeat': .*use 'previous'"),
+        ({"sampling__guidance": 2.0}, "guidance=2.0: a computer that streams has none"),
+        ({"actions__lag": 1}, "actions.window=1, lag=1: a chunk is conditioned on the actions of its own frames"),
+        ({"network__chunk": 3}, "chunk=3: must divide the 4 latent frames after a clip's first"),
+        ({"network__entries": "keys"}, "entries='keys': unknown; one of chunks, events"),
+        ({"injection__mode": "external"}, "injection.mode: External looks at the whole video and cannot stream"),
+        ({"injection__mode": "contextual"}, "injection.mode='contextual': its action tokens look ahead"),
+        ({"network__positions": (5, 1, 2)}, r"positions=\(5, 1, 2\): a window rolls on for ever"),
+        ({"network__causal": False}, "window=2, chunk=1: of a causal network alone"),
+    ],
+)
+def test_what_cannot_stream_is_named_before_anything_is_compiled(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        streaming(**changes)

@@ -36,8 +36,8 @@ class Objective:
     "diffusion_forcing" (`train.corruption`); `history_noise` is the most noise on the history of teacher forcing, on half of
     it. With probability `dropout_text` (and _image, _cond, _actions) a sample's text (image, condition, actions) is zeroed,
     each on its own, as in the paper. Every sample's randomness comes from the key and its own index: neither its batch nor
-    the number of devices can change it. `cursor`, `contrastive` and `future` weigh those terms, 0 leaves a term out; the contrastive one
-    compares all latent frames of a batch at `temperature`, so what is in a batch matters to it alone.
+    the number of devices can change it. `cursor`, `contrastive` and `future` weigh those terms, 0 leaves a term out; the
+    contrastive one compares all latent frames of a batch at `temperature`, so what is in a batch matters to it alone.
     """
 
     kind: str = "flow_matching"

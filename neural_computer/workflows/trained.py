@@ -16,10 +16,9 @@ from ml_collections import ConfigDict
 
 from neural_computer import media, sharding
 from neural_computer.build import build as build_config
-from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import to_uint8
 from neural_computer.config import ConfigError
-from neural_computer.data.inputs import chunked
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
 from neural_computer.formats import FORMAT, check_format
@@ -118,9 +117,10 @@ class Trained:
         if actions is not None:
             if np.ndim(actions.mouse) == 2:
                 actions = jax.tree.map(lambda x: np.asarray(x)[None], actions)
-            actions = chunked(actions, self.computer.frames, chunks)
+            actions = self.computer.split(actions, chunks)
+        first = state.frame
         state, frames = self._run(self.params, state, actions, jax.random.key(seed), chunks=chunks)
-        return Rollout(np.asarray(to_uint8(concat_chunks(frames)))[0], self.fps, state)
+        return Rollout(np.asarray(to_uint8(self.computer.join(first, frames)))[0], self.fps, state)
 
     def save(self, folder: str | Path, note: str = "") -> Path:
         """Writes the computer as safetensors, config and card: a folder that `nc.load` reads and that can be shared."""
