@@ -26,12 +26,21 @@ environment "$extras"
 [ -z "$mutate" ] || exec .venv/bin/python -m tests.mutation ${arguments[@]+"${arguments[@]}"}
 
 .venv/bin/ruff check .
-.venv/bin/mypy
-# A process a core, one thread each (tests/conftest.py); the tests of a file share what they train.
-several=(.venv/bin/python -m pytest -n logical --maxprocesses=8 --dist=loadfile --durations=10)
+# Types are checked beside the tests. These are a process a core and one more, for many wait for processes of their own; one
+# thread each (tests/conftest.py). The tests of a file share what they train.
+.venv/bin/mypy >.venv/types.log 2>&1 &
+types=$!
+cores=$(getconf _NPROCESSORS_ONLN)
+several=(.venv/bin/python -m pytest -n "$((cores < 8 ? cores + 1 : 8))" --dist=loadfile --durations=10)
+code=0
 case " ${arguments[*]-} " in
-  *" -m "*) exec "${several[@]}" "${arguments[@]}" ;;
+  *" -m "*) "${several[@]}" "${arguments[@]}" || code=$? ;;
+  *)
+    "${several[@]}" -m "not rig" ${arguments[@]+"${arguments[@]}"} || code=$?
+    # What is recorded at fifteen frames a second has the machine to itself.
+    .venv/bin/python -m pytest -m rig --durations=10 ${arguments[@]+"${arguments[@]/--junitxml=*/--quiet}"} || code=$?
+    ;;
 esac
-"${several[@]}" -m "not rig" ${arguments[@]+"${arguments[@]}"}
-# What is recorded at fifteen frames a second has the machine to itself.
-exec .venv/bin/python -m pytest -m rig --durations=10 ${arguments[@]+"${arguments[@]/--junitxml=*/--quiet}"}
+wait "$types" || code=$?
+cat .venv/types.log
+exit "$code"

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -36,6 +37,10 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neur
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
+# A shell has Ctrl-C ignored in what it starts in the background, and all that the tests start would inherit that.
+with contextlib.suppress(ValueError):  # not in the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
@@ -56,7 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --rest-of, leaves out what passed there."""
+    """Files with slow tests come first, lest a process is left with one at the end; --rest-of leaves out what passed there."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
     if not (report := config.getoption("--rest-of")):
         return
     cases = ElementTree.parse(report).iter("testcase")

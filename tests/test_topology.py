@@ -92,18 +92,18 @@ POISONED = """
     jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
     from neural_computer import sharding
     from neural_computer.train import loop
-    from tests.builders import batch, experiment, frozen
-    from tests.train.test_guards import poisoned
-    small = experiment()
+    from tests.builders import batch, frozen
+    from tests.train.test_guards import BAD, poisoned
+    small = poisoned()
 
     def batches(start):
         # Rows 0, 2, ... of every global batch of eight are process 0's, the others process 1's.
-        whole = (batch(8, start=8 * i, seed=i) for i in itertools.count(start))
+        whole = (batch(8, start=BAD if i == 2 else 8 * i, seed=i) for i in itertools.count(start))
         return (jax.tree.map(lambda x: x[jax.process_index() :: 2], rows) for rows in whole)
 
     config = loop.LoopConfig(steps=6, checkpoint_every=1, max_to_keep=2, log_every=1)
     loop.fit(
-        poisoned(small, 3), frozen(small), batches, config, workdir=Path(sys.argv[3]), mesh=sharding.make_mesh(), seed=0,
+        small.trainer, frozen(small), batches, config, workdir=Path(sys.argv[3]), mesh=sharding.make_mesh(), seed=0,
         clip_ids=lambda number: [f"clip-{number}"],
     )
 """

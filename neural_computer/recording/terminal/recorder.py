@@ -103,6 +103,7 @@ class TerminalSession:
             "stdout": self._slave,
             "stderr": self._slave,
             "start_new_session": True,
+            "preexec_fn": _as_at_a_terminal,
         }
         if self.sandbox is not None:
             if os.getuid() == 0:
@@ -115,8 +116,7 @@ class TerminalSession:
             self.argv,
             cwd=self._home.name,
             env=fixed | dict(self.environment),
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            **ends,
+            **ends | {"preexec_fn": _at_its_terminal},
         )
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -293,3 +293,15 @@ def record(session: TerminalSession, keys: Iterable[str]) -> Cells:
             screen.feed(session.settle())
             screens.append(screen.cells())
     return stack(screens)
+
+
+def _as_at_a_terminal() -> None:
+    """In the child: Ctrl-C interrupts, though a shell that started us in the background had it ignored."""
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _at_its_terminal() -> None:
+    """In the child without a sandbox: its standard input controls it."""
+    _as_at_a_terminal()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

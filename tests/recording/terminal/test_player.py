@@ -1,5 +1,6 @@
 import re
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -105,6 +106,17 @@ def test_ctrl_c_interrupts_after_the_pause_that_the_tape_makes():
     recording = play('Type "sleep 100"\nEnter\nSleep 1500ms\nCtrl+C\nType "echo $?"\nEnter\n')
     assert filled(recording) == ["> sleep 100", "^C", "> echo $?", "130", ">"]
     assert [1.5 + 0.05 * 10, "ctrl+c"] in recording.meta["keys"] and time.monotonic() - begin < 10
+
+
+@sandboxed
+def test_ctrl_c_interrupts_though_the_recorder_was_started_in_the_background():
+    """There a shell has it ignored, and programs inherit that."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        recording = play('Type "sleep 100"\nEnter\nCtrl+C\nType "echo $?"\nEnter\n')
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert filled(recording) == ["> sleep 100", "^C", "> echo $?", "130", ">"]
 
 
 @sandboxed
