@@ -59,7 +59,7 @@ def attend(
     value: Float[Array, "b *m k d"],
     implementation: str = "xla",
     *,
-    causal: Causal | bool = False,
+    causal: Causal | bool | None = None,
     lengths: Int[Array, " b"] | None = None,
     context: str = "gather",
 ) -> Float[Array, "b *n k d"]:

@@ -94,7 +94,7 @@ class SelfAttention(nn.Module):
             own, past = KeyValue(k, v), window.read(ring, written)
             k, v = (jnp.concatenate([new, old.astype(dtype)], axis=1) for new, old in zip(own, past, strict=True))
             tokens = x.shape[1] * patches
-            options |= {"causal": False, "lengths": window.lengths(written, ring.key.shape[1], tokens)}
+            options |= {"causal": None, "lengths": window.lengths(written, ring.key.shape[1], tokens)}
         y = self.injection.attend(q, k, v, patches, self.compute.attention, **options)
         y = checkpoint_name(merge_heads(y), "attention")
         return _linear(self, "o")(y), own

@@ -27,7 +27,7 @@ def inputs(f=3, h=4, w=6):
 def make(dit):
     """Parameters with nothing zero, for videos of any length."""
     image = np.zeros((2, 7, dit.shape.image_width), np.float32) if dit.shape.image_width else None
-    return drawn(jax.eval_shape(dit.init, jax.random.key(0), *inputs(), image))
+    return drawn(jax.eval_shape(dit.init, jax.random.key(0), *inputs(f=4), image))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -175,7 +175,7 @@ def test_a_chunk_after_the_window_is_the_noisy_stream_after_the_context(chunk, w
     for first in range(0, frames, chunk):
         clean, noisy = slice(first, first + chunk), slice(frames + first, frames + first + chunk)
         own = output(dit, params, z[:, clean], t[:, clean], text, None, None, cache).own
-        cache = window_module.write(cache, own, np.ones(2, bool))
+        cache = window_module.write(cache, own, jnp.ones(2, bool))
         parts.append(output(dit, params, z[:, noisy], t[:, noisy], text, None, None, cache).prediction)
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * np.abs(whole).max())
 
@@ -185,10 +185,10 @@ def test_an_old_window_is_a_young_one():
     dit = DiT(SHAPE, Injection(every=2), causal=Causal(window=3))
     z, t, text, params = causal()
     young = dit.empty_cache(2, 6)
-    old = young._replace(written=np.full(2, 10**6, np.int32))
+    old = young._replace(written=jnp.full(2, 10**6))
     for first in range(3):
         own = output(dit, params, z[:, first : first + 1], t[:, :1], text, None, None, young).own
-        young, old = (window_module.write(cache, own, np.ones(2, bool)) for cache in (young, old))
+        young, old = (window_module.write(cache, own, jnp.ones(2, bool)) for cache in (young, old))
     predictions = [predict(dit, params, z[:, 3:], t[:, 3:], text, None, None, cache) for cache in (young, old)]
     np.testing.assert_array_equal(*predictions)
 
@@ -197,7 +197,7 @@ def test_what_does_not_enter_leaves_the_window_as_it_is():
     z, t, text, params = causal()
     empty = CAUSAL.empty_cache(2, 6)
     own = output(CAUSAL, params, z[:, :1], t[:, :1], text, None, None, empty).own
-    cache = window_module.write(empty, own, np.asarray([True, False]))
+    cache = window_module.write(empty, own, jnp.asarray([True, False]))
     for new, old, one in zip(cache.ring, empty.ring, own, strict=True):
         np.testing.assert_array_equal(new[:, :, 1], old[:, :, 1])
         np.testing.assert_array_equal(new[:, :, 0, 0], one[:, :, 0])
@@ -219,7 +219,7 @@ def test_no_frame_sees_a_later_one():
 def test_no_noisy_frame_sees_another_or_the_context_of_its_own_time():
     """Frames [context 0 1 2; noisy 1 2 3] with a window of 2: noisy 2 sees context 0, 1 and itself."""
     z, _, text = inputs(f=6)
-    t, params = np.full((2, 6), 500, np.float32), make(CAUSAL)
+    t, params = jnp.full((2, 6), 500.0), make(CAUSAL)
 
     def influence(z):
         return jnp.abs(CAUSAL.apply(params, z, t, text, streams=2).prediction[:, 1]).sum()

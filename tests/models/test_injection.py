@@ -168,7 +168,7 @@ def test_chunks_after_a_window_are_those_of_the_whole_video(mode):
     cache, parts = network.empty_cache(2, 6), []
     for span in (slice(0, 2), slice(2, 4)):
         out = run(network, params(network), z[:, span], t, text, u[:, span], cache)
-        cache = window.write(cache, out.own, np.ones(2, bool))
+        cache = window.write(cache, out.own, jnp.ones(2, bool))
         parts.append(out.prediction)
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
 
