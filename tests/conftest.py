@@ -51,7 +51,7 @@ install_import_hook("neural_computer", "tests.checker.check")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rest-of", help="A JUnit file of another run: what passed there is left out here.")
-    parser.addoption("--kills", type=int, default=3, help="How often the kill tests kill; 20 is the full form.")
+    parser.addoption("--kills", type=int, default=2, help="How often the kill tests kill; 20 is the full form.")
     parser.addoption(
         "--fuzz", type=float, default=6, help="Seconds of each of the four fuzz tests; 150 is the full form."
     )
@@ -61,9 +61,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Files with slow tests come first, lest a process is left with one at the end; --rest-of leaves out what passed there."""
-    long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    """Long files come first, lest one process is left with one at the end; --rest-of leaves out what passed there."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    # The longest are those of no single room: resumes, topology, notebooks, configs.
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent != ROOT / "tests"))
     if not (report := config.getoption("--rest-of")):
         return
     cases = ElementTree.parse(report).iter("testcase")

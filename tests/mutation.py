@@ -57,7 +57,7 @@ SWAPS = {
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """(line, what changed, source) of every mutant of a module, outside annotations and docstrings."""
+    """(line, what changed, source) of every mutant of a module, outside annotations, decorators and docstrings."""
     tree = ast.parse(source)
     skipped = {id(inner) for node in ast.walk(tree) for part in hints(node) for inner in ast.walk(part)}
     for number, node in enumerate(ast.walk(tree)):
@@ -70,9 +70,9 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def hints(node: ast.AST) -> list[ast.AST]:
-    """Annotations: the tests check them, but a change there is no change of behaviour."""
+    """Annotations and decorators (frozen=True): a change there is no change of what is computed."""
     annotations = [getattr(node, name, None) for name in ("annotation", "returns")]
-    return [part for part in annotations if isinstance(part, ast.AST)]
+    return [part for part in annotations if isinstance(part, ast.AST)] + getattr(node, "decorator_list", [])
 
 
 def changes(node: ast.AST):

@@ -53,6 +53,14 @@ def test_the_template_is_the_arrow_that_the_svg_draws():
     assert mask[: int(y) - 1].sum() < 0.1 and mask[int(y) : int(y) + 3, int(x) : int(x) + 3].sum() > 1
 
 
+def test_the_outline_grows_with_the_arrow():
+    def outline(height):
+        colour, mask = cursor.template(height).pixels[..., 0], cursor.template(height).pixels[..., 3]
+        return (mask - (colour + mask) / 2).sum()
+
+    assert outline(128.0) / outline(64.0) == pytest.approx(4, rel=0.1)
+
+
 @pytest.mark.parametrize("path", ["M0 0 C1 1 2 2 3 3", "M0 0 l1 1", "M0 0 L1"])
 def test_an_svg_of_anything_but_straight_lines_is_rejected(path):
     with pytest.raises(ValueError, match="polygon"):

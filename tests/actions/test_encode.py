@@ -39,6 +39,13 @@ def embed(module, acts, seed=0):
     return np.asarray(module.apply(params, acts, texts))
 
 
+def test_the_smallest_encoding_has_one_number_of_each_and_none_less():
+    ActionEncoding(width=1, fourier=1, scale=0.1)
+    for wrong in ({"width": 0}, {"fourier": 0}, {"scale": 0.0}):
+        with pytest.raises(ValueError, match="must be positive"):
+            ActionEncoding(**wrong)
+
+
 @pytest.mark.parametrize("config", [{"schema": "raw"}, {"schema": "meta"}, {"schema": "meta", "pool": "attention"}])
 @pytest.mark.parametrize("events", [CLICK, TYPED], ids=["click", "typed"])
 def test_an_action_changes_the_embedding_of_its_window_alone(config, events):

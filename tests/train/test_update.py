@@ -7,6 +7,7 @@ import pytest
 
 from neural_computer.denoiser import Denoiser
 from neural_computer.train.objective import Objective
+from neural_computer.train.optim import Optimizer
 from neural_computer.train.update import Trainer
 from tests.builders import batch, experiment, frozen, params, start
 
@@ -97,3 +98,13 @@ def test_no_noise_is_used_twice():
     squares = [square(i, seed) for i in range(20) for seed in range(2)]
     assert len(set(squares)) == 40 and abs(np.mean(squares) - 1) < 0.1
     assert square(3, 1) == squares[7]
+
+
+def test_the_rate_rises_from_zero_stays_or_falls_to_the_last():
+    """At the steps 0, half of the warm-up, its end, the end of the decay, and beyond."""
+    plain = Optimizer(learning_rate=2.0).schedule()
+    warm = Optimizer(learning_rate=2.0, warmup_steps=10).schedule()
+    cosine = Optimizer(learning_rate=2.0, warmup_steps=10, decay_steps=50, final_learning_rate=0.5).schedule()
+    np.testing.assert_allclose([plain(0), plain(100)], [2, 2])
+    np.testing.assert_allclose([warm(step) for step in (0, 5, 10, 100)], [0, 1, 2, 2], atol=1e-6)
+    np.testing.assert_allclose([cosine(step) for step in (0, 5, 10, 30, 50, 99)], [0, 1, 2, 1.25, 0.5, 0.5], atol=1e-6)
