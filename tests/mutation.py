@@ -59,7 +59,7 @@ SWAPS = {
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
     """(line, what changed, source) of every mutant of a module, outside annotations, decorators and docstrings."""
     tree = ast.parse(source)
-    skipped = {id(inner) for node in ast.walk(tree) for part in hints(node) for inner in ast.walk(part)}
+    skipped = {id(inner) for node in ast.walk(tree) for part in spared(node) for inner in ast.walk(part)}
     for number, node in enumerate(ast.walk(tree)):
         if id(node) in skipped:
             continue
@@ -69,7 +69,7 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
             yield getattr(node, "lineno", 0), what, ast.unparse(ast.fix_missing_locations(other))
 
 
-def hints(node: ast.AST) -> list[ast.AST]:
+def spared(node: ast.AST) -> list[ast.AST]:
     """Annotations and decorators (frozen=True): a change there is no change of what is computed."""
     annotations = [getattr(node, name, None) for name in ("annotation", "returns")]
     return [part for part in annotations if isinstance(part, ast.AST)] + getattr(node, "decorator_list", [])

@@ -70,12 +70,12 @@ def begun(network, base, z, t, text, u):
 )
 def test_a_mode_begins_as_the_base_and_has_its_parameters(mode, every):
     base = dit(every=every)
-    told, untold = begun(dit(mode, every), params(base), *inputs())
+    acting, without = begun(dit(mode, every), params(base), *inputs())
     if mode == "contextual":
-        assert abs(told - alone(base)).max() > 1e-3, "its tokens are seen from the start"
+        assert abs(acting - alone(base)).max() > 1e-3, "its tokens are seen from the start"
     else:
-        assert abs(told - alone(base)).max() <= 1e-6
-    np.testing.assert_array_equal(untold, alone(base))
+        assert abs(acting - alone(base)).max() <= 1e-6
+    np.testing.assert_array_equal(without, alone(base))
 
 
 def reach(function, *args):
@@ -171,6 +171,10 @@ def test_chunks_after_a_window_are_those_of_the_whole_video(mode):
         cache = window.write(cache, out.own, jnp.ones(2, bool))
         parts.append(out.prediction)
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
+
+
+def test_the_widths_that_a_config_gets():
+    assert (MODES["residual"]().width, MODES["external"]().width, MODES["external"]().heads) == (256, 128, 4)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -20,34 +20,34 @@ def units(*shape, seed=0):
     return (x / np.linalg.norm(x, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def by_hand(video, told, known):
+def by_hand(video, acts, known):
     """InfoNCE by loops: the mean of both ways' cross-entropies over the rows that are known."""
     rows = np.flatnonzero(known)
     if not len(rows):
         return 0.0
-    logits = video[rows] @ told[rows].T / TEMPERATURE
+    logits = video[rows] @ acts[rows].T / TEMPERATURE
     ways = [np.mean([np.log(np.exp(way[i]).sum()) - way[i, i] for i in range(len(rows))]) for way in (logits, logits.T)]
     return sum(ways) / 2
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.0])
 def test_contrast_is_infonce_both_ways_among_the_frames_that_have_actions(share):
-    video, told = units(3, 4, 8), units(3, 4, 2, 8, seed=1)
+    video, acts = units(3, 4, 8), units(3, 4, 2, 8, seed=1)
     valid = np.random.default_rng(2).uniform(size=(3, 4, 2)) < share
     expected = np.mean(
-        [by_hand(video.reshape(12, 8), told[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
+        [by_hand(video.reshape(12, 8), acts[:, :, n].reshape(12, 8), valid[:, :, n].ravel()) for n in (0, 1)]
     )
-    found = jax.jit(info_nce, static_argnums=3)(video, told, valid, TEMPERATURE)
+    found = jax.jit(info_nce, static_argnums=3)(video, acts, valid, TEMPERATURE)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_frames_without_an_action_have_no_part_in_it():
-    video, told, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
+    video, acts, valid = units(2, 3, 8), units(2, 3, 2, 8, seed=1), np.zeros((2, 3, 2), bool)
     valid[0, 1] = valid[1, 2] = True
-    gradients = jax.jit(jax.grad(info_nce, argnums=(0, 1)), static_argnums=3)(video, told, valid, TEMPERATURE)
-    to_video, to_told = map(np.asarray, gradients)
+    gradients = jax.jit(jax.grad(info_nce, argnums=(0, 1)), static_argnums=3)(video, acts, valid, TEMPERATURE)
+    to_video, to_acts = map(np.asarray, gradients)
     idle = ~valid.any(-1)
-    assert abs(to_video[idle]).max() == 0 and abs(to_told[idle]).max() == 0
+    assert abs(to_video[idle]).max() == 0 and abs(to_acts[idle]).max() == 0
     assert abs(to_video[~idle]).min() > 0
 
 
@@ -135,7 +135,7 @@ def test_terms_are_weighed_by_config_and_reported_apart():
     np.testing.assert_allclose(alone, metrics["loss_flow"], rtol=1e-6)
 
 
-def test_the_future_is_foretold_and_never_made_to_fit():
+def test_the_future_is_predicted_and_never_made_to_fit():
     """Of the term `future`, nothing reaches the video's side: the blocks get no gradient."""
     _, gradient = weighed()
     assert max(abs(leaf).max() for leaf in jax.tree.leaves(gradient["dit"])) == 0

@@ -106,5 +106,6 @@ def test_the_rate_rises_from_zero_stays_or_falls_to_the_last():
     warm = Optimizer(learning_rate=2.0, warmup_steps=10).schedule()
     cosine = Optimizer(learning_rate=2.0, warmup_steps=10, decay_steps=50, final_learning_rate=0.5).schedule()
     np.testing.assert_allclose([plain(0), plain(100)], [2, 2])
+    assert Optimizer(learning_rate=2.0, decay_steps=50).schedule()(50) == 0
     np.testing.assert_allclose([warm(step) for step in (0, 5, 10, 100)], [0, 1, 2, 2], atol=1e-6)
     np.testing.assert_allclose([cosine(step) for step in (0, 5, 10, 30, 50, 99)], [0, 1, 2, 1.25, 0.5, 0.5], atol=1e-6)

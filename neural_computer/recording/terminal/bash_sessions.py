@@ -21,6 +21,7 @@ from neural_computer.files import write_whole
 from neural_computer.recording import sandbox
 from neural_computer.recording.sandbox import Sandbox, SandboxError
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession
+from neural_computer.recording.terminal.repl import load_recordings
 from neural_computer.recording.workers import make_all
 from neural_computer.screens.prompts import PROMPT
 from neural_computer.screens.terminal import Atlas, Cells, Screen, stack
@@ -132,11 +133,7 @@ def version() -> str:
 def episodes(jobs: Sequence[BashSession], paths: Sequence[Path]) -> Iterator[Episode]:
     """Recorded sessions as episodes, in order. Raises ValueError for a damaged file."""
     for number, path in enumerate(paths):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-        except Exception as error:
-            raise ValueError(f"{path}: cannot be read ({error}); delete it and it is recorded again") from error
+        arrays = load_recordings(path)
         bash = json.loads(arrays.pop("bash").tobytes())
         for job in jobs[number * CHUNK : (number + 1) * CHUNK]:
             yield episode(job, Cells(*(arrays[f"{job.id}/{name}"] for name in Cells._fields)), bash)

@@ -97,15 +97,20 @@ def record_chunk(chunk: Sequence[Sum], path: Path) -> None:
     write_whole(path, file.getvalue())
 
 
+def load_recordings(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file of recordings, by name. Raises ValueError for a damaged file."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except Exception as error:
+        raise ValueError(f"{path}: cannot be read ({error}); delete it and it is recorded again") from error
+
+
 def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:
     """Recorded sessions as episodes, those of one split or all. Raises ValueError for a damaged file."""
     atlas = Atlas()
     for path in sorted(directory.glob("*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = dict(stored)
-        except Exception as error:
-            raise ValueError(f"{path}: cannot be read ({error}); delete it and it is recorded again") from error
+        arrays = load_recordings(path)
         version = json.loads(arrays.pop("python").tobytes())
         for expression in dict.fromkeys(name.split("/")[0] for name in arrays):
             problem = Sum(*map(int, expression.split("+")))
