@@ -19,6 +19,7 @@ def get_config() -> ConfigDict:
                 "batch_size": 8,
                 "captions": ConfigDict({"plain": 1.0}),
                 "split": "train",
+                "shares": ConfigDict(),
             },
             "text": {"kind": "bytes", "width": 128, "length": 512, "heads": 2, "depth": 1, "negative_prompt": ""},
             "image": {"kind": "none"},

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from neural_computer import media, sharding
+from neural_computer import machines, media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
 from neural_computer.data import encoded, events
@@ -29,7 +29,7 @@ from neural_computer.errors import first_line
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.text import GlyphReader
 from neural_computer.launch import errors
-from neural_computer.launch.flags import Flags, machine_folder
+from neural_computer.launch.flags import Flags
 from neural_computer.screens.terminal import Atlas
 from neural_computer.types import Clip, State, TokenIds
 from neural_computer.workflows import trained as trained_computer
@@ -90,7 +90,7 @@ def load() -> Trained:
     """The machine that the flags name. Raises ValueError unless they name one."""
     mesh = sharding.make_mesh(sharding.sizes_of(MESH.value)) if MESH.value else None
     if MACHINE.value is not None:
-        trained = trained_computer.load(machine_folder(MACHINE.value), mesh)
+        trained = trained_computer.load(machines.folder(MACHINE.value), mesh)
     elif CONFIG.value is None or INIT.value is None or FRAME.value is None:
         raise ValueError("--machine: is missing; give a trained machine, or --config, --init and --frame together")
     else:

@@ -39,7 +39,7 @@ def build(config: ConfigDict) -> Experiment:
     init = schema.typed(config.init, str, "config.init")
     mesh = dict(config.mesh)
     schema.check_keys(mesh, sharding.AXES, "config.mesh")
-    preset = pretrained.networks(init) if init else {}
+    preset = pretrained.networks(init) if init and not pretrained.is_machine(init) else {}
     trainer = _codec_trainer(part, preset) if "vae" in part else _trainer(part, preset)
     return Experiment(
         config=config,

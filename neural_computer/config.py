@@ -8,7 +8,7 @@ import difflib
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -53,7 +53,8 @@ class ConfigError(Error, ValueError):
 @dataclass(frozen=True)
 class DataConfig:
     """The data set, videos or clips that were encoded from them. `captions` gives the share of every caption tier; `split` is
-    trained on; a clip is `frames` frames, and clips begin `stride` frames apart."""
+    trained on; a clip is `frames` frames, and clips begin `stride` frames apart. `shares`, by kind of transition, are those of
+    clips whose last frame shows it (`data.balanced`); empty, all clips are drawn alike."""
 
     directory: str
     frames: int
@@ -63,6 +64,7 @@ class DataConfig:
     batch_size: int
     captions: Mapping[str, float]
     split: str
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class StreamingComputer(NeuralComputer):
             carry=self.codec.decode_chunk(frozen.codec, None, latent)[0],
         )
         conditioning = self._conditioning(params, state, latent, self._nothing(params, len(x)))
-        return state._replace(cache=self._remember(params, state, conditioning, jnp.ones(len(x), bool)))
+        return state._replace(cache=self.remember(params, state, conditioning, jnp.ones(len(x), bool)))
 
     def step(
         self,
@@ -130,12 +130,21 @@ class StreamingComputer(NeuralComputer):
         enters = jnp.ones(rows.shape, bool)
         if self.entries == "events" and u is not None:
             enters = happens(u).any(axis=1)
-        return state._replace(cache=self._remember(params, state, conditioning, enters))
+        return state._replace(cache=self.remember(params, state, conditioning, enters))
 
     def render(self, params: Params, state: State) -> tuple[State, Float[Array, "b t h w 3"]]:
         """G: the newest chunk's frames in [-1, 1], and the state that shows the last of them."""
         carry, frames = self.codec.decode_chunk(params.frozen.codec, state.carry, state.latents)
         return state._replace(frame=frames[:, -1], carry=carry), frames
+
+    def remember(self, params: Params, state: State, conditioning: Conditioning, enters: Bool[Array, " b"]) -> PyTree:
+        """The window with the newest chunk in it, from a pass over its latents at t = 0."""
+        if state.cache is None:
+            return None
+        clean = jnp.zeros(state.latents.shape[0])
+        _, own = self.denoiser.predict_chunk(params.network, state.latents, clean, conditioning, state.cache)
+        assert own is not None
+        return window.write(state.cache, own, enters)
 
     @property
     def clip_chunks(self) -> int:
@@ -189,15 +198,6 @@ class StreamingComputer(NeuralComputer):
         if self.network.actions is None:
             return None
         return no_actions(self.frames, TokenIds(jnp.zeros((rows, 1, 1), jnp.int32)))
-
-    def _remember(self, params: Params, state: State, conditioning: Conditioning, enters: Bool[Array, " b"]) -> PyTree:
-        """The window with the newest chunk in it, from a pass over its latents at t = 0."""
-        if state.cache is None:
-            return None
-        clean = jnp.zeros(state.latents.shape[0])
-        _, own = self.denoiser.predict_chunk(params.network, state.latents, clean, conditioning, state.cache)
-        assert own is not None
-        return window.write(state.cache, own, enters)
 
 
 def after_blank_frame(u: Actions) -> Actions:

@@ -1,8 +1,8 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
-0  types errors files formats flow sharding media report screens
+0  types errors files formats flow sharding media report screens machines
 1  models actions data simulators        siblings
-2  conditioning denoiser computer
+2  conditioning denoiser computer streaming
 3  train evals                           not each other
 4  config experiment build convert
 5  workflows                             receives where data come from as arguments
@@ -20,7 +20,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYER = {
-    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats"), 0),
+    **dict.fromkeys(
+        ("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats", "machines"), 0
+    ),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
     **dict.fromkeys(("conditioning", "denoiser", "computer", "streaming"), 2),
     "recording": 2,
@@ -38,7 +40,7 @@ LEAF = "recording"
 SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
-    "simulators": ("actions.schema", "actions.cursor"),
+    "simulators": ("actions.schema", "actions.cursor", "data.kinds"),
     "build": ("config", "experiment", "convert"),
     "experiment": ("config",),
     "train/__init__": ("workflows.train",),
@@ -54,6 +56,7 @@ NUMPY_ONLY = (
     "errors",
     "files",
     "formats",
+    "machines",
     "media",
     "report",
     "data",

@@ -8,27 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from neural_computer import media, sharding
+from neural_computer import machines, media
 from neural_computer.build import build as build_config
 from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import to_uint8
 from neural_computer.config import ConfigError
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
-from neural_computer.formats import FORMAT, check_format
-from neural_computer.train.checkpoint import CheckpointError, read_json
-from neural_computer.types import Actions, FrozenParams, Params, PyTree, State, TokenIds
+from neural_computer.formats import FORMAT
+from neural_computer.types import Actions, Params, PyTree, State, TokenIds
 from neural_computer.workflows import workdir as workdirs
 
-WEIGHTS = "model.safetensors"
 CARD = "README.md"
-META = "trained.json"
 
 
 @dataclass(frozen=True)
@@ -129,12 +125,12 @@ class Trained:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(_tree(self.params), sep="/").items()}
-        with replacing(folder / WEIGHTS) as partial:
+        with replacing(folder / workdirs.WEIGHTS) as partial:
             save_file(flat | {"first_frame": np.ascontiguousarray(self.first_frame)}, partial)
         workdirs.write_config(self.experiment, folder)
         write_whole(folder / CARD, self._card(note))
         meta = {"format": FORMAT, "step": self.step, "fps": self.fps}
-        write_whole(folder / META, ConfigDict(meta).to_json(indent=2) + "\n")
+        write_whole(folder / workdirs.META, ConfigDict(meta).to_json(indent=2) + "\n")
         return folder
 
     def _card(self, note: str) -> str:
@@ -151,7 +147,7 @@ class Trained:
                 "",
                 '    nc.load("THIS FOLDER").rollout(prompt="...").show()',
                 "",
-                f"Config: `{workdirs.CONFIG}`. Weights: `{WEIGHTS}`, averaged over training, the frozen encoders included.",
+                f"Config: `{workdirs.CONFIG}`. Weights: `{workdirs.WEIGHTS}`, averaged, frozen encoders included.",
                 "",
             ]
         )
@@ -160,36 +156,12 @@ class Trained:
 def load(
     folder: str | Path, mesh: Mesh | None = None, *, build: Callable[[ConfigDict], Experiment] | None = None
 ) -> Trained:
-    """The computer trained in a workdir, or saved by `Trained.save`, with its averaged parameters; on a mesh if one is given.
+    """A trained computer with its averaged parameters, on a mesh if one is given: of a workdir, of a folder that `Trained.save`
+    wrote, or of a machine's name (`machines.folder`).
 
     `build` makes the experiment of its config where parts were replaced in code. Raises CheckpointError, ConfigError.
     """
-    folder = Path(folder)
-    if (folder / META).exists():
-        return _load_saved(folder, mesh, build)
-    experiment, step, average = workdirs.restored(folder, mesh, build)
-    setup = workdirs.load_setup(folder)
-    frozen = workdirs.encoders(experiment, folder, mesh)._replace(network_held=workdirs.held_params(experiment, mesh))
-    return Trained(
-        experiment, experiment.trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"])
-    )
-
-
-def _load_saved(folder: Path, mesh: Mesh | None, build: Callable[[ConfigDict], Experiment] | None) -> Trained:
-    from safetensors.numpy import load_file
-
-    meta = read_json(folder / META)
-    check_format(meta.get("format"), folder)
-    experiment = workdirs.read_config(folder, build)
-    try:
-        flat = load_file(folder / WEIGHTS)
-    except Exception as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error}); copy it again") from error
-    first_frame = flat.pop("first_frame")
-    tree = unflatten_dict(flat, sep="/")
-    params = Params(tree["network"], FrozenParams(**tree["frozen"]))
-    params = sharding.place(params, mesh, experiment.trainer.rules) if mesh else jax.tree.map(jnp.asarray, params)
-    return Trained(experiment, params, meta["step"], first_frame, meta["fps"])
+    return Trained(*workdirs.read(machines.folder(folder), mesh, build))
 
 
 def _tree(params: Params) -> PyTree:
