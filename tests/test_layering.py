@@ -4,7 +4,7 @@
 1  models actions data simulators        siblings
 2  conditioning denoiser computer streaming
 3  train evals                           not each other
-4  config experiment build convert
+4  config experiment build build_network convert
 5  workflows                             receives where data come from as arguments
 r  recording                             imports rooms of 0 and 1 and what data writes with; a leaf
 6  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
@@ -27,7 +27,7 @@ LAYER = {
     **dict.fromkeys(("conditioning", "denoiser", "computer", "streaming"), 2),
     "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
-    **dict.fromkeys(("config", "experiment", "build", "convert"), 4),
+    **dict.fromkeys(("config", "experiment", "build", "build_network", "convert"), 4),
     "workflows": 5,
     **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
 }
@@ -41,7 +41,8 @@ SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
     "simulators": ("actions.schema", "actions.cursor", "data.kinds"),
-    "build": ("config", "experiment", "convert"),
+    "build": ("config", "experiment", "convert", "build_network"),
+    "build_network": ("config",),
     "experiment": ("config",),
     "train/__init__": ("workflows.train",),
     "denoiser": ("conditioning",),

@@ -61,7 +61,7 @@ class TerminalRuns:
     def run(
         self,
         state: State,
-        keys: Int[np.ndarray, "n t"],
+        keys: UInt8[np.ndarray, "n t"],
         seed: int = 0,
         observed: UInt8[np.ndarray, "n t r c"] | None = None,
     ) -> tuple[State, UInt8[np.ndarray, "n t h w 3"]]:
@@ -86,7 +86,7 @@ class TerminalRuns:
         )
 
     def one_step(
-        self, before: UInt8[np.ndarray, "n r c"], keys: Int[np.ndarray, " n"], seed: int = 0
+        self, before: UInt8[np.ndarray, "n r c"], keys: UInt8[np.ndarray, " n"], seed: int = 0
     ) -> UInt8[np.ndarray, "n r c"]:
         """Cells after one key on a computer that was booted with the true screen: nothing else is remembered."""
         return read(self.run(self.boot(before), keys[:, None], seed)[1])[:, 0]

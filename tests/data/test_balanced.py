@@ -1,5 +1,7 @@
 """Clips drawn by kind: the shares are kept, and what the frames show is what they are said to."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from neural_computer.data.inputs import ActionFeaturizer
 from neural_computer.data.kinds import labels, of_meta
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.data.windows import ClipSource
-from neural_computer.simulators.tty import drawing, sessions
+from neural_computer.simulators.tty import sessions
 from neural_computer.simulators.tty.kinds import KINDS, SHARES
 from neural_computer.simulators.tty.typists import TYPISTS
 
@@ -104,7 +106,6 @@ def test_shares_that_cannot_be_kept_are_named(folder, shares, message):
 
 def test_episodes_without_kinds_are_named(tmp_path):
     with EpisodeWriter(tmp_path, "train", window=3) as writer:
-        writer.write(sessions.simulated(TYPISTS["brisk"], 0, "tty/0", 20)._replace(meta={}))
+        writer.write(dataclasses.replace(sessions.simulated(TYPISTS["brisk"], 0, "tty/0", 20), meta={}))
     with pytest.raises(ValueError, match="record 0 has no kinds of frames; leave config.data.shares empty"):
         balanced(tmp_path)
-    assert drawing.CELL == (16, 8)
