@@ -23,11 +23,11 @@ run's only denoising step begins.
 
 from ml_collections import ConfigDict
 
-from neural_computer.configs import base
+from neural_computer.configs import base, sizes
 from neural_computer.simulators.tty.kinds import MEMORY_SHARES, SHARES
 
 SIZES = {
-    "small": {"rows": 3, "cols": 16, "width": 128, "layers": 4, "batch_size": 32, "steps": 3500},
+    "small": {"rows": 3, "cols": 16, "width": 128, "layers": 4, "batch_size": 32, "steps": 2400},
     "medium": {"rows": 8, "cols": 40, "width": 192, "layers": 4, "batch_size": 16, "steps": 7000},
     "gpu": {"rows": 24, "cols": 80, "width": 512, "layers": 8, "batch_size": 64, "steps": 20_000},
 }
@@ -58,12 +58,12 @@ def _typing(rows: int, cols: int, width: int, layers: int, batch_size: int, step
     config.network.update(width=width, ffn=4 * width, heads=width // 64, layers=layers)
     # A token is a character's cell; none but their age tells frames apart.
     config.network.update(patch=(1, 2, 1), positions=(0, rows, cols))
-    config.network.update(causal=True, window=0, condition_layout="previous", entries="events")
-    config.network.update(prediction_type="x0", scale_noisy_latents=True)
+    sizes.streaming(config, window=0)
+    config.network.update(entries="events", prediction_type="x0", scale_noisy_latents=True)
     config.injection.mode = "internal"
     config.actions.update(schema="raw", cursor="xy", width=128, texts=4, text_length=4)
     config.sampling.update(solver="euler", num_steps=1, shift=3.0)
-    config.objective.update(kind="teacher_forcing", shift=3.0, pure_noise=0.75, history_noise=0.6)
+    config.objective.update(shift=3.0, pure_noise=0.75)
     config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
     config.optimizer.update(kind="muon", learning_rate=2e-3, warmup_steps=50, decay_steps=steps, b2=0.98)
     config.optimizer.update(final_learning_rate=4e-5, weight_decay=0.0, ema_decay=0.99)

@@ -127,9 +127,7 @@ class StreamingComputer(NeuralComputer):
 
         latents = self.sampler.sample(flow.noise(key, rows, self.latent_shape), predict_x0)
         state = state._replace(latents=latents, time=state.time + 1)
-        enters = jnp.ones(rows.shape, bool)
-        if self.entries == "events" and u is not None:
-            enters = happens(u).any(axis=1)
+        enters = self._enters(u, before.shape[0])
         return state._replace(cache=self.remember(params, state, conditioning, enters))
 
     def render(self, params: Params, state: State) -> tuple[State, Float[Array, "b t h w 3"]]:
@@ -145,6 +143,33 @@ class StreamingComputer(NeuralComputer):
         _, own = self.denoiser.predict_chunk(params.network, state.latents, clean, conditioning, state.cache)
         assert own is not None
         return window.write(state.cache, own, enters)
+
+    def prompt(
+        self,
+        params: Params,
+        state: State,
+        text: TokenIds | Float[Array, "b l d"],
+        latents: Float[Array, "b n i j c"],
+        u: Actions | None = None,
+    ) -> State:
+        """The state with another prompt, its window as if it had been made under that one.
+
+        Without this the old prompt lingers in the window's keys and values. `latents` are those of the newest chunks, as
+        many as the window holds, after the latent frame before them; `u` their actions, with a leading axis of chunks, as
+        `split` gives them.
+        """
+        state = state._replace(text=self.conditioner.encode_text(params.frozen, text))
+        if state.cache is None:
+            return state
+        newest, chunk = state.latents, self.causal.chunk
+        state = state._replace(cache=state.cache._replace(written=jnp.zeros_like(state.cache.written)))
+        for number in range((latents.shape[1] - 1) // chunk):
+            own = None if u is None else jax.tree.map(lambda x, number=number: x[number], u)
+            first = 1 + number * chunk
+            conditioning = self._conditioning(params, state, latents[:, first - 1 : first], own)
+            state = state._replace(latents=latents[:, first : first + chunk])
+            state = state._replace(cache=self.remember(params, state, conditioning, self._enters(own, newest.shape[0])))
+        return state._replace(latents=newest)
 
     @property
     def clip_chunks(self) -> int:
@@ -192,6 +217,12 @@ class StreamingComputer(NeuralComputer):
         mask = self.conditioner.frame_mask(before.shape[0], u)[:, -chunk:]
         cond = jnp.concatenate([mask, jnp.repeat(before, chunk, axis=1)], axis=-1)
         return Conditioning(cond, state.text, state.image, u)
+
+    def _enters(self, u: Actions | None, rows: int) -> Bool[Array, " b"]:
+        """Whether a chunk under these actions enters the window."""
+        if self.entries == "events" and u is not None:
+            return happens(u).any(axis=1)
+        return jnp.ones(rows, bool)
 
     def _nothing(self, params: Params, rows: int) -> Actions | None:
         """Actions of a still: none, as training clears those of a clip's first frame."""

@@ -8,12 +8,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from neural_computer import flow
+from neural_computer import flow, sharding
 from neural_computer.conditioning import happens
 from neural_computer.config import ConfigError
+from neural_computer.data.encoded import EncodedClip
+from neural_computer.data.inputs import stacked
 from neural_computer.train.corruption import teacher_forcing
 from neural_computer.train.objective import Objective
-from neural_computer.types import Encoded
+from neural_computer.types import Batch, Clip, Encoded, Event, TokenIds
+from neural_computer.workflows.encode import ClipEncoder
 from tests import builders
 
 SIZE = {"data__height": 16, "data__width": 32, "data__frames": 5}
@@ -134,6 +137,27 @@ def test_a_window_of_events_keeps_what_idle_frames_would_push_out():
             jax.tree.map(np.testing.assert_array_equal, state.cache, before.cache)
 
 
+def test_another_prompt_leaves_nothing_of_the_old_one():
+    """The window is that of a run under the new prompt, whose chunks were the same ones."""
+    small = streaming()
+    computer, params, video = small.computer, builders.params(small), encoded(small)
+    other = TokenIds(jnp.flip(video.text.ids, axis=1))
+    u = computer.split(video.actions, 2)
+
+    def begun(text):
+        """Two chunks of the video, given, under a prompt."""
+        state = boot(computer, params, text)
+        return jax.jit(computer.prompt)(params, state, text, video.latents[:, :3], u)
+
+    switched = jax.jit(computer.prompt)(params, begun(video.text), other, video.latents[:, :3], u)
+    wanted, before = begun(other), begun(video.text)
+    for ours, theirs, old in zip(*map(jax.tree.leaves, (switched.cache, wanted.cache, before.cache)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+        if ours.ndim > 1:
+            assert not np.array_equal(ours, old)
+    np.testing.assert_array_equal(switched.text.ids, other.ids)
+
+
 def test_a_closed_loop_follows_the_frame_that_it_observes():
     small = streaming("none")
     computer, params, video = small.computer, builders.params(small), encoded(small)
@@ -145,6 +169,88 @@ def test_a_closed_loop_follows_the_frame_that_it_observes():
     ]
     np.testing.assert_allclose(observed[0], observed[1], atol=1e-4)
     assert abs(observed[0] - observed[2]).max() > 1e-2
+
+
+def gradients(sizes, devices=None, **changes):
+    """Loss and gradients of an update, nothing of the network zero."""
+    small, mesh = streaming("internal", data__batch_size=8, **changes), sharding.make_mesh(sizes, devices)
+    whole, held = builders.network(small), sharding.place(builders.frozen(small), mesh)
+    rows = builders.batch(8)._replace(actions=builders.actions(small, 8))
+    at = sharding.shardings(whole, mesh)
+
+    @functools.partial(jax.jit, out_shardings=(at, sharding.replicated(mesh)))
+    def compute(whole, held, rows):
+        return small.trainer.gradients(whole, held, rows, 0)
+
+    with jax.set_mesh(mesh):
+        return jax.device_get(compute(jax.device_put(whole, at), held, sharding.place_batch(rows, mesh)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sizes", "changes"),
+    [
+        ({"data": 2, "fsdp": 2, "context": 2}, {"network__context_parallel": "gather"}),
+        ({"data": 2, "context": 2, "tensor": 2}, {"network__attention": "blockwise", "network__remat": "full"}),
+    ],
+)
+def test_teacher_forcing_on_a_mesh_is_that_on_one_device(sizes, changes):
+    one, loss = gradients({"data": 1}, jax.devices()[:1])
+    many, same = gradients(sizes, **changes)
+    np.testing.assert_allclose(same["loss"], loss["loss"], rtol=1e-5)
+    largest = max(np.abs(leaf).max() for leaf in jax.tree.leaves(one))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * largest), one, many)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network__lora": 2, "optimizer__trainable": "lora"},
+        {"actions__cursor": "reference"},
+        {"codec__temporal_stride": 4, "data__frames": 17},
+        {"objective__dropout_actions": 0.1, "objective__cursor": 0.5},
+    ],
+    ids=str,
+)
+def test_every_kind_of_network_learns_and_runs(changes):
+    """The loss of one batch falls, and a chunk comes out in the frames' shape."""
+    small = streaming("internal", optimizer__learning_rate=1e-2, **changes)
+    frames, held = small.data.frames, builders.frozen(small)
+    whole = builders.network(small)
+    state = jax.jit(small.trainer.start)(whole)
+    held = held._replace(network_held=small.trainer.optimizer.split(whole)[1] or None)
+    rows = builders.batch(2, size=(frames, 16, 32))._replace(actions=builders.actions(small, 2))
+    encoded = jax.jit(small.computer.encode)(held, rows)
+
+    def update(state, _):
+        state, metrics = small.trainer.update(state, held, encoded, 0)
+        return state, metrics["loss"]
+
+    state, losses = jax.jit(lambda state: jax.lax.scan(update, state, length=20))(state)
+    assert losses[-1] < losses[0]
+    computer, params = small.computer, small.trainer.params(state.ema, held)
+    begun = jax.jit(computer.boot)(params, rows.video[:, 0], rows.text)
+    _, video = run(computer, params, begun, computer.split(rows.actions, 2), jax.random.key(0))
+    assert video.shape == (2, 2, computer.frames, 16, 32, 3) and np.isfinite(video).all()
+
+
+@pytest.mark.parametrize("changes", [{}, {"actions__cursor": "reference"}], ids=str)
+def test_encoded_clips_are_the_videos(changes):
+    small = streaming(**changes)
+    mesh = sharding.make_mesh({"data": 1}, jax.devices()[:1])
+    events = [Event(0.1, "press", "left", x=9.0, y=7.0), Event(0.2, "release", "left"), Event(0.3, "press", "a")]
+    video = builders.batch(1, size=(5, 16, 32)).video[0]
+    clip = Clip("one", video, 10.0, {"plain": "a"}, events=tuple(events), logged=True)
+    encoder = ClipEncoder(small, builders.frozen(small), mesh, 1, "float32")
+    stored = EncodedClip.from_bytes(encoder([clip])[0].to_bytes())
+    ours = stored.encoded(stored.captions["plain"], small.tokenizer.length, small.inputs)
+    text = TokenIds(small.tokenizer(["a"]))
+    batch = Batch(np.zeros(1, np.int32), video[None], text, stacked([small.inputs(clip)]))
+    theirs = jax.jit(small.computer.encode)(builders.frozen(small), batch)
+    for name in ("latents", "cond"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name)[0], atol=1e-6, err_msg=name)
+    np.testing.assert_array_equal(ours.actions.raw, theirs.actions.raw[0])
 
 
 @pytest.mark.parametrize(
