@@ -27,7 +27,7 @@ from neural_computer.configs import base, sizes
 from neural_computer.simulators.tty.kinds import MEMORY_SHARES, SHARES
 
 SIZES = {
-    "small": {"rows": 3, "cols": 16, "width": 128, "layers": 4, "batch_size": 32, "steps": 2400},
+    "small": {"rows": 3, "cols": 16, "width": 128, "layers": 4, "batch_size": 32, "steps": 3500},
     "medium": {"rows": 8, "cols": 40, "width": 192, "layers": 4, "batch_size": 16, "steps": 7000},
     "gpu": {"rows": 24, "cols": 80, "width": 512, "layers": 8, "batch_size": 64, "steps": 20_000},
 }

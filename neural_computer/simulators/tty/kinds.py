@@ -21,7 +21,7 @@ OTHERS = {"BackSpace": BACKSPACE, "Up": UP, "Down": DOWN}
 
 SHARES: Mapping[str, float] = {
     **{"idle": 0.08, "character": 0.25, "backspace": 0.05},
-    **{"empty": 0.05, "cleared": 0.05, "clear": 0.06, "date": 0.05, "echo": 0.12, "sum": 0.2, "difference": 0.07},
+    **{"empty": 0.05, "cleared": 0.05, "clear": 0.05, "date": 0.04, "echo": 0.11, "sum": 0.28, "difference": 0.02},
     "up": 0.02,
 }
 """Shares of training windows by what their last frame shows: a half of them Returns, a quarter calculations."""
