@@ -184,6 +184,10 @@ class NeuralComputer:
         """Chunks of a training clip."""
         return 1
 
+    def video_frames(self, chunks: int) -> int:
+        """Frames of a video of so many chunks, its first one included."""
+        return 1 + chunks * (self.frames - 1)
+
     def split(self, actions: Actions, chunks: int) -> Actions:
         """A video's actions (b, t, ...) with a leading axis of chunks, as `run` takes them. Raises ValueError for too few."""
         return chunked(actions, self.frames, chunks)

@@ -176,6 +176,10 @@ class StreamingComputer(NeuralComputer):
         """Chunks of a training clip, after its first frame."""
         return (self.conditioner.latent_shape[0] - 1) // self.causal.chunk
 
+    def video_frames(self, chunks: int) -> int:
+        """Frames of a video of so many chunks, its first one included."""
+        return 1 + chunks * self.frames
+
     def split(self, actions: Actions, chunks: int) -> Actions:
         """A video's actions (b, t, ...), those of its first frame left out, with a leading axis of chunks.
 

@@ -153,6 +153,7 @@ def codec_and_clip(experiment: Experiment, source: Source) -> tuple[PyTree, Clip
             return workdirs.read(Path(experiment.init)).params.frozen.codec, source[0]
         return checks.fit_codec(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)
+    codec.pop("prompt", None)
     return codec, Clip("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 
 

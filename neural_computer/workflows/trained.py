@@ -18,10 +18,11 @@ from neural_computer.build import build as build_config
 from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import to_uint8
 from neural_computer.config import ConfigError
+from neural_computer.data import events
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
 from neural_computer.formats import FORMAT
-from neural_computer.types import Actions, Params, PyTree, State, TokenIds
+from neural_computer.types import Actions, Clip, Params, PyTree, State, TokenIds
 from neural_computer.workflows import workdir as workdirs
 
 CARD = "README.md"
@@ -70,6 +71,8 @@ class Trained:
     """uint8 (h, w, 3): the first frame of a training video"""
     fps: float
     """Frames per second of the training videos"""
+    prompt: str = ""
+    """The caption of that video"""
 
     @property
     def computer(self) -> NeuralComputer:
@@ -79,8 +82,11 @@ class Trained:
     def _run(self) -> Callable[..., Any]:
         return jax.jit(self.computer.run, static_argnames="chunks")
 
-    def boot(self, frame: np.ndarray | None = None, prompt: str = "", negative_prompt: str | None = None) -> State:
-        """State of the computer that shows `frame`, uint8 (h, w, 3), by default `first_frame`.
+    def boot(
+        self, frame: np.ndarray | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    ) -> State:
+        """State of the computer that shows `frame`, uint8 (h, w, 3), by default `first_frame`, and has a prompt, by default
+        its own.
 
         Raises ValueError for a frame of another size.
         """
@@ -90,25 +96,34 @@ class Trained:
             raise ValueError(f"frame: is {frame.shape}; this computer's screen is ({height}, {width}, 3)")
         negative = self.experiment.negative_prompt_ids(negative_prompt)
         return jax.jit(self.computer.boot)(
-            self.params, frame[None], TokenIds(self.experiment.tokenizer([prompt])), negative
+            self.params,
+            frame[None],
+            TokenIds(self.experiment.tokenizer([self.prompt if prompt is None else prompt])),
+            negative,
         )
 
     def rollout(
         self,
         frame: np.ndarray | None = None,
         *,
-        prompt: str = "",
+        prompt: str | None = None,
         actions: Actions | None = None,
-        chunks: int = 1,
+        keys: str | None = None,
+        chunks: int | None = None,
         seed: int = 0,
         state: State | None = None,
         negative_prompt: str | None = None,
     ) -> Rollout:
-        """An open-loop rollout of `chunks` chunks from a frame and a prompt, or from a state.
+        """An open-loop rollout of `chunks` chunks from a frame and a prompt, or from a state, under actions or `keys` typed.
 
-        `actions` are those of one video, (t, ...) or (1, t, ...), as `experiment.inputs` makes them of a clip. Raises
-        ValueError for too few frames of actions.
+        `actions` are those of one video, (t, ...) or (1, t, ...), as `experiment.inputs` makes them of a clip; `keys` are
+        typed one a frame, as in "12+7<Return>" (`data.events.typed`). `chunks` is 1 by default, with keys as many as these
+        take. Raises ValueError for too few frames of actions.
         """
+        if keys is not None:
+            clip, enough = self.typing(keys, chunks)
+            actions, chunks = self.actions_of(clip), chunks or enough
+        chunks = chunks or 1
         state = self.boot(frame, prompt, negative_prompt) if state is None else state
         if actions is not None:
             if np.ndim(actions.mouse) == 2:
@@ -117,6 +132,22 @@ class Trained:
         first = state.frame
         state, frames = self._run(self.params, state, actions, jax.random.key(seed), chunks=chunks)
         return Rollout(np.asarray(to_uint8(self.computer.join(first, frames)))[0], self.fps, state)
+
+    def typing(self, keys: str, chunks: int | None = None, every: int = 1) -> tuple[Clip, int]:
+        """A still clip in which keys are typed, a key every so many frames, and the chunks that it takes; `chunks`, if given."""
+        typed, frames = events.typed(keys, self.fps, every)
+        count = 1
+        while self.computer.video_frames(count) < frames:
+            count += 1
+        length = self.computer.video_frames(chunks or count)
+        video = np.broadcast_to(self.first_frame, (length, *self.first_frame.shape))
+        return Clip("keys", video, self.fps, {"plain": self.prompt}, events=tuple(typed), logged=True), chunks or count
+
+    def actions_of(self, clip: Clip) -> Actions:
+        """Actions of a clip's events. Raises ValueError for a computer that takes none."""
+        if self.experiment.inputs is None:
+            raise ValueError("keys: this computer takes none (config.injection.mode='none'); give a prompt instead")
+        return self.experiment.inputs(clip)
 
     def save(self, folder: str | Path, note: str = "") -> Path:
         """Writes the computer as safetensors, config and card: a folder that `nc.load` reads and that can be shared."""
@@ -129,7 +160,7 @@ class Trained:
             save_file(flat | {"first_frame": np.ascontiguousarray(self.first_frame)}, partial)
         workdirs.write_config(self.experiment, folder)
         write_whole(folder / CARD, self._card(note))
-        meta = {"format": FORMAT, "step": self.step, "fps": self.fps}
+        meta = {"format": FORMAT, "step": self.step, "fps": self.fps, "prompt": self.prompt}
         write_whole(folder / workdirs.META, ConfigDict(meta).to_json(indent=2) + "\n")
         return folder
 

@@ -33,8 +33,11 @@ OVERRIDDEN = "overridden"
 
 
 def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, clip: Clip) -> None:
-    """Writes what a run needs beside a checkpoint: the config, a codec fitted here, a clip's first frame and rate."""
-    save_arrays(workdir / SETUP, codec | {"first_frame": clip.frames[0], "fps": np.asarray(clip.fps)})
+    """Writes what a run needs beside a checkpoint: the config, a codec fitted here, a clip's first frame, rate and caption."""
+    tier = next(iter(experiment.data.captions), "")
+    prompt = clip.captions.get(tier, "") if isinstance(clip.captions.get(tier, ""), str) else ""
+    clip_arrays = {"first_frame": clip.frames[0], "fps": np.asarray(clip.fps), "prompt": np.asarray(prompt)}
+    save_arrays(workdir / SETUP, codec | clip_arrays)
     write_config(experiment, workdir)
 
 
@@ -70,7 +73,7 @@ def read_config(folder: Path, build: Any = None) -> Experiment:
 
 
 def load_setup(workdir: Path) -> dict[str, np.ndarray]:
-    """What `save_setup` wrote: first_frame, fps and the arrays of the codec. Raises CheckpointError."""
+    """What `save_setup` wrote: first_frame, fps, prompt and the arrays of the codec. Raises CheckpointError."""
     return load_arrays(workdir / SETUP)
 
 
@@ -174,6 +177,7 @@ class Machine(NamedTuple):
     step: int
     first_frame: np.ndarray
     fps: float
+    prompt: str
 
 
 def read(folder: Path, mesh: Mesh | None = None, build: Any = None) -> Machine:
@@ -187,7 +191,7 @@ def read(folder: Path, mesh: Mesh | None = None, build: Any = None) -> Machine:
     setup = load_setup(folder)
     frozen = encoders(experiment, folder, mesh)._replace(network_held=held_params(experiment, mesh))
     params = experiment.trainer.params(average, frozen)
-    return Machine(experiment, params, step, setup["first_frame"], float(setup["fps"]))
+    return Machine(experiment, params, step, setup["first_frame"], float(setup["fps"]), str(setup.get("prompt", "")))
 
 
 def _read_saved(folder: Path, mesh: Mesh | None, build: Any) -> Machine:
@@ -204,7 +208,7 @@ def _read_saved(folder: Path, mesh: Mesh | None, build: Any) -> Machine:
     tree = unflatten_dict(flat, sep="/")
     params = Params(tree["network"], FrozenParams(**tree["frozen"]))
     params = sharding.place(params, mesh, experiment.trainer.rules) if mesh else jax.tree.map(jnp.asarray, params)
-    return Machine(experiment, params, meta["step"], first_frame, meta["fps"])
+    return Machine(experiment, params, meta["step"], first_frame, meta["fps"], meta.get("prompt", ""))
 
 
 # A codec that is itself trained
