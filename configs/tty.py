@@ -78,5 +78,7 @@ def _memory(config: ConfigDict, window: int) -> None:
         frames=frames, batch_size=max(1, 2 * config.data.batch_size // frames), shares=ConfigDict(MEMORY_SHARES)
     )
     config.network.window = window
+    # As many texts as frames may have typed ones.
+    config.actions.texts = frames + 1
     config.optimizer.update(learning_rate=1e-3, final_learning_rate=2e-5, decay_steps=steps)
     config.schedule.update(steps=steps, checkpoint_every=100)
