@@ -22,6 +22,7 @@ from neural_computer.data import events
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
 from neural_computer.formats import FORMAT
+from neural_computer.streaming import StreamingComputer
 from neural_computer.types import Actions, Clip, Params, PyTree, State, TokenIds
 from neural_computer.workflows import workdir as workdirs
 
@@ -144,9 +145,13 @@ class Trained:
         return Clip("keys", video, self.fps, {"plain": self.prompt}, events=tuple(typed), logged=True), chunks or count
 
     def actions_of(self, clip: Clip) -> Actions:
-        """Actions of a clip's events. Raises ValueError for a computer that takes none."""
+        """Actions of a clip's events. Raises ValueError for a computer that takes none, and for one that streams at another rate."""
         if self.experiment.inputs is None:
             raise ValueError("keys: this computer takes none (config.injection.mode='none'); give a prompt instead")
+        if isinstance(self.computer, StreamingComputer) and abs(clip.fps - self.fps) > 0.01:
+            raise ValueError(
+                f"{clip.id}: has {clip.fps:g} frames a second, this computer {self.fps:g}; resample it, or its events"
+            )
         return self.experiment.inputs(clip)
 
     def save(self, folder: str | Path, note: str = "") -> Path:
