@@ -145,7 +145,7 @@ class Trained:
         return Clip("keys", video, self.fps, {"plain": self.prompt}, events=tuple(typed), logged=True), chunks or count
 
     def actions_of(self, clip: Clip) -> Actions:
-        """Actions of a clip's events. Raises ValueError for a computer that takes none, and for one that streams at another rate."""
+        """Actions of a clip's events. Raises ValueError for a computer that takes none, or that streams at another rate."""
         if self.experiment.inputs is None:
             raise ValueError("keys: this computer takes none (config.injection.mode='none'); give a prompt instead")
         if isinstance(self.computer, StreamingComputer) and abs(clip.fps - self.fps) > 0.01:
