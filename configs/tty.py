@@ -61,7 +61,7 @@ def _typing(rows: int, cols: int, width: int, layers: int, batch_size: int, step
     sizes.streaming(config, window=0)
     config.network.update(entries="events", prediction_type="x0", scale_noisy_latents=True)
     config.injection.mode = "internal"
-    config.actions.update(schema="raw", cursor="xy", width=128, texts=4, text_length=4)
+    config.actions.update(schema="raw", cursor="xy", width=128, texts=1, text_length=4)
     config.sampling.update(solver="euler", num_steps=1, shift=3.0)
     config.objective.update(shift=3.0, pure_noise=0.75)
     config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
@@ -78,7 +78,5 @@ def _memory(config: ConfigDict, window: int) -> None:
         frames=frames, batch_size=max(1, 2 * config.data.batch_size // frames), shares=ConfigDict(MEMORY_SHARES)
     )
     config.network.window = window
-    # As many texts as frames may have typed ones.
-    config.actions.texts = frames + 1
     config.optimizer.update(learning_rate=1e-3, final_learning_rate=2e-5, decay_steps=steps)
     config.schedule.update(steps=steps, checkpoint_every=100)

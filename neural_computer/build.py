@@ -75,7 +75,7 @@ def _inputs(part: Mapping[str, Any], computer: NeuralComputer, init: str) -> Act
                 f"text_length={actions.text_length}: must not exceed config.text.length={part['text'].length}"
             )
     short = dataclasses.replace(part["text"], length=actions.text_length)
-    return ActionFeaturizer(_tokenizer(short, init), actions.texts)
+    return ActionFeaturizer(_tokenizer(short, init), actions.texts, typed=actions.schema != "raw")
 
 
 # A computer

@@ -19,6 +19,7 @@ from neural_computer.conditioning import to_uint8
 from neural_computer.configs import tty as config
 from neural_computer.evals.drift import key_table
 from neural_computer.launch.bench.case import Case, Figure
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.simulators.tty import drawing
 from neural_computer.simulators.tty.machine import KEY_IDS
 from neural_computer.simulators.tty.sessions import FPS, play
@@ -48,8 +49,9 @@ def terminal(window: int) -> tuple[StreamingComputer, Params, State, Any]:
         experiment = build.build(wanted)
     computer = experiment.computer
     assert isinstance(computer, StreamingComputer) and experiment.inputs is not None
-    screens = drawing.draw(play(["a", "b", "Return"]).cells)
-    params = Params(experiment.trainer.network(0), FrozenParams(codec=computer.codec.fit(screens[None])))
+    screens, codec = drawing.draw(play(["a", "b", "Return"]).cells), computer.codec
+    assert isinstance(codec, LinearCodec)
+    params = Params(experiment.trainer.network(0), FrozenParams(codec=codec.fit(screens[None])))
     state = jax.jit(computer.boot)(params, screens[:1], TokenIds(experiment.tokenizer(["a terminal"])))
     u = jax.tree.map(lambda x: x[[KEY_IDS["a"]]], key_table(experiment.inputs, computer.size))
     return computer, params, state, u
@@ -77,7 +79,8 @@ def frames(window: int) -> Case:
 
     @jax.jit
     def whole(dit: Any, z: Any) -> Any:
-        return computer.network.dit.apply({"params": dit}, z, jnp.zeros((1, 1)), text).prediction
+        output: Any = computer.network.dit.apply({"params": dit}, z, jnp.zeros((1, 1)), text)
+        return output.prediction
 
     def ours() -> None:
         state = first
