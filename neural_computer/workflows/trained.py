@@ -1,6 +1,7 @@
 """A trained computer: loaded from a workdir or a published folder, run from a notebook, saved to be shared."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -164,26 +165,28 @@ class Trained:
         with replacing(folder / workdirs.WEIGHTS) as partial:
             save_file(flat | {"first_frame": np.ascontiguousarray(self.first_frame)}, partial)
         workdirs.write_config(self.experiment, folder)
-        write_whole(folder / CARD, self._card(note))
+        digest = hashlib.sha256((folder / workdirs.WEIGHTS).read_bytes()).hexdigest()
+        write_whole(folder / CARD, self._card(note, digest))
         meta = {"format": FORMAT, "step": self.step, "fps": self.fps, "prompt": self.prompt}
         write_whole(folder / workdirs.META, ConfigDict(meta).to_json(indent=2) + "\n")
         return folder
 
-    def _card(self, note: str) -> str:
+    def _card(self, note: str, digest: str) -> str:
         config, count = self.experiment.config, sum(leaf.size for leaf in jax.tree.leaves(self.params.network))
         return "\n".join(
             [
                 "# A neural computer",
                 "",
                 f"{count:,} parameters, {self.step} updates, screens of {config.data.height}x{config.data.width} at "
-                f"{self.fps:g} frames a second, {config.data.frames} frames a chunk.",
-                *(["", note] if note else []),
+                f"{self.fps:g} frames a second, {self.computer.frames} frames a chunk.",
+                *(["", note.rstrip()] if note else []),
                 "",
                 "    import neural_computer as nc",
                 "",
                 '    nc.load("THIS FOLDER").rollout(prompt="...").show()',
                 "",
-                f"Config: `{workdirs.CONFIG}`. Weights: `{workdirs.WEIGHTS}`, averaged, frozen encoders included.",
+                f"Config: `{workdirs.CONFIG}`. Weights: `{workdirs.WEIGHTS}`, averaged, frozen encoders included; sha256",
+                f"`{digest}`.",
                 "",
             ]
         )

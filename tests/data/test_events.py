@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from neural_computer.data.events import typed
 from neural_computer.data.inputs import ActionFeaturizer
 from neural_computer.data.tokens import ByteTokenizer
-from neural_computer.data.events import typed
 
 
 def test_keys_are_pressed_between_frames_and_named_ones_in_brackets():
