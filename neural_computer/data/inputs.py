@@ -59,7 +59,7 @@ class ActionFeaturizer:
         log = read(events, (size[1], size[0]))
         slots, texts, _ = schema.meta(log, frames, fps)
         if not self.typed:
-            slots, texts = slots._replace(text=np.zeros_like(slots.text)), [""]
+            slots, texts = slots._replace(text=np.zeros_like(slots.text)), ("",)
         if len(texts) > self.texts:
             raise ValueError(
                 f"{name}: {len(texts) - 1} different texts are typed in it, config.actions.texts={self.texts} leaves room for "

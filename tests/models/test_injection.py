@@ -164,10 +164,11 @@ def test_a_video_with_action_tokens_does_not_stream():
 @pytest.mark.parametrize("mode", ["residual", "internal"])
 def test_chunks_after_a_window_are_those_of_the_whole_video(mode):
     network, (z, t, text, u) = dit(mode, causal=Causal(chunk=2, window=1)), inputs(frames=4)
-    whole = run(network, params(network), z, t, text, u).prediction
+    weights = params(dit(mode))
+    whole = run(network, weights, z, t, text, u).prediction
     cache, parts = network.empty_cache(2, 6), []
     for span in (slice(0, 2), slice(2, 4)):
-        out = run(network, params(network), z[:, span], t, text, u[:, span], cache)
+        out = run(network, weights, z[:, span], t, text, u[:, span], cache)
         cache = window.write(cache, out.own, jnp.ones(2, bool))
         parts.append(out.prediction)
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
