@@ -31,6 +31,17 @@ def tiny(config: ConfigDict) -> None:
     config.sampling.update(num_steps=2)
 
 
+def streaming(config: ConfigDict, window: int, chunk: int = 1) -> None:
+    """Of any size: a computer that runs `chunk` latent frames at a time and sees `window` chunks before them.
+
+    Teacher forcing on clips; the history is noised, or errors stay.
+    """
+    config.network.update(causal=True, window=window, chunk=chunk, condition_layout="previous", clean_first_frame=False)
+    config.network.positions = (0, *config.network.positions[1:])
+    config.objective.update(kind="teacher_forcing", history_noise=0.6)
+    config.sampling.guidance = 1.0
+
+
 def wan_1_3b_i2v(config: ConfigDict) -> None:
     """81 frames of 480x832, 1.564 B parameters: Wan2.1's 1.3B made image-to-video, from its text-to-video weights."""
     _wan(config)

@@ -1,12 +1,17 @@
 """Evaluates videos: of a trained machine, of anybody beside references, of anybody for arithmetic problems.
 
     neural-computer evaluate --machine=DIR [--metrics=lpips,fvd]
+    neural-computer evaluate --machine=NAME|DIR --drift=1000 [--out=DIR]
     neural-computer evaluate --generated=DIR --reference=DIR [--actions=DIR] --metrics=psnr,ssim,lpips,fvd --out=DIR
     neural-computer evaluate --problems=problems.json --out=DIR                        # writes DIR/prompts.json
     neural-computer evaluate --problems=problems.json --generated=DIR --out=DIR
 
 --machine rolls a trained machine out on held-out clips and writes metrics.json and report.html to its folder; --metrics adds
 metrics to its scores, by default those of config.evaluation.metrics. A result of the newest checkpoint is shown again.
+
+--drift runs a terminal that streams for so many frames beside the true one, by several typists, and single steps by kind of
+transition; with a window, lines that are on the screen no more are recalled, controls beside them. It writes drift.json and
+drift.html to --out, by default the machine's folder.
 
 --reference scores anybody's videos, matched by clip id, and writes metrics.json, clips.csv and report.html to --out.
 --actions has, by clip id, the input events, ID.events.jsonl, and the text of a terminal, ID.cells.json (a list of strings,
@@ -21,20 +26,23 @@ were left out; 1, an error.
 
 from pathlib import Path
 
-from neural_computer import sharding
+from neural_computer import machines, sharding
 from neural_computer.evals.inputs import VIEWS
 from neural_computer.launch import errors
-from neural_computer.launch.flags import Flags, machine_folder
+from neural_computer.launch.flags import Flags
+from neural_computer.workflows import drift
 from neural_computer.workflows import evaluate as trained
 from neural_computer.workflows.evaluate_folders import FolderOptions, evaluate_folders
 from neural_computer.workflows.evaluate_problems import evaluate_problems, write_prompts
 from neural_computer.workflows.metrics import READERS, MetricOptions
+from neural_computer.workflows.trained import load
 
 FLAGS = Flags(arrow="--cursor_height")
 MACHINE = FLAGS.machine()
 SPLIT = FLAGS.split("Split whose clips are used; by default config.evaluation.split.")
 SEED = FLAGS.seed("Seed of the rollouts' noise.")
 AGAIN = FLAGS.boolean("again", False, "Evaluate even if there is a result of this checkpoint.")
+DRIFT = FLAGS.integer("drift", None, "Frames of runs beside the true machine.", lower_bound=1)
 GENERATED = FLAGS.string("generated", None, "The folder of videos to evaluate.")
 REFERENCE = FLAGS.string("reference", None, "The folder of the true videos, of the same names.")
 ACTIONS = FLAGS.string("actions", None, "A folder of ID.events.jsonl and ID.cells.json.")
@@ -52,18 +60,22 @@ OUT = FLAGS.out()
 
 SCORING = (METRICS, VIEW, READER, R3D18, CURSOR_HEIGHT, MESH)
 USED = {
+    "--drift": (MACHINE, DRIFT, SEED, OUT),
     "--machine": (MACHINE, SPLIT, SEED, AGAIN, *SCORING),
     "--problems": (PROBLEMS, GENERATED, READER, OUT),
     "--reference": (GENERATED, REFERENCE, ACTIONS, FPS, OUT, *SCORING),
 }
-"""The flags of each of the three uses"""
+"""The flags of each use"""
 
 
 def main(argv: list[str]) -> int:
     del argv
+    if DRIFT.value is not None:
+        FLAGS.only("--drift", USED["--drift"])
+        return drifting()
     if MACHINE.value is not None:
         FLAGS.only("--machine", USED["--machine"])
-        folder = machine_folder(MACHINE.value)
+        folder = machines.folder(MACHINE.value)
         metrics = metric_options() if METRICS.value else None
         result = trained.evaluate(folder, split=SPLIT.value, seed=SEED.value, metrics=metrics, again=AGAIN.value)
         print(trained.summary(folder, result))
@@ -94,6 +106,18 @@ def problems() -> int:
     result = evaluate_problems(Path(PROBLEMS.value), Path(GENERATED.value), out(), READER.value)
     print(result.summary())
     return result.exit_code
+
+
+def drifting() -> int:
+    """Runs the machine that --machine names, and prints how long it stayed right."""
+    if MACHINE.value is None:
+        raise ValueError("--machine: is missing; give the machine whose drift is measured")
+    folder = machines.folder(MACHINE.value)
+    if OUT.value is None and folder.parent == machines.SHIPPED:
+        raise ValueError(f"--out: is missing; {folder.name} comes with the package, give a folder of your own")
+    to = Path(OUT.value) if OUT.value else folder
+    print(drift.summary(to, drift.evaluate(load(folder), DRIFT.value, to, SEED.value)))
+    return 0
 
 
 def metric_options() -> MetricOptions:

@@ -3,6 +3,8 @@
 --config and its --config.NAME=VALUE are those of train. Printed are where the parameters go, the bytes on a device, and the
 operations and hours of training. Nothing is allocated and no accelerator is used: a laptop can explain 256 devices.
 
+Of a computer that streams, the window's memory a session is printed too: that of keys and values a latent frame.
+
 Parameters are exact, activations an estimate (train.cost says how) that leaves out XLA's own copies. Small networks compiled
 for CPU devices took up to a quarter more in all, and a seventh more where one operation runs at a time, as on a GPU; so a
 tenth of a device is kept free. On NVIDIA GPUs JAX takes three quarters of the memory unless XLA_PYTHON_CLIENT_MEM_FRACTION
@@ -58,7 +60,13 @@ def main(argv: list[str]) -> None:
         scenario = scenario.with_lora(LORA.value)
     explanation, device = explain.explanation(scenario), DEVICES[DEVICE.value]
     print(headline(explanation))
-    for table in (explanation.parameters(), explanation.memory(), explanation.hours(device, MFU.value)):
+    tables = (
+        explanation.parameters(),
+        explanation.memory(),
+        explanation.streaming(),
+        explanation.hours(device, MFU.value),
+    )
+    for table in filter(None, tables):
         print(f"\n{report.text_table(table)}", flush=True)
     if not explanation.fits(device):
         rows = [

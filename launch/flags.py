@@ -164,7 +164,9 @@ class Flags:
 
     def machine(self) -> Holder:
         holder = self.string(
-            "machine", None, "A trained machine: the folder that it was trained in, or its name in runs/."
+            "machine",
+            None,
+            "A trained machine: its folder, its name in runs/, or a name of the package's (terminal).",
         )
         self.alias("workdir", "machine")
         return holder
@@ -286,9 +288,3 @@ def mesh_sizes(text: str) -> dict[str, int]:
     from neural_computer.sharding import sizes_of  # jax, which not every program needs
 
     return sizes_of(text)
-
-
-def machine_folder(name: str) -> Path:
-    """Folder of a trained machine: the one of that path, else the one of that name in runs/."""
-    path, short = Path(name), Path("runs") / name
-    return short if not path.exists() and short.exists() else path

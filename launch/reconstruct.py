@@ -8,9 +8,9 @@ Writes OUT/metrics.json and report.html: a table, a plot a metric, and screens. 
 
 from pathlib import Path
 
-from neural_computer import report
+from neural_computer import machines, report
 from neural_computer.launch import errors
-from neural_computer.launch.flags import Flags, machine_folder
+from neural_computer.launch.flags import Flags
 from neural_computer.workflows import reconstruct as codecs
 
 FLAGS = Flags(films="--videos")
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
         frames=FRAMES.value,
         videos=VIDEOS.value,
     )
-    folder = None if MACHINE.value is None else machine_folder(MACHINE.value)
+    folder = None if MACHINE.value is None else machines.folder(MACHINE.value)
     codec = codecs.load_codec(folder, INIT.value)
     print(report.text_table(codecs.reconstruct(codec, Path(OUT.value), options)))
     print(f"{OUT.value}/report.html")

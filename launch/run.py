@@ -8,6 +8,10 @@ A desktop is used, too, by a log of events in its pixels (data/events.py) or as 
 
     neural-computer run --machine=DIR --actions=goal_test:3 --out=OUT
 
+and typed into, a key a frame:
+
+    neural-computer run --machine=terminal --keys='12+7<Return>' --out=OUT
+
 Writes rollout.mp4, rollout.gif, rollout.txt (the screen's text a frame) and state, the machine's state after the last
 frame: with --state=OUT/state another run goes on from there. With --actions also actions.gif, what was done drawn over it,
 and strip.png, frame by frame, below the video's own frames if there is one.
@@ -20,7 +24,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from neural_computer import media, sharding
+from neural_computer import machines, media, sharding
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema import log as schema_log
 from neural_computer.data import encoded, events
@@ -29,7 +33,7 @@ from neural_computer.errors import first_line
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.evals.text import GlyphReader
 from neural_computer.launch import errors
-from neural_computer.launch.flags import Flags, machine_folder
+from neural_computer.launch.flags import Flags
 from neural_computer.screens.terminal import Atlas
 from neural_computer.types import Clip, State, TokenIds
 from neural_computer.workflows import trained as trained_computer
@@ -41,12 +45,13 @@ CONFIG = FLAGS.config("What to run published weights as.")
 INIT = FLAGS.init("A folder of converted weights to run as they are")
 PROMPT = FLAGS.string("prompt", None, "The caption; by default, with --actions=SPLIT:N, that clip's own.")
 ACTIONS = FLAGS.string("actions", None, "What is done: NAME.events.jsonl, or a clip of the data, SPLIT:N.")
+KEYS = FLAGS.string("keys", None, "Keys that are typed, a frame each: 12+7<Return>; sets --chunks.")
 NEGATIVE = FLAGS.string(
     "negative", None, "The prompt that guidance leads away from; by default config.text.negative_prompt."
 )
 OUT = FLAGS.out("Where the video and its text go.", required=True)
 FRAME = FLAGS.string("frame", None, "A picture to begin with; by default a frame of the training videos.")
-CHUNKS = FLAGS.integer("chunks", 1, "Chunks to roll out, each from the last frame of the one before.", lower_bound=1)
+CHUNKS = FLAGS.integer("chunks", None, "Chunks to roll out, 1 by default, each after the one before.", lower_bound=1)
 STEPS = FLAGS.integer("steps", None, "Sampling steps; by default the config's.", lower_bound=1)
 STATE = FLAGS.string("state", None, "A saved state to go on from, with this prompt, instead of booting.")
 SEED = FLAGS.seed("Seed of the noise.")
@@ -57,15 +62,21 @@ FPS = FLAGS.fps(16.0, "Frames per second of a video from published weights.")
 def main(argv: list[str]) -> None:
     del argv
     trained = load()
-    clip = clip_of(trained, ACTIONS.value) if ACTIONS.value is not None else None
+    clip, chunks = None, CHUNKS.value or 1
+    if KEYS.value is not None:
+        if ACTIONS.value is not None:
+            raise ValueError("--keys, --actions: exclude each other; give one of them")
+        clip, chunks = trained.typing(KEYS.value, CHUNKS.value)
+    elif ACTIONS.value is not None:
+        clip = clip_of(trained, ACTIONS.value, chunks)
     prompt, frame = prompt_of(clip), first_frame(trained, clip)
     state = restore(trained, STATE.value, prompt) if STATE.value else None
-    actions = None if clip is None else trained.experiment.inputs(clip)
+    actions = None if clip is None else trained.actions_of(clip)
     rollout = trained.rollout(
         frame,
         prompt=prompt,
         actions=actions,
-        chunks=CHUNKS.value,
+        chunks=chunks,
         seed=SEED.value,
         state=state,
         negative_prompt=NEGATIVE.value,
@@ -78,11 +89,11 @@ def main(argv: list[str]) -> None:
         saver.save((out / "state").absolute(), rollout.state, force=True)
     screens = GlyphReader(Atlas())(rollout.frames)
     (out / "rollout.txt").write_text("\n\n".join(f"[frame {i}]\n{screen}" for i, screen in enumerate(screens)) + "\n")
-    if clip is None:
+    if ACTIONS.value is None:
         print(screens[-1])
     else:
         draw_actions(out, rollout.frames, clip)
-    names = "rollout.mp4  rollout.gif  rollout.txt" if clip is None else "rollout.mp4  actions.gif  strip.png"
+    names = "rollout.mp4  rollout.gif  rollout.txt" if ACTIONS.value is None else "rollout.mp4  actions.gif  strip.png"
     print(f"{out}/{names}  (step {trained.step} of {MACHINE.value or INIT.value})")
 
 
@@ -90,7 +101,7 @@ def load() -> Trained:
     """The machine that the flags name. Raises ValueError unless they name one."""
     mesh = sharding.make_mesh(sharding.sizes_of(MESH.value)) if MESH.value else None
     if MACHINE.value is not None:
-        trained = trained_computer.load(machine_folder(MACHINE.value), mesh)
+        trained = trained_computer.load(machines.folder(MACHINE.value), mesh)
     elif CONFIG.value is None or INIT.value is None or FRAME.value is None:
         raise ValueError("--machine: is missing; give a trained machine, or --config, --init and --frame together")
     else:
@@ -131,7 +142,7 @@ def restore(trained: Trained, path: str, prompt: str) -> State:
 # Actions
 
 
-def clip_of(trained: Trained, name: str) -> Clip:
+def clip_of(trained: Trained, name: str, chunks: int) -> Clip:
     """A clip with the actions of a run: one of the data, SPLIT:N, or a log of events over a still picture.
 
     Raises ValueError for a computer that takes no actions, and where there is no such clip or log.
@@ -141,7 +152,7 @@ def clip_of(trained: Trained, name: str) -> Clip:
         raise ValueError(
             f"--actions={name}: this computer takes none (config.injection.mode='none'); run one that does, or give a prompt"
         )
-    length = CHUNKS.value * (experiment.data.frames - 1) + 1
+    length = trained.computer.video_frames(chunks)
     if (path := Path(name)).exists():
         video = np.broadcast_to(trained.first_frame, (length, *trained.first_frame.shape))
         return Clip(path.name, video, trained.fps, events=events.read(path))
@@ -157,7 +168,7 @@ def clip_of(trained: Trained, name: str) -> Clip:
 def prompt_of(clip: Clip | None) -> str:
     """The prompt: --prompt, else the clip's own caption. Raises ValueError where there is neither."""
     if PROMPT.value is None and clip is None:
-        raise ValueError("--prompt: is missing; give the caption, or --actions")
+        raise ValueError("--prompt: is missing; give the caption, or --actions or --keys")
     if PROMPT.value is not None or clip is None:
         return PROMPT.value
     return next(iter(clip.captions.values()), "")

@@ -15,24 +15,20 @@ from ml_collections import ConfigDict
 
 from neural_computer import config as schema
 from neural_computer import sharding
-from neural_computer.actions.align import Alignment
-from neural_computer.actions.encode import ActionEncoder, ActionEncoding
+from neural_computer.build_network import dtype_of, network
 from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import Conditioner
 from neural_computer.config import TextConfig, at
 from neural_computer.convert import pretrained
 from neural_computer.data.inputs import ActionFeaturizer
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
-from neural_computer.denoiser import Denoiser, Network
-from neural_computer.errors import one_of
+from neural_computer.denoiser import Denoiser
 from neural_computer.experiment import Experiment
 from neural_computer.flow import Sampler
 from neural_computer.models import vae, weights
-from neural_computer.models.dit import DiT, DiTConfig
-from neural_computer.models.heads import Heads
-from neural_computer.models.injection import MODES, Contextual, Injection
-from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
-from neural_computer.models.text import ByteTextEncoder
+from neural_computer.models.linear_codec import LinearCodec, latent_size
+from neural_computer.streaming import StreamingComputer
+from neural_computer.train.corruption import STREAMING
 from neural_computer.train.reconstruction import Autoencoder
 from neural_computer.train.update import Trainer
 
@@ -43,7 +39,7 @@ def build(config: ConfigDict) -> Experiment:
     init = schema.typed(config.init, str, "config.init")
     mesh = dict(config.mesh)
     schema.check_keys(mesh, sharding.AXES, "config.mesh")
-    preset = pretrained.networks(init) if init else {}
+    preset = pretrained.networks(init) if init and not pretrained.is_machine(init) else {}
     trainer = _codec_trainer(part, preset) if "vae" in part else _trainer(part, preset)
     return Experiment(
         config=config,
@@ -79,42 +75,49 @@ def _inputs(part: Mapping[str, Any], computer: NeuralComputer, init: str) -> Act
                 f"text_length={actions.text_length}: must not exceed config.text.length={part['text'].length}"
             )
     short = dataclasses.replace(part["text"], length=actions.text_length)
-    return ActionFeaturizer(_tokenizer(short, init), actions.texts)
+    return ActionFeaturizer(_tokenizer(short, init), actions.texts, typed=actions.schema != "raw")
 
 
 # A computer
 
 
 def _trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
-    conditioner, network = _conditioner(part, preset), part["network"]
+    conditioner, config, objective = _conditioner(part, preset), part["network"], part["objective"]
     with at("config.objective"):
-        if part["objective"].needs_heads and part["injection"].mode == "none":
+        if objective.needs_heads and part["injection"].mode == "none":
             raise ValueError(
                 "contrastive, future: compare the video with actions; set config.injection.mode to one that has them"
             )
     with at("config.sampling"):
         sampler = Sampler(**vars(part["sampling"]))
     with at("config.network"):
-        denoiser = Denoiser(
-            _network(part, conditioner), network.prediction_type, network.predict_residual, network.clean_first_frame
-        )
+        fields = ("prediction_type", "predict_residual", "clean_first_frame", "scale_noisy_latents")
+        denoiser = Denoiser(network(part, conditioner), **{name: getattr(config, name) for name in fields})
         computer = NeuralComputer(conditioner, denoiser, sampler)
-    return _updating(computer, part["objective"], part)
+        if objective.kind in STREAMING:
+            computer = StreamingComputer(conditioner, denoiser, sampler, config.entries)
+    return _updating(computer, objective, part)
 
 
 def _conditioner(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Conditioner:
     """The codec and the frozen encoders, with the sizes of those that are in the converted folder, else the published."""
     data, codec, text, actions = part["data"], part["codec"], part["text"], part["actions"]
     with at("config.network"):
-        dtype = _dtype(part["network"].dtype)
+        dtype = dtype_of(part["network"].dtype)
 
     def published(network: str, precision: Any) -> Any:
         return weights.module(network, preset.get(network, {}).get("config", {}), precision)
 
     with at("config.codec"):
         linear = codec.kind == "linear"
-        module: Any = LinearCodec(codec.channels, codec.whiten) if linear else published("vae", jnp.float32)
+        module: Any = (
+            LinearCodec(codec.channels, codec.whiten, codec.temporal_stride)
+            if linear
+            else published("vae", jnp.float32)
+        )
         if not linear:
+            if codec.temporal_stride != module.stride[0]:
+                raise ValueError(f"temporal_stride={codec.temporal_stride}: this VAE's is {module.stride[0]}")
             module = dataclasses.replace(module, chunk=codec.chunk, tile=codec.tile)
         if module.channels != codec.channels:
             raise ValueError(f"channels={codec.channels}: this VAE has {module.channels}")
@@ -125,7 +128,7 @@ def _conditioner(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Conditio
     with at("config.data"):
         if not data.captions:
             raise ValueError("captions={}: a computer is prompted by captions; give at least one tier")
-        latent_size(data.frames, data.height, data.width)
+        latent_size(data.frames, data.height, data.width, stride=module.stride)
     with at("config.network"):
         return Conditioner(
             codec=module,
@@ -139,66 +142,6 @@ def _conditioner(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Conditio
         )
 
 
-def _network(part: Mapping[str, Any], conditioner: Conditioner) -> Network:
-    text, config, dtype = part["text"], part["network"], _dtype(part["network"].dtype)
-    dit = _dit(part, conditioner.image_encoder.width if conditioner.image_encoder else 0, dtype)
-    with at("config.network"):
-        (_, i, j, _), (height, width) = conditioner.latent_shape, conditioner.size
-        if i % config.patch[1] or j % config.patch[2]:
-            raise ValueError(
-                f"patch={tuple(config.patch)}: must divide the latent size {i}x{j} of {height}x{width} videos"
-            )
-    trained = None
-    if conditioner.text_encoder is None:
-        trained = ByteTextEncoder(text.width, text.length, text.heads, text.depth, dtype)
-    heads = Heads(part["actions"].width) if part["objective"].needs_heads else None
-    return Network(dit, trained, _action_encoder(part, dit.injection), heads)
-
-
-def _action_encoder(part: Mapping[str, Any], injection: Injection) -> ActionEncoder | None:
-    """The action encoder of a mode that has actions."""
-    actions, data = part["actions"], part["data"]
-    with at("config.actions"):
-        align = Alignment(STRIDE[0], actions.window, actions.lag)
-        mouse = "xy" if actions.cursor == "xy" else "fourier"
-        config = ActionEncoding(
-            actions.schema, mouse, actions.width, actions.pool, actions.fourier, actions.scale, align
-        )
-    return None if type(injection) is Injection else ActionEncoder(config, (data.height, data.width))
-
-
-def _dit(part: Mapping[str, Any], image_width: int, dtype: Any) -> DiT:
-    config, injection, channels = part["network"], part["injection"], part["codec"].channels
-    with at("config.network"):
-        fields = {f.name for f in dataclasses.fields(DiTConfig)} & set(vars(config))
-        shape = DiTConfig(
-            in_channels=2 * channels + STRIDE[0],
-            out_channels=channels,
-            text_width=part["text"].width,
-            image_width=image_width,
-            **{name: getattr(config, name) for name in fields},
-        )
-    mode = _injection(injection)
-    options = {name: getattr(config, name) for name in ("attention", "remat", "causal", "lora")}
-    dit = DiT(shape, mode, dtype, context=config.context_parallel, **options)
-    with at("config.injection" if shape.layers % injection.every else "config.network"):
-        dit.check()
-    return dit
-
-
-def _injection(config: schema.InjectionConfig) -> Injection:
-    with at("config.injection"):
-        one_of("mode", config.mode, MODES)
-        if config.every < 1:
-            raise ValueError(f"every={config.every}: must be at least 1")
-        if min(config.window, config.lag) < 0:
-            raise ValueError(f"window={config.window}, lag={config.lag}: must not be negative")
-        mode = MODES[config.mode](config.every)
-    if isinstance(mode, Contextual):
-        return dataclasses.replace(mode, window=config.window, lag=config.lag)
-    return mode
-
-
 def _updating(model: NeuralComputer | Autoencoder, objective: Any, part: Mapping[str, Any]) -> Trainer:
     """The trainer of a computer, or of a codec."""
     batch_size, optimizer = part["data"].batch_size, part["optimizer"]
@@ -208,18 +151,13 @@ def _updating(model: NeuralComputer | Autoencoder, objective: Any, part: Mapping
     return Trainer(model, objective, optimizer)
 
 
-def _dtype(name: str) -> Any:
-    one_of("dtype", name, ("float32", "bfloat16"))
-    return jnp.dtype(name)
-
-
 # A codec
 
 
 def _codec_trainer(part: Mapping[str, Any], preset: Mapping[str, Any]) -> Trainer:
     data, codec, sizes = part["data"], part["codec"], part["vae"]
     with at("config.vae"):
-        dtype = _dtype(sizes.dtype)
+        dtype = dtype_of(sizes.dtype)
         shape = {name: value for name, value in vars(sizes).items() if name != "dtype"}
         config = vae.WanVAEConfig(channels=codec.channels, **shape)
         if "vae" in preset and (converted := weights.module("vae", preset["vae"]["config"]).shape) != config:

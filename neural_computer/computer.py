@@ -14,9 +14,10 @@ from jaxtyping import Array, Float, Key, Shaped, UInt8
 
 from neural_computer import flow, sharding
 from neural_computer.conditioning import Conditioner, no_actions, normalize_pixels
+from neural_computer.data.inputs import chunked
 from neural_computer.denoiser import Denoiser, Network
 from neural_computer.flow import Sampler
-from neural_computer.models.linear_codec import STRIDE, LinearCodec
+from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.types import (
     Actions,
@@ -44,11 +45,11 @@ class NeuralComputer:
     sampler: Sampler = Sampler()
 
     def __post_init__(self) -> None:
-        config, latents = self.network.dit.shape, self.codec.channels
-        if (config.in_channels, config.out_channels) != (2 * latents + STRIDE[0], latents):
+        config, latents, mask = self.network.dit.shape, self.codec.channels, self.conditioner.mask_channels
+        if (config.in_channels, config.out_channels) != (2 * latents + mask, latents):
             raise ValueError(
                 f"in_channels={config.in_channels}, out_channels={config.out_channels}: a codec of {latents} channels needs "
-                f"{2 * latents + STRIDE[0]} (latents, {STRIDE[0]} mask, condition) and {latents}"
+                f"{2 * latents + mask} (latents, {mask} mask, condition) and {latents}"
             )
 
     @property
@@ -175,6 +176,25 @@ class NeuralComputer:
             return self.render(params, state)
 
         return jax.lax.scan(advance, state, u, length=chunks)
+
+    # A video as chunks
+
+    @property
+    def clip_chunks(self) -> int:
+        """Chunks of a training clip."""
+        return 1
+
+    def video_frames(self, chunks: int) -> int:
+        """Frames of a video of so many chunks, its first one included."""
+        return 1 + chunks * (self.frames - 1)
+
+    def split(self, actions: Actions, chunks: int) -> Actions:
+        """A video's actions (b, t, ...) with a leading axis of chunks, as `run` takes them. Raises ValueError for too few."""
+        return chunked(actions, self.frames, chunks)
+
+    def join(self, first: Float[Array, "b h w 3"], frames: Float[Array, "n b t h w 3"]) -> Float[Array, "b m h w 3"]:
+        """The video of a run that began with frame `first`, from the frames of its chunks."""
+        return concat_chunks(frames)
 
     def with_steps(self, num_steps: int) -> "NeuralComputer":
         """The same computer with another number of denoising steps."""

@@ -10,22 +10,20 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from neural_computer.actions import cursor
 from neural_computer.actions.schema import FLAGS, SLOTS
 from neural_computer.actions.schema.frames import Meta
 from neural_computer.errors import one_of
 from neural_computer.models.clip import CLIPVision, preprocess
-from neural_computer.models.linear_codec import STRIDE, LinearCodec, latent_size
+from neural_computer.models.linear_codec import LinearCodec, latent_size
 from neural_computer.models.text import masked_mean_pool
 from neural_computer.models.umt5 import UMT5
 from neural_computer.models.vae import WanVAE
 from neural_computer.types import Actions, Batch, Encoded, FrozenParams, TokenIds
 
-CONDITION_LAYOUTS = ("repeat", "wan")
-MASK_CHANNELS = STRIDE[0]
-"""Of the condition: one a video frame of a latent frame."""
+CONDITION_LAYOUTS = ("repeat", "wan", "previous")
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,9 @@ class Conditioner:
       codec: video <-> latents.
       frames, size: length of a chunk in video frames, and (height, width) in pixels.
       text_encoder, image_encoder: frozen; without a text encoder captions stay token ids, which the network encodes itself.
-      condition_layout: "wan", the first frame followed by grey frames, encoded together (Wan2.1 image-to-video), or
-        "repeat", the first frame's latent repeated over time.
+      condition_layout: "wan", the first frame followed by grey frames, encoded together (Wan2.1 image-to-video);
+        "repeat", the first frame's latent repeated over time; or "previous", for a network that runs chunk by chunk: the
+        latent frame before the chunk, which is not known here (`objective`, `StreamingComputer`).
       cursor_height: pixels.
       cursor_reference: draws the cursor and its mask into the condition (the paper's cursor references).
     """
@@ -52,13 +51,18 @@ class Conditioner:
     cursor_reference: bool = False
 
     def __post_init__(self) -> None:
-        latent_size(self.frames, *self.size)
+        latent_size(self.frames, *self.size, stride=self.codec.stride)
         one_of("condition_layout", self.condition_layout, CONDITION_LAYOUTS)
 
     @property
     def latent_shape(self) -> tuple[int, int, int, int]:
         """(f, i, j, c) of a chunk."""
-        return (*latent_size(self.frames, *self.size), self.codec.channels)
+        return (*latent_size(self.frames, *self.size, stride=self.codec.stride), self.codec.channels)
+
+    @property
+    def mask_channels(self) -> int:
+        """Of the condition: one a video frame of a latent frame."""
+        return self.codec.stride[0]
 
     def encode(self, frozen: FrozenParams, batch: Batch) -> Encoded:
         """A batch after the frozen encoders."""
@@ -75,22 +79,37 @@ class Conditioner:
     def condition_latents(
         self, frozen: FrozenParams, x: Float[Array, "b h w 3"], actions: Actions | None = None
     ) -> Float[Array, "b f i j e"]:
-        """Condition (b, f, i, j, 4 + c) of a chunk that begins with frame x: frame mask, then condition latents.
+        """Condition (b, f, i, j, s + c) of a chunk that begins with frame x: frame mask, then condition latents.
 
-        With `cursor_reference`, later frames show the cursor where the mouse is, on grey ("wan", the paper's) or on x
-        ("repeat"), and the mask is the share of a latent cell that it covers.
+        With condition_layout "previous", the mask alone. With `cursor_reference`, later frames show the cursor where the
+        mouse is, on grey ("wan", the paper's) or on x ("repeat"), and the mask is the share of a latent cell that it covers.
         """
+        if self.condition_layout == "previous":
+            return self.frame_mask(x.shape[0], actions)
         if self.cursor_reference and actions is not None:
             video, masks = self.cursor_references(x, jnp.asarray(actions.mouse))
-            return jnp.concatenate([cursor.tags(masks), self.codec.encode(frozen.codec, video)], axis=-1)
+            tags = cursor.tags(masks, self.mask_channels)
+            return jnp.concatenate([tags, self.codec.encode(frozen.codec, video)], axis=-1)
         f, i, j, _ = self.latent_shape
         if self.condition_layout == "repeat":
             latents = jnp.repeat(self.codec.encode(frozen.codec, x[:, None]), f, axis=1)
         else:
             grey = jnp.zeros((x.shape[0], self.frames - 1, *x.shape[1:]), x.dtype)
             latents = self.codec.encode(frozen.codec, jnp.concatenate([x[:, None], grey], axis=1))
-        mask = jnp.zeros((x.shape[0], f, i, j, MASK_CHANNELS), latents.dtype).at[:, 0].set(1)
+        mask = jnp.zeros((x.shape[0], f, i, j, self.mask_channels), latents.dtype).at[:, 0].set(1)
         return jnp.concatenate([mask, latents], axis=-1)
+
+    def frame_mask(self, rows: int, actions: Actions | None) -> Float[Array, "b f i j s"]:
+        """Frame mask of condition_layout "previous": ones, or with `cursor_reference` the share that the cursor covers.
+
+        Of as many latent frames as the actions have; without actions, of a chunk.
+        """
+        f, i, j, _ = self.latent_shape
+        if not self.cursor_reference or actions is None:
+            frames = f if actions is None else (actions.mouse.shape[1] - 1) // self.mask_channels + 1
+            return jnp.ones((rows, frames, i, j, self.mask_channels))
+        _, masks = cursor.stamp(cursor.template(self.cursor_height), jnp.asarray(actions.mouse), *self.size)
+        return cursor.tags(masks, self.mask_channels)
 
     def cursor_references(
         self, x: Float[Array, "b h w 3"], mouse: Float[Array, "b t 2"]
@@ -138,6 +157,14 @@ class Conditioner:
             return None
         images = preprocess(x, self.image_encoder.image)
         return jnp.asarray(self.image_encoder.apply({"params": frozen.image_encoder}, images))
+
+
+def happens(actions: Actions) -> Bool[Array, "*b t"]:
+    """Whether anything but motion of the mouse happens in a frame."""
+    flags = jnp.asarray(actions.raw)
+    return (flags.sum(axis=-1) - flags[..., FLAGS["mouse_move"]] > 0) | (jnp.asarray(actions.meta.kind) > 0).any(
+        axis=-1
+    )
 
 
 def no_actions(frames: int, texts: TokenIds | Float[Array, "b u d"]) -> Actions:

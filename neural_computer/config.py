@@ -8,7 +8,7 @@ import difflib
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -53,7 +53,8 @@ class ConfigError(Error, ValueError):
 @dataclass(frozen=True)
 class DataConfig:
     """The data set, videos or clips that were encoded from them. `captions` gives the share of every caption tier; `split` is
-    trained on; a clip is `frames` frames, and clips begin `stride` frames apart."""
+    trained on; a clip is `frames` frames, and clips begin `stride` frames apart. `shares`, by kind of transition, are those of
+    clips whose last frame shows it (`data.balanced`); empty, all clips are drawn alike."""
 
     directory: str
     frames: int
@@ -63,6 +64,7 @@ class DataConfig:
     batch_size: int
     captions: Mapping[str, float]
     split: str
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """`kind` "linear": fitted to `fit_videos` videos of the training split, and whitened to the degree `whiten`. "wan": the
+    """`kind` "linear": fitted to `fit_videos` videos of the training split, whitened to the degree `whiten`, with
+    `temporal_stride` (1 or 4) video frames a latent frame. "wan": the
     causal VAE, its sizes those of `init`'s or the published ones; `chunk` and `tile` bound its memory (see
     `models.vae.WanVAE`). Where the VAE is itself trained, mean and variance of its latents are measured on `fit_videos`
     videos."""
@@ -107,6 +110,7 @@ class CodecConfig:
     fit_videos: int
     chunk: int
     tile: int
+    temporal_stride: int = 4
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, ("linear", "wan"))
@@ -126,7 +130,9 @@ class VAEConfig:
 @dataclass(frozen=True)
 class NetworkConfig:
     """The DiT's sizes and computation (`models.dit`; its channels and text width follow from codec and text), and how its
-    output is read: the fields of `Denoiser`, and `Conditioner.condition_layout`."""
+    output is read: the fields of `Denoiser`, and `Conditioner.condition_layout`. A `causal` network works in chunks of `chunk`
+    latent frames, each of which sees `window` chunks before it (-1: all in the clip; it cannot stream then); what `entries`
+    enter the window when it runs is "chunks", all, or "events" alone (`StreamingComputer`)."""
 
     width: int
     ffn: int
@@ -145,6 +151,16 @@ class NetworkConfig:
     condition_layout: str
     clean_first_frame: bool
     predict_residual: bool
+    scale_noisy_latents: bool = False
+    window: int = -1
+    chunk: int = 1
+    entries: str = "chunks"
+
+    def __post_init__(self) -> None:
+        if self.window < -1 or self.chunk < 1:
+            raise ValueError(f"window={self.window}, chunk={self.chunk}: at least -1 (all) and 1")
+        if not self.causal and (self.window, self.chunk) != (-1, 1):
+            raise ValueError(f"window={self.window}, chunk={self.chunk}: of a causal network alone; set causal=True")
 
 
 CURSORS = ("xy", "fourier", "reference")

@@ -29,13 +29,15 @@ def shift_time(t: Float[Array, " *s"], shift: float) -> Float[Array, " *s"]:
     return shift * t / (1 + (shift - 1) * t)
 
 
-def expand_like(values: Shaped[Array, " b"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
-    """`values` with trailing axes, to meet a (b, ...) array."""
+def expand_like(values: Shaped[Array, " b *f"], like: Shaped[Array, " b *s"]) -> Shaped[Array, "b ..."]:
+    """`values` with trailing axes, to meet an array that has the same leading ones."""
     return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))
 
 
-def interpolate(z0: Float[Array, " b *s"], eps: Float[Array, " b *s"], t: Float[Array, " b"]) -> Float[Array, " b *s"]:
-    """The path: z_t = (1 - t) z_0 + t eps."""
+def interpolate(
+    z0: Float[Array, " b *s"], eps: Float[Array, " b *s"], t: Float[Array, " b *f"]
+) -> Float[Array, " b *s"]:
+    """The path: z_t = (1 - t) z_0 + t eps, t one a sample or one a latent frame."""
     t = expand_like(t, z0)
     return (1 - t) * z0 + t * eps
 
@@ -45,9 +47,9 @@ def noise(key: Key[Array, ""], index: Int[Array, " b"], shape: tuple[int, ...]) 
     return jax.vmap(lambda i: jax.random.normal(jax.random.fold_in(key, i), shape))(index)
 
 
-def uniform(key: Key[Array, ""], index: Int[Array, " b"]) -> Float[Array, " b"]:
-    """Uniform in [0, 1), one a sample, from its own index only."""
-    return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i)))(index)
+def uniform(key: Key[Array, ""], index: Int[Array, " b"], shape: tuple[int, ...] = ()) -> Float[Array, "b ..."]:
+    """Uniform in [0, 1), (b, *shape), a sample's from its own index only."""
+    return jax.vmap(lambda i: jax.random.uniform(jax.random.fold_in(key, i), shape))(index)
 
 
 class PredictionType(NamedTuple):

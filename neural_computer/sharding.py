@@ -55,7 +55,7 @@ RULES: Rules = (
     (r"(actions|heads)/.*$", ()),
     (r"lpips/.*(kernel|bias)$", ()),
     (r"codec/(mean|basis|scale|std|((en|de)coder/.*))$", ()),
-    (r"(step|count)$", ()),
+    (r"(step|count|ns_coeffs)$", ()),
 )
 """(path regex, axes of the trailing dimensions). Right-aligned: a scan over depth adds leading axes, which stay whole. An
 experiment may put rules of its own before these."""

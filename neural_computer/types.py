@@ -170,6 +170,10 @@ class State(NamedTuple):
     """Chunks since boot"""
     negative_prompt: TokenIds | Float[Array, "b l d"] | None = None
     """The text that classifier-free guidance leads away from; None without guidance"""
+    cache: PyTree = None
+    """Keys and values of the chunks before the newest, itself included (`models.window`); None without a window"""
+    carry: PyTree = None
+    """What the decoder carries from chunk to chunk; None where a chunk is decoded on its own"""
 
 
 class FrozenParams(NamedTuple):

@@ -1,10 +1,10 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
-0  types errors files formats flow sharding media report screens
+0  types errors files formats flow sharding media report screens machines
 1  models actions data simulators        siblings
-2  conditioning denoiser computer
+2  conditioning denoiser computer streaming
 3  train evals                           not each other
-4  config experiment build convert
+4  config experiment build build_network convert
 5  workflows                             receives where data come from as arguments
 r  recording                             imports rooms of 0 and 1 and what data writes with; a leaf
 6  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
@@ -20,12 +20,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYER = {
-    **dict.fromkeys(("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats"), 0),
+    **dict.fromkeys(
+        ("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats", "machines"), 0
+    ),
     **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
-    **dict.fromkeys(("conditioning", "denoiser", "computer"), 2),
+    **dict.fromkeys(("conditioning", "denoiser", "computer", "streaming"), 2),
     "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
-    **dict.fromkeys(("config", "experiment", "build", "convert"), 4),
+    **dict.fromkeys(("config", "experiment", "build", "build_network", "convert"), 4),
     "workflows": 5,
     **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
 }
@@ -38,12 +40,14 @@ LEAF = "recording"
 SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
-    "simulators": ("actions.schema", "actions.cursor"),
-    "build": ("config", "experiment", "convert"),
+    "simulators": ("actions.schema", "actions.cursor", "data.kinds"),
+    "build": ("config", "experiment", "convert", "build_network"),
+    "build_network": ("config",),
     "experiment": ("config",),
     "train/__init__": ("workflows.train",),
     "denoiser": ("conditioning",),
     "computer": ("conditioning", "denoiser"),
+    "streaming": ("conditioning", "denoiser", "computer"),
 }
 """What may be imported beside the layers below: file or folder -> modules."""
 
@@ -53,6 +57,7 @@ NUMPY_ONLY = (
     "errors",
     "files",
     "formats",
+    "machines",
     "media",
     "report",
     "data",

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from neural_computer import report
 from neural_computer.launch import errors
-from neural_computer.launch.bench import core, data, evals, gui, models
+from neural_computer.launch.bench import core, data, evals, gui, models, streaming
 from neural_computer.launch.bench.case import Case, Figure
 from neural_computer.launch.flags import Flags
 
@@ -26,6 +26,7 @@ SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
     "evals": evals.cases,
     "gui": gui.cases,
     "models": models.cases,
+    "streaming": streaming.cases,
 }
 PEAK = 989e12
 """Operations a second of an H100 or H200 in bfloat16, dense."""

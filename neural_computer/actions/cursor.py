@@ -126,15 +126,15 @@ def references(
     )
 
 
-def tags(masks: Float[Any, "b t h w 1"]) -> Float[Any, "b f i j 4"]:
+def tags(masks: Float[Any, "b t h w 1"], stride: int = 4) -> Float[Any, "b f i j s"]:
     """Frame mask of the condition from masks in pixels: a channel a video frame, averaged over a latent cell's 8x8 pixels.
 
-    t = 4k + 1; the first frame is in all four channels of latent frame 0, as in Wan2.1.
+    t = stride k + 1; the first frame is in all channels of latent frame 0, as in Wan2.1.
     """
     xp = masks.__array_namespace__()
     b, t, h, w, _ = masks.shape
-    full = xp.concatenate([masks[:, :1]] * 3 + [masks], axis=1)
-    pooled = full.reshape(b, (t + 3) // 4, 4, h // 8, 8, w // 8, 8).mean(axis=(4, 6))
+    full = xp.concatenate([masks[:, :1]] * (stride - 1) + [masks], axis=1)
+    pooled = full.reshape(b, (t - 1) // stride + 1, stride, h // 8, 8, w // 8, 8).mean(axis=(4, 6))
     return xp.moveaxis(pooled, 2, -1)
 
 

@@ -24,6 +24,11 @@ PREFIX = {"dit": "dit", "vae": "codec", "umt5": "text_encoder", "clip": "image_e
 """Paths of a network's parameters in `sharding.RULES`"""
 
 
+def is_machine(directory: str | Path) -> bool:
+    """Whether a folder is a trained machine's, a workdir or a saved one, and not of converted weights."""
+    return (Path(directory) / "config.json").exists() and not (Path(directory) / "preset.json").exists()
+
+
 def networks(directory: str | Path) -> dict[str, dict[str, Any]]:
     """What a converted folder holds: by network its config, source files, dtype and number of parameters.
 

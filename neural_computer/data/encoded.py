@@ -4,10 +4,10 @@ A folder of it holds `encoded_info.json`, the config and setup of the encoders, 
 itself. A record is one clip as a safetensors message, in which every array has its name, dtype and shape:
 
     latents      (f, i, j, c)
-    condition    (f, i, j, c), or (1, i, j, c) if all latent frames are equal
+    condition    (f, i, j, c), or (1, i, j, c) if all latent frames are equal; c is 0 where a chunk follows the one before
     image        (m, y) features; absent without an image encoder
     text/TIER    (l, d) features, or (l,) token ids for a text encoder that is trained; one array a tier of captions
-    mask         (f, i, j, 4); absent if it is `first_frame_mask`
+    mask         (f, i, j, s) for s video frames a latent frame; absent if it is `first_frame_mask`
     actions/...  raw (t, 182) as bytes, meta (9, t, s), texts, (u, d) features or (u, l) token ids, mouse (t, 2); absent for
                  an experiment without actions and for a clip without a log
     id, start    the episode's id in UTF-8 and the clip's first frame
@@ -35,7 +35,7 @@ from neural_computer.types import Actions, Encoded, Meta, TokenIds
 
 INFO = "encoded_info.json"
 MASK = 4
-"""Channels of the frame mask: one a video frame of a latent frame."""
+"""Channels of `first_frame_mask`: video frames of a latent frame of Wan2.1's VAE."""
 DTYPES = {
     "BF16": np.dtype(ml_dtypes.bfloat16),
     "F32": np.dtype("<f4"),
@@ -53,12 +53,12 @@ class EncodedClip:
     id: str
     start: int
     latents: Float[np.ndarray, "f i j c"]
-    condition: Float[np.ndarray, "g i j c"]
-    """Condition latents without their mask; g is f, or 1 if all frames are equal"""
+    condition: Float[np.ndarray, "g i j e"]
+    """Condition latents without their mask, e of c channels or none; g is f, or 1 if all frames are equal"""
     captions: Mapping[str, Shaped[np.ndarray, "l ..."]]
     """By tier, without padding"""
     image: Float[np.ndarray, "m y"] | None = None
-    mask: Float[np.ndarray, "f i j 4"] | None = None
+    mask: Float[np.ndarray, "f i j s"] | None = None
     actions: Actions | None = None
 
     def encoded(
@@ -71,13 +71,14 @@ class EncodedClip:
         padded = np.zeros((length, *text.shape[1:]), np.int32 if text.ndim == 1 else np.float32)
         padded[: len(text)] = text
         latents = self.latents.astype(np.float32)
-        condition = np.broadcast_to(self.condition.astype(np.float32), latents.shape)
+        shape = (*latents.shape[:3], self.condition.shape[-1])
+        condition = np.broadcast_to(self.condition.astype(np.float32), shape)
         mask = first_frame_mask(*latents.shape[:3]) if self.mask is None else self.mask.astype(np.float32)
         actions = self.actions
         if actions is None and inputs is not None:
             # Typed texts go through the captions' text encoder: their features are as wide.
             blank = np.zeros((inputs.texts, inputs.tokenizer.length if text.ndim == 1 else text.shape[1]), padded.dtype)
-            actions = empty(1 + (len(latents) - 1) * MASK, TokenIds(blank) if text.ndim == 1 else blank)
+            actions = empty(1 + (len(latents) - 1) * mask.shape[-1], TokenIds(blank) if text.ndim == 1 else blank)
         return Encoded(
             index=None,
             latents=latents,

@@ -33,6 +33,8 @@ class ActionFeaturizer:
     """Of typed texts, which are short: what is typed in one frame"""
     texts: int
     """Most different texts in a clip, with the empty one"""
+    typed: bool = True
+    """Whether typed texts are read at all; flags alone (actions.schema "raw") say what is typed without them"""
 
     def __call__(self, clip: Clip) -> Actions:
         """Actions of a clip, without a batch axis; empty and not valid if its episode has neither events nor a cursor.
@@ -56,6 +58,8 @@ class ActionFeaturizer:
         """Actions of `frames` frames of `size` (height, width); events and cursor are in their pixels."""
         log = read(events, (size[1], size[0]))
         slots, texts, _ = schema.meta(log, frames, fps)
+        if not self.typed:
+            slots, texts = slots._replace(text=np.zeros_like(slots.text)), ("",)
         if len(texts) > self.texts:
             raise ValueError(
                 f"{name}: {len(texts) - 1} different texts are typed in it, config.actions.texts={self.texts} leaves room for "

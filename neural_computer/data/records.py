@@ -190,6 +190,11 @@ class Record:
         self.owned = self._table["owned"].int64_list.value[0]
         self.frames = len(self._table["frames"].bytes_list.value)
 
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the whole episode."""
+        return json.loads(self._text("meta"))
+
     def clip(self, start: int, length: int) -> Clip:
         """The clip of `length` frames from frame `start` of the episode."""
         first = start - self.start
@@ -209,7 +214,7 @@ class Record:
             cells=cells or None,
             events=tuple(e._replace(time=e.time - begin) for e in events if begin <= e.time < end),
             cursor=cursor[span] if len(cursor) else None,
-            meta=json.loads(self._text("meta")),
+            meta=self.meta,
             start=start,
             logged=stored is not None,
         )

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 
+from neural_computer.data.kinds import of_meta
 from neural_computer.data.records import Reader, Record
 from neural_computer.files import replacing
 from neural_computer.formats import check_format
 from neural_computer.types import Clip
 
 INFO = "dataset_info.json"
+NO_KINDS = "leave config.data.shares empty, or prepare data that have kinds (--recipe=tty)"
 
 
 class ClipSource:
@@ -43,6 +45,26 @@ class ClipSource:
         """Clip `index`. Raises ValueError, naming the file and the record, if it cannot be read."""
         record = self._reader.read(int(self._file[index]), int(self._number[index]), Record)
         return record.clip(int(self._start[index]), self.length)
+
+    def kinds(self) -> tuple[tuple[str, ...], UInt8[np.ndarray, " n"]]:
+        """Names of the kinds of transitions, and of every clip the one that its last frame shows.
+
+        Raises ValueError, naming the record, for episodes that do not say or say it in other names (see `data.kinds`).
+        """
+        names: tuple[str, ...] = ()
+        out = np.empty(len(self), np.uint8)
+        place = np.stack([self._file, self._number])
+        records = np.flatnonzero((np.diff(place, prepend=-1) != 0).any(0))
+        for begin, end in zip(records, [*records[1:], len(self)], strict=True):
+            file, number = place[:, begin].tolist()
+            try:
+                new, every = of_meta(self._reader.read(file, number, Record).meta)
+            except ValueError as error:
+                raise ValueError(f"{self.files[file]}: record {number} {error}; {NO_KINDS}") from error
+            if names and new != names:
+                raise ValueError(f"{self.files[file]}: record {number} has kinds {', '.join(new)}; {NO_KINDS}")
+            names, out[begin:end] = new, every[self._start[begin:end] + self.length - 1]
+        return names, out
 
     def __repr__(self) -> str:
         # Grain compares sources by their repr when it restores an iterator.

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
@@ -58,6 +58,7 @@ class BatchedRollout:
         for number, start in enumerate(range(0, len(clips), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(clips)  # a short last batch is filled up
             u = stacked([actions[row] for row in rows])
+            u = None if u is None else self.computer.split(u, self.computer.clip_chunks)
             frames = self._run(params, first[rows], TokenIds(ids[rows]), u, negative, jax.random.fold_in(key, number))
             videos.append(np.asarray(frames)[: len(clips) - start])
         return np.concatenate(videos)
@@ -66,10 +67,10 @@ class BatchedRollout:
     def _run(self) -> Callable:
         computer = self.computer
 
-        def run(params, x0, text, actions, negative, key):
-            u = jax.tree.map(lambda x: x[None], actions)
-            _, frames = computer.run(params, computer.boot(params, x0, text, negative), u, key)
-            return to_uint8(concat_chunks(frames))
+        def run(params, x0, text, u, negative, key):
+            state = computer.boot(params, x0, text, negative)
+            _, frames = computer.run(params, state, u, key, chunks=computer.clip_chunks)
+            return to_uint8(computer.join(state.frame, frames))
 
         return jax.jit(run)
 

@@ -1,10 +1,11 @@
 """One attention function; the kernel that computes it and its partition over a mesh are arguments.
 
 Tokens are (b, n, k, d), or (b, f, p, k, d) with p patches a latent frame. Block-causal attention needs no mask: each
-frame's queries are one call, over the keys of the frames up to it. Under a mesh (jax.set_mesh) with context > 1, the
-patches of every frame are split over `context`: every device has a part of every frame, and so equal work.
+chunk's queries are one call, over the keys of the frames that it sees (`Causal`). Under a mesh (jax.set_mesh) with
+context > 1, the patches of every frame are split over `context`: every device has a part of every frame, and so equal work.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -22,14 +23,44 @@ CONTEXTS = ("gather", "ring", "all_to_all")
 HALF = ("bfloat16", "float16")
 
 
+@dataclass(frozen=True)
+class Causal:
+    """Which latent frames a frame attends to: those of its own chunk, and of the `window` chunks before it.
+
+    Attributes:
+      chunk: latent frames that are denoised together.
+      window: chunks; None is all earlier ones.
+      streams: 1, or 2 where the frames are [context; noisy], the noisy half one chunk later than the context. A context chunk
+        then sees earlier context; a noisy chunk sees earlier context and itself alone (teacher forcing).
+    """
+
+    chunk: int = 1
+    window: int | None = None
+    streams: int = 1
+
+    def spans(self, frames: int) -> list[tuple[slice, list[slice]]]:
+        """(a chunk's frames, the frames that it attends to) of every chunk. Raises ValueError for a part of a chunk."""
+        if frames % (self.chunk * self.streams):
+            raise ValueError(f"chunk={self.chunk}: must divide the {frames // self.streams} latent frames of a stream")
+        length = frames // self.streams
+        return [self._span(first, length) for first in range(0, frames, self.chunk)]
+
+    def _span(self, first: int, length: int) -> tuple[slice, list[slice]]:
+        own = slice(first, first + self.chunk)
+        noisy = first >= length
+        end = first - length + self.chunk if noisy else first
+        begin = 0 if self.window is None else max(0, end - self.window * self.chunk)
+        return own, [own, slice(begin, end)] if noisy else [slice(begin, own.stop)]
+
+
 def attend(
     query: Float[Array, "b *n k d"],
     key: Float[Array, "b *m k d"],
     value: Float[Array, "b *m k d"],
     implementation: str = "xla",
     *,
-    causal: bool = False,
-    start: int | Int[Array, ""] | None = None,
+    causal: Causal | bool | None = None,
+    lengths: Int[Array, " b"] | None = None,
     context: str = "gather",
 ) -> Float[Array, "b *n k d"]:
     """softmax(q k^T / sqrt(d)) v over heads k, the softmax in float32.
@@ -37,9 +68,8 @@ def attend(
     Args:
       implementation: "xla" runs everywhere and stores n x m scores; "blockwise" runs everywhere and does not; "cudnn" is for
         NVIDIA GPUs and half precision, "splash" for TPUs.
-      causal: for (b, f, p, k, d), query frame i attends to key frames j <= start + i.
-      start: by default the queries are the last frames of the keys. An array serves a KV cache of fixed capacity: keys of
-        frames after start + i are masked.
+      causal: for (b, f, p, k, d), which frames a frame attends to; True is itself and all earlier ones.
+      lengths: of a row's keys, the first so many count, at least one. Not with `causal`.
       context: how keys (b, f, p, k, d) that are split over a mesh reach the queries. "gather" copies them to every device,
         "ring" passes them round (ring attention), "all_to_all" splits heads in place of patches meanwhile. Keys
         (b, n, k, d) are whole on every device.
@@ -47,15 +77,14 @@ def attend(
     Raises ValueError, naming the value and the way out, for what cannot run on this machine.
     """
     check(implementation, query.dtype, query.shape[-1], context)
-    if causal:
-        start = _start(query.shape, key.shape, start)
-    elif start is not None:
-        raise ValueError(f"start={start}: only causal attention has one; set causal=True or leave it out")
+    frames = Causal() if causal is True else causal or None
+    if frames is not None:
+        _check_causal(query.shape, key.shape, lengths)
     mesh = jax.sharding.get_abstract_mesh()
     split = query.ndim == 5 and mesh.shape.get("context", 1) > 1
     if mesh.size <= 1 or (implementation == "xla" and not split):
-        return _local(query, key, value, implementation, causal, start)
-    return _across(mesh, query, key, value, implementation, causal, start, context if split and key.ndim == 5 else "")
+        return _local(query, key, value, implementation, frames, lengths)
+    return _across(mesh, query, key, value, implementation, frames, lengths, context if split and key.ndim == 5 else "")
 
 
 def check(implementation: str, dtype: Any, head_dim: int, context: str = "gather") -> None:
@@ -88,19 +117,17 @@ def merge_heads(x: Float[Array, "b *n k e"]) -> Float[Array, "b *n d"]:
 # On one device
 
 
-def _local(query, key, value, implementation, causal, start):
+def _local(query, key, value, implementation, causal, lengths):
     """`attend` where all tokens are on this device."""
     kernel = KERNELS[implementation]
-    if not causal:
-        return kernel(_flat(query), _flat(key), _flat(value), None).reshape(query.shape)
-    frames = []
-    for i in range(query.shape[1]):
-        if isinstance(start, int):
-            frames_kept, length = start + i + 1, None
-        else:
-            frames_kept, length = key.shape[1], (start + i + 1) * key.shape[2]
-        frames.append(kernel(query[:, i], _flat(key[:, :frames_kept]), _flat(value[:, :frames_kept]), length))
-    return jnp.stack(frames, axis=1)
+    if causal is None:
+        return kernel(_flat(query), _flat(key), _flat(value), lengths).reshape(query.shape)
+    chunks = []
+    for own, spans in causal.spans(query.shape[1]):
+        k, v = (jnp.concatenate([_flat(x[:, span]) for span in spans], axis=1) for x in (key, value))
+        out = kernel(_flat(query[:, own]), k, v, None)
+        chunks.append(out.reshape(query[:, own].shape))
+    return jnp.concatenate(chunks, axis=1)
 
 
 def _flat(x):
@@ -108,24 +135,22 @@ def _flat(x):
     return x.reshape(x.shape[0], -1, *x.shape[-2:])
 
 
-def _xla(query, key, value, length):
-    return _fused(query, key, value, length, "xla")
+def _xla(query, key, value, lengths):
+    return _fused(query, key, value, lengths, "xla")
 
 
-def _cudnn(query, key, value, length):
+def _cudnn(query, key, value, lengths):
     """NVIDIA's kernel. jax differentiates it at even lengths alone: an odd one gets a masked row."""
     n, m = query.shape[1], key.shape[1]
-    if m % 2 and length is None:
-        length = m
+    if m % 2 and lengths is None:
+        lengths = jnp.full(len(key), m, jnp.int32)
     query, key, value = (_append(x, x.shape[1] % 2) for x in (query, key, value))
-    return _fused(query, key, value, length, "cudnn")[:, :n]
+    return _fused(query, key, value, lengths, "cudnn")[:, :n]
 
 
-def _fused(query, key, value, length, implementation):
+def _fused(query, key, value, lengths, implementation):
     """jax.nn's attention; with lengths instead of a mask, which jax passes to cuDNN as a bias."""
-    if length is not None:
-        length = jnp.full(len(key), length, jnp.int32)
-    return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=length, implementation=implementation)
+    return jax.nn.dot_product_attention(query, key, value, key_value_seq_lengths=lengths, implementation=implementation)
 
 
 def _append(x, rows):
@@ -133,13 +158,20 @@ def _append(x, rows):
     return jnp.pad(x, ((0, 0), (0, rows), (0, 0), (0, 0)))
 
 
-def _blockwise(query, key, value, length):
+def _blockwise(query, key, value, lengths):
     n, m = query.shape[1], key.shape[1]
-    rank = jnp.zeros(m, jnp.int32) if length is None else (jnp.arange(m) >= length).astype(jnp.int32)
-    return online(query, key, value, jnp.zeros(n, jnp.int32), rank)
+    last = jnp.zeros(n, jnp.int32)
+    if lengths is None:
+        return online(query, key, value, last, jnp.zeros(m, jnp.int32))
+
+    def row(query, key, value, length):
+        rank = (jnp.arange(m) >= length).astype(jnp.int32)
+        return online(query[None], key[None], value[None], last, rank)[0]
+
+    return jax.vmap(row)(query, key, value, lengths)
 
 
-def _splash(query, key, value, length, interpret=False):
+def _splash(query, key, value, lengths, interpret=False):
     """The TPU kernel: tokens are padded to whole blocks, and the padding is a segment of its own."""
     from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
@@ -155,14 +187,15 @@ def _splash(query, key, value, length, interpret=False):
         q_seq_shards=1,
         interpret=interpret,
     )
-    padding = jnp.arange(kv) >= (m if length is None else length)
-    segments = splash.SegmentIds(q=jnp.zeros(q, jnp.int32), kv=padding.astype(jnp.int32))
+    lengths = jnp.full(len(key), m, jnp.int32) if lengths is None else lengths
+    padding = (jnp.arange(kv) >= lengths[:, None]).astype(jnp.int32)
+    segments = splash.SegmentIds(q=jnp.zeros((len(key), q), jnp.int32), kv=padding)
     query = query * query.shape[-1] ** -0.5
     query, key, value = (
         rearrange(_append(x, size - x.shape[1]), "b n k d -> b k n d")
         for x, size in ((query, q), (key, kv), (value, kv))
     )
-    out = jax.vmap(kernel, (0, 0, 0, None))(query, key, value, segments)
+    out = jax.vmap(kernel)(query, key, value, segments)
     return rearrange(out, "b k n d -> b n k d")[:, :n]
 
 
@@ -174,19 +207,15 @@ def _cover(size, largest=512, lanes=128):
 
 
 KERNELS = {"xla": _xla, "blockwise": _blockwise, "cudnn": _cudnn, "splash": _splash}
-"""(query, key, value, length) -> out, flat in tokens; the first `length` keys count, all of them if it is None."""
+"""(query, key, value, lengths) -> out, flat in tokens; of a row's keys the first lengths[row] count, all if it is None."""
 
 
-def _start(query, key, start):
-    """Index of the first query frame among the key frames. Raises ValueError for shapes and places that do not fit."""
-    if len(query) != 5 or len(key) != 5 or query[2] != key[2]:
-        raise ValueError(f"causal: needs queries and keys (b, f, p, k, d) with one p; these are {query} and {key}")
-    room = key[1] - query[1]
-    if start is None:
-        start = room
-    if isinstance(start, int) and not 0 <= start <= room:
-        raise ValueError(f"start={start}: {query[1]} query frames from there leave the {key[1]} key frames")
-    return start
+def _check_causal(query, key, lengths):
+    """Raises ValueError for shapes that do not fit."""
+    if len(query) != 5 or query != key:
+        raise ValueError(f"causal: needs queries and keys (b, f, p, k, d) of one shape; these are {query} and {key}")
+    if lengths is not None:
+        raise ValueError("lengths: not with causal attention, whose frames are all there; leave one of them out")
 
 
 # Over a mesh
@@ -208,31 +237,31 @@ def _rows(mesh, batch):
     return None if batch % (mesh.shape["data"] * mesh.shape["fsdp"]) else BATCH[0]
 
 
-def _across(mesh, query, key, value, implementation, causal, start, context):
+def _across(mesh, query, key, value, implementation, causal, lengths, context):
     """`attend` with batch, heads and, for framed queries, patches split over the mesh; `context` is "" for whole keys."""
     ways, heads = mesh.shape["context"], query.shape[-2]
     if heads % mesh.shape["tensor"]:
         raise ValueError(f"heads={heads}: must be a multiple of mesh.tensor={mesh.shape['tensor']}")
-    _check_context(context, implementation, heads // mesh.shape["tensor"], ways)
+    _check_context(context, implementation, heads // mesh.shape["tensor"], ways, causal, lengths)
     rows = _rows(mesh, query.shape[0])
     whole = {4: PartitionSpec(rows, None, "tensor"), 5: PartitionSpec(rows, None, None, "tensor")}
     parts = PartitionSpec(rows, None, "context", "tensor")
     framed, split_keys, patches = query.ndim == 5 and ways > 1, context in ("ring", "all_to_all"), query.shape[2]
 
-    def local(query, key, value, *traced):
-        at = traced[0] if traced else start
+    def local(query, key, value, *lengths):
+        some = lengths[0] if lengths else None
         if context == "ring":
-            return _ring(query, key, value, patches, ways, causal, at)
+            return _ring(query, key, value, patches, ways, causal)
         if context == "all_to_all":
-            return _all_to_all(query, key, value, patches, ways, implementation, causal, at)
-        return _local(query, key, value, implementation, causal, at)
+            return _all_to_all(query, key, value, patches, ways, implementation, causal, some)
+        return _local(query, key, value, implementation, causal, some)
 
-    traced = () if start is None or isinstance(start, int) else (start,)
+    traced = () if lengths is None else (lengths,)
     query_at = parts if framed else whole[query.ndim]
     key_at = parts if split_keys else whole[key.ndim]
     spread = jax.shard_map(
         local,
-        in_specs=(query_at, key_at, key_at, *(PartitionSpec() for _ in traced)),
+        in_specs=(query_at, key_at, key_at, *(PartitionSpec(rows) for _ in traced)),
         out_specs=query_at,
         check_vma=False,
     )
@@ -242,7 +271,9 @@ def _across(mesh, query, key, value, implementation, causal, start, context):
     return out[:, :, :patches] if framed else out
 
 
-def _check_context(context, implementation, heads, ways):
+def _check_context(context, implementation, heads, ways, causal, lengths):
+    if context == "ring" and (lengths is not None or causal not in (None, Causal())):
+        raise ValueError("context='ring': has no window, chunks or cache; use context='gather' or 'all_to_all'")
     if context == "ring" and implementation not in ("xla", "blockwise"):
         raise ValueError(
             f"context='ring': works blockwise in XLA and cannot use attention={implementation!r}; "
@@ -260,21 +291,21 @@ def _pad_patches(x, ways):
     return jnp.pad(x, ((0, 0), (0, 0), (0, -x.shape[2] % ways), (0, 0), (0, 0)))
 
 
-def _ring(query, key, value, patches, ways, causal, start):
+def _ring(query, key, value, patches, ways, causal):
     """This device's queries over the keys of all; a key's rank is its frame, and padding has rank NEVER."""
     frames, part = key.shape[1:3]
     padding = jax.lax.axis_index("context") * part + jnp.arange(part) >= patches
     rank = jnp.where(padding, NEVER, jnp.arange(frames)[:, None]).reshape(-1)
-    last = start + jnp.arange(query.shape[1]) if causal else jnp.full(query.shape[1], frames)
+    last = jnp.arange(frames) if causal else jnp.full(query.shape[1], frames)
     out = online(_flat(query), _flat(key), _flat(value), jnp.repeat(last, part), rank, Ring("context", ways))
     return out.reshape(query.shape)
 
 
-def _all_to_all(query, key, value, patches, ways, implementation, causal, start):
+def _all_to_all(query, key, value, patches, ways, implementation, causal, lengths):
     """Attention with heads in place of patches split over the devices (Jacobs et al. 2023, DeepSpeed-Ulysses)."""
     query, key, value = (
         jax.lax.all_to_all(x, "context", split_axis=3, concat_axis=2, tiled=True)[:, :, :patches]
         for x in (query, key, value)
     )
-    out = _pad_patches(_local(query, key, value, implementation, causal, start), ways)
+    out = _pad_patches(_local(query, key, value, implementation, causal, lengths), ways)
     return jax.lax.all_to_all(out, "context", split_axis=2, concat_axis=3, tiled=True)

@@ -2,23 +2,25 @@
 
 It predicts the velocity, or x0, from noisy latents and a timestep. Tokens are (b, f, p, d), p patches a latent frame, so
 that one timestep a latent frame modulates them without a copy a token, and a mesh splits every frame alike. Positions are
-rotary position embeddings (RoPE). A causal network can keep a KV cache of earlier frames. The residual stream, modulation
-and norms are float32; matmuls run in `dtype`.
+rotary position embeddings (RoPE). A causal network can run chunk by chunk, with the last chunks' keys and values in a KV
+cache (`models.window`). The residual stream, modulation and norms are float32; matmuls run in `dtype`.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from einops import rearrange
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from neural_computer.errors import one_of
 from neural_computer.models import attention, layers
-from neural_computer.models.attention import shard_tokens
-from neural_computer.models.dit_block import BlockGroup, BlockInputs, Cache, ComputeConfig, DiTConfig
+from neural_computer.models.attention import Causal, shard_tokens
+from neural_computer.models.dit_block import BlockGroup, BlockInputs, ComputeConfig, DiTConfig
 from neural_computer.models.injection import Contextual, Injection
+from neural_computer.models.window import Cache, KeyValue
 
 REMAT = {
     "full": None,
@@ -29,6 +31,10 @@ REMAT = {
 attention outputs. "none" saves everything."""
 
 
+UNROLLED = 4
+"""Scans over depth up to so long are unrolled: a shallow network's backward pass then takes a sixth less time on a CPU."""
+
+
 class DiTOutput(NamedTuple):
     """What a DiT returns."""
 
@@ -36,8 +42,8 @@ class DiTOutput(NamedTuple):
     """Velocity or x0, as it was trained"""
     features: Float[Array, "b f d"]
     """Mean over every latent frame's tokens after the last block"""
-    cache: Cache | None = None
-    """The cache with the new frames in it, where one was passed"""
+    own: KeyValue | None = None
+    """Keys and values of the frames, where a cache was passed: what `window.write` takes"""
 
 
 class DiT(nn.Module):
@@ -48,7 +54,7 @@ class DiT(nn.Module):
       dtype, attention: of the matmuls, and the kernel (`attention.IMPLEMENTATIONS`).
       remat: what the backward pass recomputes, "none" or a name in `REMAT`.
       context: how a mesh exchanges keys and values in self-attention (`attention.CONTEXTS`).
-      causal: a latent frame attends to itself and earlier ones alone; in Wan2.1 every frame attends to all.
+      causal: which latent frames a frame attends to, its own chunk and earlier ones; None is all, as in Wan2.1.
       lora: rank of the LoRA beside every projection of attention and FFN; 0 builds none.
     """
 
@@ -58,7 +64,7 @@ class DiT(nn.Module):
     attention: str = "xla"
     remat: str = "none"
     context: str = "gather"
-    causal: bool = False
+    causal: Causal | None = None
     lora: int = 0
 
     def check(self) -> None:
@@ -69,21 +75,36 @@ class DiT(nn.Module):
                 "since depth is scanned in groups of `every` blocks"
             )
         one_of("remat", self.remat, ("none", *REMAT))
-        if self.causal and isinstance(self.injection, Contextual):
+        if self.causal is not None and isinstance(self.injection, Contextual):
             raise ValueError(
                 "injection.mode='contextual': its action tokens look ahead, so the video cannot be causal; use another mode"
             )
+        if self.causal is not None and self.causal.window is not None and self.shape.positions[0]:
+            raise ValueError(
+                f"positions={self.shape.positions}: a window rolls on for ever, a table of positions in time ends; "
+                f"use positions=(0, {self.shape.positions[1]}, {self.shape.positions[2]})"
+            )
         attention.check(self.attention, self.dtype, self.shape.head_dim, self.context)
 
-    @property
-    def _compute(self) -> ComputeConfig:
-        return ComputeConfig(self.dtype, self.attention, self.context, self.causal, self.lora)
+    def empty_cache(self, rows: int, patches: int) -> Cache | None:
+        """The empty window of a causal network, for latent frames of `patches` tokens, in `dtype`; None for a window of 0.
 
-    def empty_cache(self, rows: int, frames: int, patches: int) -> Cache:
-        """A KV cache with room for `frames` latent frames of `patches` tokens, in `dtype`."""
+        Raises ValueError for a network that cannot run chunk by chunk.
+        """
+        if self.causal is None or self.causal.window is None:
+            raise ValueError(
+                "window: only a causal network with a window has a cache; set causal and window, and train it so"
+            )
+        if not self.injection.streams:
+            raise ValueError(
+                f"injection: {type(self.injection).__name__} looks at the whole video; use internal or residual"
+            )
+        if not self.causal.window:
+            return None
         every, heads = self.injection.every, self.shape.heads
-        size = (self.shape.layers // every, every, rows, frames, patches, heads, self.shape.head_dim)
-        return Cache(jnp.zeros(size, self.dtype), jnp.zeros(size, self.dtype))
+        size = (self.shape.layers // every, every, rows, self.causal.window, self.causal.chunk, patches, heads)
+        empty = jnp.zeros((*size, self.shape.head_dim), self.dtype)
+        return Cache(KeyValue(empty, empty), jnp.zeros(rows, jnp.int32))
 
     @nn.compact
     def __call__(
@@ -94,9 +115,9 @@ class DiT(nn.Module):
         image: Float[Array, "b m y"] | None = None,
         u: Float[Array, "b f n v"] | None = None,
         cache: Cache | None = None,
-        start: int | Int[Array, ""] | None = None,
+        streams: int = 1,
     ) -> DiTOutput:
-        """Prediction (b, f, i, j, out_channels), features of every latent frame, and the new cache.
+        """Prediction (b, f, i, j, out_channels) and features of every latent frame.
 
         Args:
           z: noisy latents and condition channels, together `in_channels`.
@@ -104,50 +125,54 @@ class DiT(nn.Module):
           text: features; every row is attended to, padding too, as in Wan2.1.
           image: features, exactly when the network has an image branch.
           u: action embeddings.
-          cache, start: for a causal network, earlier frames' keys and values; z are the frames that follow the first
-            `start` of them.
+          cache: of a causal network, the chunks before z, which is one chunk then.
+          streams: 2 for z = [context; noisy] of a causal network (`attention.Causal`); what is returned is of the noisy half.
         """
         self.check()
         shape, d = self.shape, self.shape.width
-        if (cache is None) != (start is None) or (cache is not None and not self.causal):
-            raise ValueError("cache: goes with start, in a causal network; set causal=True, or leave both out")
-        if cache is not None and not self.injection.streams:
-            raise ValueError(f"cache: {type(self.injection).__name__} keeps nothing in it; run whole chunks instead")
-        grid = self._grid(z)
+        grid = self._grid(z, streams)
         z = self.injection.on_latents(z, u, shape.patch)
-        h = shard_tokens(self._patchify(z) + self._positions(grid, start))
+        h = shard_tokens(self._patchify(z) + self._positions(grid))
         e = self._embed_time(t)
         modulation = layers.linear(6 * d, jnp.float32, "time_proj")(nn.silu(e)).reshape(*t.shape, 6, d)
         small = nn.initializers.normal(0.02)
         text = layers.Mlp(d, d, self.dtype, small, name="text_embed")(text)
-        inputs = BlockInputs(modulation, text, self._embed_image(image), self._rope(grid, cache, start), u, start)
+        ring, written = (None, None) if cache is None else cache
+        inputs = BlockInputs(modulation, text, self._embed_image(image), self._rope(grid, streams), u, written)
 
         h = self.injection.on_sequence(h, u)
         group = BlockGroup
         if self.remat != "none":
             group = nn.remat(BlockGroup, policy=REMAT[self.remat], prevent_cse=False)
+        causal = None if self.causal is None else replace(self.causal, streams=streams)
+        compute = ComputeConfig(self.dtype, self.attention, self.context, causal, self.lora)
+        groups = shape.layers // self.injection.every
         blocks = nn.scan(
             group,
             variable_axes={"params": 0},
             split_rngs={"params": True},
             in_axes=(nn.broadcast, 0),
-            length=shape.layers // self.injection.every,
-        )(shape, self.injection, self._compute, name="blocks")
-        h, cache = blocks(h, inputs, cache)
-        h = h[:, :, : grid[1] * grid[2]]
-        return DiTOutput(self._head(h, e, grid), h.mean(axis=2), cache)
+            length=groups,
+            unroll=groups if groups <= UNROLLED else 1,
+        )(shape, self.injection, compute, name="blocks")
+        h, own = blocks(h, inputs, ring)
+        f = grid[0] // streams
+        h = h[:, -f:, : grid[1] * grid[2]]
+        return DiTOutput(self._head(h, e[:, -f:], grid), h.mean(axis=2), own)
 
-    def _rope(self, grid: tuple[int, int, int], cache: Cache | None, start: Any) -> Float[Array, "2 f p half"]:
-        """RoPE of z's tokens, whose first frame is frame `start` of the video."""
-        f, h, w = grid
-        if cache is None:
+    def _rope(self, grid: tuple[int, int, int], streams: int) -> Float[Array, "2 f p half"]:
+        """RoPE of z's tokens; the noisy stream is one chunk later than the context."""
+        if self.causal is None or streams == 1:
             return jnp.asarray(layers.rope(grid, self.shape.head_dim))
-        rope = jnp.asarray(layers.rope((cache.key.shape[3], h, w), self.shape.head_dim))
-        return jax.lax.dynamic_slice_in_dim(rope, start, f, axis=1)
+        frames, chunk = grid[0] // streams, self.causal.chunk
+        rope = layers.rope((chunk + frames, *grid[1:]), self.shape.head_dim)
+        return jnp.concatenate([rope[:, :frames], rope[:, chunk:]], axis=1)
 
-    def _grid(self, z: Float[Array, "b f i j c"]) -> tuple[int, int, int]:
+    def _grid(self, z: Float[Array, "b f i j c"], streams: int) -> tuple[int, int, int]:
         """Size of the video in tokens (f, h, w). Raises ValueError for latents that do not fit the network."""
         f, height, width = z.shape[1:4]
+        if streams > 1 and (self.causal is None or f % streams):
+            raise ValueError(f"streams={streams}: {f} latent frames, in a causal network alone; set causal=True")
         _, ph, pw = self.shape.patch
         if height % ph or width % pw:
             raise ValueError(f"patch={self.shape.patch}: must divide the latent size {height}x{width}")
@@ -161,17 +186,17 @@ class DiT(nn.Module):
         tokens = rearrange(z, "b f (h p) (w q) c -> b f (h w) (p q c)", p=p, q=q)
         return layers.linear(self.shape.width, self.dtype, "patch_embed")(tokens).astype(jnp.float32)
 
-    def _positions(self, grid: tuple[int, int, int], start: Any) -> Float[Array, "1 f p d"] | float:
-        """Learned factorised positions, one table an axis, summed."""
-        sizes = self.shape.positions
-        if not any(sizes):
-            return 0.0
-        if any(n > size for n, size in zip(grid, sizes, strict=True)):
-            raise ValueError(f"positions={sizes}: the video has {grid} tokens (f, h, w); enlarge positions")
-        init, d = nn.initializers.normal(0.3), self.shape.width
-        t, h, w = (self.param(f"position_{axis}", init, (size, d)) for axis, size in zip("thw", sizes, strict=True))
-        t = jax.lax.dynamic_slice_in_dim(t, 0 if start is None else start, grid[0])
-        return rearrange(t[:, None, None] + h[: grid[1], None] + w[: grid[2]], "f h w d -> 1 f (h w) d")
+    def _positions(self, grid: tuple[int, int, int]) -> Float[Array, "1 g p d"] | float:
+        """Learned factorised positions, one table an axis that has a size, summed."""
+        sizes, init, d = self.shape.positions, nn.initializers.normal(0.3), self.shape.width
+        total: Array | float = 0.0
+        for axis, (name, size, n) in enumerate(zip("thw", sizes, grid, strict=True)):
+            if 0 < size < n:
+                raise ValueError(f"positions={sizes}: the video has {grid} tokens (f, h, w); enlarge positions")
+            if size:
+                table = self.param(f"position_{name}", init, (size, d))[:n]
+                total = total + jnp.expand_dims(table, [other for other in range(3) if other != axis])
+        return total if isinstance(total, float) else rearrange(total, "f h w d -> 1 f (h w) d")
 
     def _embed_time(self, t: Float[Array, "b g"]) -> Float[Array, "b g d"]:
         small = nn.initializers.normal(0.02)

@@ -1,4 +1,4 @@
-"""The blocks of the DiT, and what all of them share: sizes, how they are computed, the KV cache."""
+"""The blocks of the DiT, and what all of them share: sizes, and how they are computed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Int
 
-from neural_computer.models import layers
-from neural_computer.models.attention import attend, merge_heads, shard_tokens, split_heads
+from neural_computer.models import layers, window
+from neural_computer.models.attention import Causal, attend, merge_heads, shard_tokens, split_heads
 from neural_computer.models.injection import Injection
+from neural_computer.models.window import KeyValue
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,14 @@ class ComputeConfig(NamedTuple):
     dtype: layers.Dtype = jnp.float32
     attention: str = "xla"
     context: str = "gather"
-    causal: bool = False
+    causal: Causal | None = None
     lora: int = 0
 
 
-class Cache(NamedTuple):
-    """KV cache: keys (rotated by RoPE) and values of earlier latent frames.
-
-    A DiT's has leading axes (groups of blocks, blocks of a group); a group's and a block's are slices of it.
-    """
-
-    key: Float[Array, "*g b f p k e"]
-    value: Float[Array, "*g b f p k e"]
-
-
 class SelfAttention(nn.Module):
-    """Attention over all tokens, or those of a frame and earlier ones; RMSNorm of q and k over the whole width, then RoPE.
+    """Attention over all tokens, or those that a causal network sees; RMSNorm of q and k over the whole width, then RoPE.
 
-    With one block's cache, writes the new frames into it at `start` and attends to it up to their end.
+    With a block's window, over one chunk's tokens and the window; the chunk's keys and values are returned.
     """
 
     shape: DiTConfig
@@ -87,8 +78,8 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "b f q d"], rope: Float[Array, "2 f p half"], cache: Cache | None, start: Any
-    ) -> tuple[Float[Array, "b f q d"], Cache | None]:
+        self, x: Float[Array, "b f q d"], rope: Float[Array, "2 f p half"], ring: KeyValue | None, written: Any
+    ) -> tuple[Float[Array, "b f q d"], KeyValue | None]:
         heads, dtype, patches = self.shape.heads, self.compute.dtype, rope.shape[2]
         if extra := x.shape[2] - patches:
             # Tokens that are no patches of the video take the position of their frame's first patch.
@@ -97,22 +88,21 @@ class SelfAttention(nn.Module):
         q, k = layers.rms_norm("norm_q")(q), layers.rms_norm("norm_k")(k)
         v = split_heads(v, heads)
         q, k = (layers.rotate(split_heads(y, heads), rope).astype(dtype) for y in (q, k))
-        if cache is not None:
-            cache = Cache(*(_write(old, new, start) for old, new in zip(cache, (k, v), strict=True)))
-            k, v = (x.astype(dtype) for x in cache)
-        options = {"causal": self.compute.causal, "start": start, "context": self.compute.context}
+        options: dict[str, Any] = {"context": self.compute.context, "causal": self.compute.causal}
+        own = None
+        if ring is not None:
+            own, past = KeyValue(k, v), window.read(ring, written)
+            k, v = (jnp.concatenate([new, old.astype(dtype)], axis=1) for new, old in zip(own, past, strict=True))
+            tokens = x.shape[1] * patches
+            options |= {"causal": None, "lengths": window.lengths(written, ring.key.shape[1], tokens)}
         y = self.injection.attend(q, k, v, patches, self.compute.attention, **options)
         y = checkpoint_name(merge_heads(y), "attention")
-        return _linear(self, "o")(y), cache
+        return _linear(self, "o")(y), own
 
 
 def _linear(of: Any, name: str) -> Callable[[Array], Array]:
     """A projection to the network's width inside an attention."""
     return layers.linear(of.shape.width, of.compute.dtype, name, lora=of.compute.lora)
-
-
-def _write(cache: Float[Array, "b m p k e"], new: Float[Array, "b f p k e"], start: Any) -> Float[Array, "b m p k e"]:
-    return jax.lax.dynamic_update_slice_in_dim(cache, new.astype(cache.dtype), start, axis=1)
 
 
 class CrossAttention(nn.Module):
@@ -149,8 +139,8 @@ class BlockInputs(NamedTuple):
     rope: Float[Array, "2 f p half"]
     u: Float[Array, "b f n e"] | None
     """Action embeddings, for the injection points"""
-    start: int | Int[Array, ""] | None
-    """Place of the first latent frame in the cache; None without one"""
+    written: Int[Array, " b"] | None
+    """Entries written to the window; None without one"""
 
 
 class DiTBlock(nn.Module):
@@ -163,15 +153,15 @@ class DiTBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, h: Float[Array, "b f q d"], inputs: BlockInputs, cache: Cache | None, injects: bool
-    ) -> tuple[Float[Array, "b f q d"], Cache | None]:
+        self, h: Float[Array, "b f q d"], inputs: BlockInputs, ring: KeyValue | None, injects: bool
+    ) -> tuple[Float[Array, "b f q d"], KeyValue | None]:
         width = self.shape.width
         m = self.param("modulation", nn.initializers.normal(width**-0.5), (1, 6, width)) + inputs.modulation
         shift1, scale1, gate1, shift2, scale2, gate2 = (m[:, :, None, i] for i in range(6))
 
         x = layers.layer_norm("norm1")(h) * (1 + scale1) + shift1
         attention = SelfAttention(self.shape, self.injection, self.compute, name="self_attn")
-        x, cache = attention(x, inputs.rope, cache, inputs.start)
+        x, own = attention(x, inputs.rope, ring, inputs.written)
         h = h + gate1 * x.astype(jnp.float32)
         x = layers.layer_norm("norm_cross", affine=True)(h)
         x = CrossAttention(self.shape, self.compute, name="cross_attn")(x, inputs.text, inputs.image)
@@ -180,7 +170,7 @@ class DiTBlock(nn.Module):
             h = self.injection.in_block(h, inputs.u, self.shape.heads, self.compute.dtype)
         x = layers.layer_norm("norm2")(h) * (1 + scale2) + shift2
         x = layers.Mlp(self.shape.ffn, width, self.compute.dtype, lora=self.compute.lora, name="ffn")(x)
-        return shard_tokens(h + gate2 * x.astype(jnp.float32)), cache
+        return shard_tokens(h + gate2 * x.astype(jnp.float32)), own
 
 
 class BlockGroup(nn.Module):
@@ -192,12 +182,12 @@ class BlockGroup(nn.Module):
 
     @nn.compact
     def __call__(
-        self, h: Float[Array, "b f q d"], inputs: BlockInputs, cache: Cache | None
-    ) -> tuple[Float[Array, "b f q d"], Cache | None]:
-        every, caches = self.injection.every, []
+        self, h: Float[Array, "b f q d"], inputs: BlockInputs, ring: KeyValue | None
+    ) -> tuple[Float[Array, "b f q d"], KeyValue | None]:
+        every, kept = self.injection.every, []
         for i in range(every):
             block = DiTBlock(self.shape, self.injection, self.compute, name=f"block_{i}")
-            h, new = block(h, inputs, jax.tree.map(lambda x, i=i: x[i], cache), injects=i == every - 1)
-            caches.append(new)
+            h, own = block(h, inputs, jax.tree.map(lambda x, i=i: x[i], ring), injects=i == every - 1)
+            kept.append(own)
         h = self.injection.after_block(h, inputs.u, self.compute.dtype)
-        return h, jax.tree.map(lambda *x: jnp.stack(x), *caches)
+        return h, jax.tree.map(lambda *x: jnp.stack(x), *kept)

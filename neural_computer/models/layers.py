@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 Dtype = Any
 EPS = 1e-6
@@ -82,7 +82,15 @@ def rope(grid: tuple[int, int, int], head_dim: int) -> Float[np.ndarray, "2 f p 
     return np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
 
 
-def rotate(x: Float[Array, "b *n k d"], rope: Float[Array | np.ndarray, "2 *n half"]) -> Float[Array, "b *n k d"]:
+def rope_in_time(frames: Int[np.ndarray, " f"], head_dim: int) -> Float[np.ndarray, "2 f half"]:
+    """Cosine and sine that move a token by so many latent frames, its place in height and width kept; for `rotate`."""
+    time, height, width = (dim // 2 for dim in rope_dims(head_dim))
+    frequency = 10000.0 ** (-np.arange(time) / time)
+    angle = np.pad(frames[:, None] * frequency, ((0, 0), (0, height + width)))
+    return np.stack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+
+def rotate(x: Float[Array, "b *n k d"], rope: Float[Array | np.ndarray, "2 *#n half"]) -> Float[Array, "b *n k d"]:
     """x with each (even, odd) pair of dimensions rotated by the token's angle (RoPE); float32 inside, x's dtype out."""
     cos, sin = (jnp.asarray(part)[..., None, :] for part in rope)
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)

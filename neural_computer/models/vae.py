@@ -63,6 +63,11 @@ class WanVAE:
     def channels(self) -> int:
         return self.shape.channels
 
+    @property
+    def stride(self) -> tuple[int, int, int]:
+        """Video frames and pixels (t, h, w) of a latent cell."""
+        return STRIDE
+
     def init(self, key: Key[Array, ""]) -> dict[str, PyTree]:
         """Fresh parameters: {encoder, decoder, mean, std}; encoding reads no decoder, decoding no encoder."""
         t, h, w = STRIDE

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from neural_computer.data.episodes import EpisodeWriter
+from neural_computer.data.kinds import of_meta
 from neural_computer.files import write_whole
 from neural_computer.recording.terminal import bash_sessions
 from neural_computer.simulators.tty import kinds, sessions
@@ -72,7 +73,7 @@ def write(split: str, part: Part, output: Path, making: Making, workers: int) ->
     whole = recorded(part, making, output, workers) if making.source == SHELL else simulated(part, making)
     with EpisodeWriter(output, split, window=part.window) as writer:
         for episode in tqdm(whole, split, part.count, unit="session", dynamic_ncols=True):
-            by_kind.update(kinds.KINDS[kind] for kind in kinds.unpack(episode.meta["kinds"]))
+            by_kind.update(kinds.KINDS[kind] for kind in of_meta(episode.meta)[1])
             writer.write(episode)
     write_whole(done, json.dumps({"settings": settings, "kinds": by_kind}) + "\n")
     return dict(by_kind)

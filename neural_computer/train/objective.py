@@ -1,5 +1,7 @@
 """The loss: named terms, each weighted by config and reported apart.
 
+What is denoised, from what, is the objective's kind (`train.corruption`).
+
 flow         flow matching
 cursor       the same error where the mouse pointer is (the paper's cursor supervision)
 contrastive  InfoNCE between a latent frame's features and its actions and mouse
@@ -18,27 +20,34 @@ from neural_computer.actions import cursor
 from neural_computer.actions.align import Alignment
 from neural_computer.actions.schema import FLAGS
 from neural_computer.computer import NeuralComputer
+from neural_computer.conditioning import happens
+from neural_computer.errors import one_of
 from neural_computer.flow import fold_in_name
 from neural_computer.models.heads import HeadOutputs
+from neural_computer.train.corruption import KINDS, Corruption
 from neural_computer.types import Actions, Conditioning, Encoded, Metrics, PyTree
-
-MOVE = FLAGS["mouse_move"]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Flow matching at times u ~ U(0, 1) shifted by `shift`.
+    """Flow matching at times u ~ U(0, 1) shifted by `shift`, or with probability `pure_noise` at t = 1.
 
-    With probability `dropout_text` (and _image, _cond) a sample's text (image, condition) is zeroed, each on its own, as
-    in the paper. Every sample's randomness comes from the key and its own index: neither its batch nor the number of
-    devices can change it. `cursor`, `contrastive` and `future` weigh those terms, 0 leaves a term out; the contrastive one
-    compares all latent frames of a batch at `temperature`, so what is in a batch matters to it alone.
+    `kind` is "flow_matching", with one time a sample, or for a computer that streams "teacher_forcing" or
+    "diffusion_forcing" (`train.corruption`); `history_noise` is the most noise on the history of teacher forcing, on half of
+    it. With probability `dropout_text` (and _image, _cond, _actions) a sample's text (image, condition, actions) is zeroed,
+    each on its own, as in the paper. Every sample's randomness comes from the key and its own index: neither its batch nor
+    the number of devices can change it. `cursor`, `contrastive` and `future` weigh those terms, 0 leaves a term out; the
+    contrastive one compares all latent frames of a batch at `temperature`, so what is in a batch matters to it alone.
     """
 
+    kind: str = "flow_matching"
     shift: float = 3.0
+    pure_noise: float = 0.0
+    history_noise: float = 0.0
     dropout_text: float = 0.0
     dropout_image: float = 0.0
     dropout_cond: float = 0.0
+    dropout_actions: float = 0.0
     cursor: float = 0.0
     contrastive: float = 0.0
     future: float = 0.0
@@ -47,7 +56,8 @@ class Objective:
     def __post_init__(self) -> None:
         if self.shift <= 0:
             raise ValueError(f"shift={self.shift}: must be positive; 1 leaves the times as they are")
-        for name in ("dropout_text", "dropout_image", "dropout_cond"):
+        one_of("kind", self.kind, KINDS)
+        for name in ("dropout_text", "dropout_image", "dropout_cond", "dropout_actions", "pure_noise", "history_noise"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: must be in [0, 1)")
         for name in ("cursor", "contrastive", "future"):
@@ -65,19 +75,23 @@ class Objective:
         self, computer: NeuralComputer, network: PyTree, encoded: Encoded, key: Key[Array, ""]
     ) -> tuple[Float[Array, ""], Metrics]:
         """The loss of a batch and its terms."""
-        z0, index, denoiser = encoded.latents, encoded.index, computer.denoiser
-        t = flow.shift_time(flow.uniform(fold_in_name(key, "time"), index), self.shift)
-        eps = flow.noise(fold_in_name(key, "noise"), index, z0.shape[1:])
-        zt = flow.interpolate(z0, eps, t)
-        if denoiser.clean_first_frame:
-            zt = zt.at[:, 0].set(z0[:, 0])
-        output = denoiser.predict(network, zt, t * flow.TIME_SCALE, self.dropped(encoded, key), heads=self.needs_heads)
-        target = flow.PREDICTION_TYPES[denoiser.prediction_type].target(z0, eps)
-        error = jnp.square(output.prediction.astype(jnp.float32) - target)
-        generated = slice(1 if denoiser.clean_first_frame else 0, None)
-        terms = {"flow": (1.0, error[:, generated].mean())}
+        denoiser = computer.denoiser
+        noisy: Corruption = KINDS[self.kind](
+            self, computer, encoded._replace(**self.dropped(encoded, key)._asdict()), key
+        )
+        output = denoiser.predict(
+            network,
+            noisy.z,
+            noisy.t * flow.TIME_SCALE,
+            noisy.conditioning,
+            heads=self.needs_heads,
+            streams=noisy.streams,
+        )
+        target = flow.PREDICTION_TYPES[denoiser.prediction_type].target(noisy.x0, noisy.eps)
+        error = jnp.square(output.prediction.astype(jnp.float32) - target)[:, noisy.scored]
+        terms = {"flow": (1.0, error.mean())}
         if self.cursor:
-            terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions, generated))
+            terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions))
         encoder, actions = computer.network.actions, encoded.actions
         if output.heads is not None and encoder is not None and actions is not None:
             terms |= self._head_losses(encoder.align, actions, HeadOutputs(*output.heads))
@@ -95,7 +109,9 @@ class Objective:
             cond=drop("cond", self.dropout_cond, cond),
             text=drop("text", self.dropout_text, text),
             image=drop("image", self.dropout_image, image),
-            actions=actions,
+            actions=actions
+            if actions is None
+            else actions._replace(valid=drop("actions", self.dropout_actions, actions.valid)),
         )
 
     def _head_losses(self, align: Alignment, actions: Actions, heads: HeadOutputs) -> dict[str, tuple[float, Array]]:
@@ -110,9 +126,9 @@ class Objective:
 
 
 def cursor_loss(
-    computer: NeuralComputer, error: Float[Array, "b f i j c"], actions: Actions | None, frames: slice
+    computer: NeuralComputer, error: Float[Array, "b f i j c"], actions: Actions | None
 ) -> Float[Array, ""]:
-    """Mean error of some latent frames at the mouse cursor, weighted by the share of a cell that it covers.
+    """Mean error of a video's last latent frames at the mouse cursor, weighted by the share of a cell that it covers.
 
     Raises ValueError without actions.
     """
@@ -120,15 +136,14 @@ def cursor_loss(
         raise ValueError("objective.cursor: needs the mouse position; train on videos with actions, or set it to 0")
     template = cursor.template(computer.conditioner.cursor_height)
     _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
-    share = cursor.tags(masks).mean(axis=-1)[:, frames] * actions.valid[:, None, None, None]
-    return weighted_mean(error.mean(axis=-1)[:, frames], share)
+    share = cursor.tags(masks, computer.conditioner.mask_channels).mean(axis=-1)[:, -error.shape[1] :]
+    return weighted_mean(error.mean(axis=-1), share * actions.valid[:, None, None, None])
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:
     """Whether a latent frame's window holds an action, and whether the mouse moves in it; False in rows without actions."""
-    flags = jnp.asarray(actions.raw)
-    done = (flags.sum(axis=-1) - flags[..., MOVE] > 0) | (jnp.asarray(actions.meta.kind) > 0).any(axis=-1)
-    both = jnp.stack([done, flags[..., MOVE] > 0], axis=-1).astype(jnp.float32)
+    moves = jnp.asarray(actions.raw)[..., FLAGS["mouse_move"]] > 0
+    both = jnp.stack([happens(actions), moves], axis=-1).astype(jnp.float32)
     return (align.windows(both) > 0).any(axis=2) & actions.valid[:, None, None]
 
 

@@ -1,4 +1,5 @@
-"""The optimizer: AdamW with warm-up and a cosine, clipped gradients, decay on matrices only; and which parameters it trains."""
+"""The optimizer: AdamW or Muon with warm-up and a cosine, clipped gradients, decay on matrices only; and which parameters it
+trains."""
 
 import re
 from dataclasses import dataclass
@@ -6,15 +7,24 @@ from dataclasses import dataclass
 import jax
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
+from optax.contrib import MuonDimensionNumbers, muon
 
+from neural_computer.errors import one_of
+from neural_computer.sharding import path_of
 from neural_computer.types import PyTree
+
+KINDS = ("adamw", "muon")
+MUON_MATRICES = re.compile(r"blocks/.*kernel$")
+MUON_RMS = 0.2
+"""Root mean square of Muon's updates before the learning rate: about AdamW's, so that one rate serves both (Liu et al. 2025)."""
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """AdamW, gradient accumulation and the moving average of parameters.
+    """AdamW or Muon, gradient accumulation and the moving average of parameters.
 
     Attributes:
+      kind: "adamw"; or "muon", whose updates of the blocks' matrices are orthogonal (Jordan et al. 2024), AdamW for the rest.
       learning_rate: reached after `warmup_steps`; then constant if `decay_steps` is 0, else a cosine falls to
         `final_learning_rate` at step `decay_steps`.
       grad_clip_norm: gradients of a larger global norm are scaled down to it.
@@ -24,6 +34,7 @@ class Optimizer:
     """
 
     learning_rate: float
+    kind: str = "adamw"
     warmup_steps: int = 0
     decay_steps: int = 0
     final_learning_rate: float = 0.0
@@ -36,6 +47,7 @@ class Optimizer:
     ema_decay: float = 0.999
 
     def __post_init__(self) -> None:
+        one_of("kind", self.kind, KINDS)
         for name in ("learning_rate", "grad_clip_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)}: must be positive")
@@ -75,10 +87,29 @@ class Optimizer:
 
     def make(self) -> optax.GradientTransformation:
         """The gradient transformation."""
-        return optax.chain(
-            optax.clip_by_global_norm(self.grad_clip_norm),
-            optax.adamw(self.schedule(), self.b1, self.b2, weight_decay=self.weight_decay, mask=decay_mask),
-        )
+        if self.kind == "adamw":
+            own = optax.adamw(self.schedule(), self.b1, self.b2, weight_decay=self.weight_decay, mask=decay_mask)
+        else:
+            own = muon(
+                self.schedule(),
+                beta=self.b1,
+                weight_decay=self.weight_decay,
+                adam_b1=self.b1,
+                adam_b2=self.b2,
+                adam_weight_decay=0.0,
+                muon_weight_dimension_numbers=muon_matrices,
+                consistent_rms=MUON_RMS,
+            )
+        return optax.chain(optax.clip_by_global_norm(self.grad_clip_norm), own)
+
+
+def muon_matrices(params: PyTree) -> PyTree:
+    """Which axes of a parameter are a matrix's: the last two of the blocks' kernels, stacked or not; None for all others."""
+
+    def axes(keys: tuple, leaf: jax.Array) -> MuonDimensionNumbers | None:
+        return MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1) if MUON_MATRICES.search(path_of(keys)) else None
+
+    return jax.tree_util.tree_map_with_path(axes, params)
 
 
 def decay_mask(params: PyTree) -> PyTree:

@@ -25,9 +25,14 @@ def check_videos(experiment: Experiment, clip: Clip) -> None:
 
 ENCODING = (
     *("data.frames", "data.height", "data.width", "data.stride", "codec.kind", "codec.channels", "codec.whiten"),
+    "codec.temporal_stride",
     *("text.kind", "text.length", "image.kind", "network.condition_layout"),
 )
 """What clips are encoded by: configs that agree in it can be trained on the same ones."""
+
+
+BEFORE = {"codec.temporal_stride": 4}
+"""Values of what is younger than some encoded clips"""
 
 
 def encoding(experiment: Experiment) -> dict[str, Any]:
@@ -36,7 +41,9 @@ def encoding(experiment: Experiment) -> dict[str, Any]:
     paths = list(ENCODING)
     if experiment.inputs is not None:
         paths += ["actions.texts", "actions.text_length"]
-    values = {path: config[section][name] for path in paths for section, name in [path.split(".")]}
+    values = {
+        path: config[section].get(name, BEFORE.get(path)) for path in paths for section, name in [path.split(".")]
+    }
     return values | (
         {"actions.cursor_height": config["actions"]["cursor_height"]}
         if experiment.computer.conditioner.cursor_reference
@@ -58,7 +65,7 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             f"encoded with 'reference'; set it to that, or {anew}"
         )
     for path, wanted in needed.items():
-        if info.config.get(path) != wanted:
+        if info.config.get(path, BEFORE.get(path)) != wanted:
             raise ConfigError(
                 f"config.{path}={wanted!r}: the clips in {experiment.data.directory} were encoded with "
                 f"{info.config.get(path, 'none')!r}; set it to that, or {anew}"

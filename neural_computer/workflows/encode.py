@@ -153,19 +153,20 @@ class ClipEncoder:
             np.arange(self.rows, dtype=np.int32), video, no_text, jax.tree.map(self._padded, stacked(actions))
         )
         latents, cond, image, texts = self._run(self._encode, batch)
-        conditioner, mask = self.computer.conditioner, encoded.first_frame_mask(*latents.shape[1:4])
-        if not conditioner.cursor_reference and (cond[..., : encoded.MASK] != mask).any():
-            raise ValueError("the condition's mask is not that of its first frame")
+        conditioner = self.computer.conditioner
+        channels = conditioner.mask_channels
+        mask = np.broadcast_to(encoded.first_frame_mask(*latents.shape[1:4]), (*latents.shape[:4], encoded.MASK))
+        kept = not np.array_equal(cond[..., :channels], mask)
         repeated = conditioner.condition_layout == "repeat" and not conditioner.cursor_reference
         return [
             encoded.EncodedClip(
                 id=clip.id,
                 start=clip.start,
                 latents=latents[row],
-                condition=cond[row, : 1 if repeated else None, ..., encoded.MASK :],
+                condition=cond[row, : 1 if repeated else None, ..., channels:],
                 captions={tier: captions[text] for tier, text in clip.captions.items()},
                 image=None if image is None else image[row],
-                mask=cond[row, ..., : encoded.MASK] if conditioner.cursor_reference else None,
+                mask=cond[row, ..., :channels] if kept else None,
                 actions=_stored(own, None if texts is None else texts[row]),
             )
             for row, (clip, own) in enumerate(zip(clips, actions, strict=True))

@@ -23,6 +23,7 @@ from neural_computer.convert import pretrained
 from neural_computer.data.inputs import stacked
 from neural_computer.experiment import Experiment
 from neural_computer.sharding import Rules
+from neural_computer.streaming import StreamingComputer
 from neural_computer.train.cost import Cost, cost, frozen_shapes
 from neural_computer.types import Actions, Batch, Encoded, FrozenParams, TokenIds
 
@@ -127,6 +128,18 @@ class Explanation:
         parts = {name: count / GIB for name, count in self.cost.memory.items() if count}
         return [{"on a device": name, "GiB": value} for name, value in {**parts, "total": self.gib}.items()]
 
+    def streaming(self) -> list[dict[str, Any]]:
+        """Memory of the window of a computer that streams, a session: a latent frame's keys and values, and all of them."""
+        computer = self.experiment.trainer.model
+        if not isinstance(computer, StreamingComputer) or not computer.causal.window:
+            return []
+        _, i, j, _ = computer.conditioner.latent_shape
+        _, ph, pw = computer.network.dit.shape.patch
+        ring = jax.eval_shape(lambda: computer.network.dit.empty_cache(1, i // ph * (j // pw))).ring
+        size = sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in ring)
+        frames = computer.causal.window * computer.causal.chunk
+        return [{"latent frames in the window": frames, "MB a latent frame": size / frames / 1e6, "GiB": size / GIB}]
+
     def hours(self, device: Device, mfu: float = 0.4) -> list[dict[str, Any]]:
         """Operations and time of the encoders and of the network, at `mfu` of the device's peak."""
         rate = self.mesh.size * device.peak * 1e12 * mfu
@@ -167,7 +180,8 @@ def scenario(
     if config.network.attention in ("cudnn", "splash"):
         # They do not run here; blockwise holds no scores either.
         wanted = wanted.with_values(network__attention="blockwise")
-    networks = pretrained.networks(config.init) if config.init else {}
+    init = config.init
+    networks = pretrained.networks(init) if init and not pretrained.is_machine(init) else {}
     own = {name: network["dtype"] for name, network in networks.items()}
     return replace(wanted, dtypes={**PUBLISHED, **own, **(dtypes or {})})
 

@@ -13,7 +13,9 @@ from jax.sharding import Mesh
 
 from neural_computer import sharding
 from neural_computer.config import ConfigError
+from neural_computer.convert import pretrained
 from neural_computer.data import encoded, pipeline, windows
+from neural_computer.data.balanced import BalancedSource
 from neural_computer.evals.evaluate import evenly_spaced
 from neural_computer.experiment import Experiment
 from neural_computer.train import loop
@@ -142,18 +144,24 @@ def save_setup(experiment: Experiment, workdir: Path, source: Source) -> None:
 
 
 def codec_and_clip(experiment: Experiment, source: Source) -> tuple[PyTree, Clip]:
-    """The codec's parameters if it is fitted to training videos, else {}; and a clip that has at least its first frame."""
+    """The codec's parameters if it is fitted to training videos, else {}; and a clip that has at least its first frame.
+
+    A computer that goes on from a trained machine keeps that one's.
+    """
     if not isinstance(source, encoded.EncodedSource):
+        if experiment.init and pretrained.is_machine(experiment.init) and experiment.codec.kind == "linear":
+            return workdirs.read(Path(experiment.init)).params.frozen.codec, source[0]
         return checks.fit_codec(experiment, source), source[0]
     codec = workdirs.load_setup(source.directory)
+    codec.pop("prompt", None)
     return codec, Clip("", codec.pop("first_frame")[None], float(codec.pop("fps")))
 
 
 # The data that a config names
 
 
-def training_split(experiment: Experiment) -> windows.ClipSource | encoded.EncodedSource:
-    """Videos or encoded clips of config.data.split, whichever the directory holds.
+def training_split(experiment: Experiment) -> windows.ClipSource | BalancedSource | encoded.EncodedSource:
+    """Videos or encoded clips of config.data.split, whichever the directory holds; by config.data.shares where these are given.
 
     Raises ValueError where they do not fit the config.
     """
@@ -164,6 +172,8 @@ def training_split(experiment: Experiment) -> windows.ClipSource | encoded.Encod
         return clips
     videos = windows.ClipSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
     checks.check_videos(experiment, videos[0])
+    if data.shares:
+        return BalancedSource(videos, data.shares, experiment.seed)
     return videos
 
 

@@ -1,6 +1,7 @@
 """A trained computer: loaded from a workdir or a published folder, run from a notebook, saved to be shared."""
 
 import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,28 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from neural_computer import media, sharding
+from neural_computer import machines, media
 from neural_computer.build import build as build_config
-from neural_computer.computer import NeuralComputer, concat_chunks
+from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import to_uint8
 from neural_computer.config import ConfigError
-from neural_computer.data.inputs import chunked
+from neural_computer.data import events
 from neural_computer.experiment import Experiment
 from neural_computer.files import replacing, write_whole
-from neural_computer.formats import FORMAT, check_format
-from neural_computer.train.checkpoint import CheckpointError, read_json
-from neural_computer.types import Actions, FrozenParams, Params, PyTree, State, TokenIds
+from neural_computer.formats import FORMAT
+from neural_computer.streaming import StreamingComputer
+from neural_computer.types import Actions, Clip, Params, PyTree, State, TokenIds
 from neural_computer.workflows import workdir as workdirs
 
-WEIGHTS = "model.safetensors"
 CARD = "README.md"
-META = "trained.json"
 
 
 @dataclass(frozen=True)
@@ -75,6 +73,8 @@ class Trained:
     """uint8 (h, w, 3): the first frame of a training video"""
     fps: float
     """Frames per second of the training videos"""
+    prompt: str = ""
+    """The caption of that video"""
 
     @property
     def computer(self) -> NeuralComputer:
@@ -84,8 +84,11 @@ class Trained:
     def _run(self) -> Callable[..., Any]:
         return jax.jit(self.computer.run, static_argnames="chunks")
 
-    def boot(self, frame: np.ndarray | None = None, prompt: str = "", negative_prompt: str | None = None) -> State:
-        """State of the computer that shows `frame`, uint8 (h, w, 3), by default `first_frame`.
+    def boot(
+        self, frame: np.ndarray | None = None, prompt: str | None = None, negative_prompt: str | None = None
+    ) -> State:
+        """State of the computer that shows `frame`, uint8 (h, w, 3), by default `first_frame`, and has a prompt, by default
+        its own.
 
         Raises ValueError for a frame of another size.
         """
@@ -95,32 +98,62 @@ class Trained:
             raise ValueError(f"frame: is {frame.shape}; this computer's screen is ({height}, {width}, 3)")
         negative = self.experiment.negative_prompt_ids(negative_prompt)
         return jax.jit(self.computer.boot)(
-            self.params, frame[None], TokenIds(self.experiment.tokenizer([prompt])), negative
+            self.params,
+            frame[None],
+            TokenIds(self.experiment.tokenizer([self.prompt if prompt is None else prompt])),
+            negative,
         )
 
     def rollout(
         self,
         frame: np.ndarray | None = None,
         *,
-        prompt: str = "",
+        prompt: str | None = None,
         actions: Actions | None = None,
-        chunks: int = 1,
+        keys: str | None = None,
+        chunks: int | None = None,
         seed: int = 0,
         state: State | None = None,
         negative_prompt: str | None = None,
     ) -> Rollout:
-        """An open-loop rollout of `chunks` chunks from a frame and a prompt, or from a state.
+        """An open-loop rollout of `chunks` chunks from a frame and a prompt, or from a state, under actions or `keys` typed.
 
-        `actions` are those of one video, (t, ...) or (1, t, ...), as `experiment.inputs` makes them of a clip. Raises
-        ValueError for too few frames of actions.
+        `actions` are those of one video, (t, ...) or (1, t, ...), as `experiment.inputs` makes them of a clip; `keys` are
+        typed one a frame, as in "12+7<Return>" (`data.events.typed`). `chunks` is 1 by default, with keys as many as these
+        take. Raises ValueError for too few frames of actions.
         """
+        if keys is not None:
+            clip, enough = self.typing(keys, chunks)
+            actions, chunks = self.actions_of(clip), chunks or enough
+        chunks = chunks or 1
         state = self.boot(frame, prompt, negative_prompt) if state is None else state
         if actions is not None:
             if np.ndim(actions.mouse) == 2:
                 actions = jax.tree.map(lambda x: np.asarray(x)[None], actions)
-            actions = chunked(actions, self.computer.frames, chunks)
+            actions = self.computer.split(actions, chunks)
+        first = state.frame
         state, frames = self._run(self.params, state, actions, jax.random.key(seed), chunks=chunks)
-        return Rollout(np.asarray(to_uint8(concat_chunks(frames)))[0], self.fps, state)
+        return Rollout(np.asarray(to_uint8(self.computer.join(first, frames)))[0], self.fps, state)
+
+    def typing(self, keys: str, chunks: int | None = None, every: int = 1) -> tuple[Clip, int]:
+        """A still clip in which keys are typed, a key every so many frames, and the chunks that it takes; `chunks`, if given."""
+        typed, frames = events.typed(keys, self.fps, every)
+        count = 1
+        while self.computer.video_frames(count) < frames:
+            count += 1
+        length = self.computer.video_frames(chunks or count)
+        video = np.broadcast_to(self.first_frame, (length, *self.first_frame.shape))
+        return Clip("keys", video, self.fps, {"plain": self.prompt}, events=tuple(typed), logged=True), chunks or count
+
+    def actions_of(self, clip: Clip) -> Actions:
+        """Actions of a clip's events. Raises ValueError for a computer that takes none, or that streams at another rate."""
+        if self.experiment.inputs is None:
+            raise ValueError("keys: this computer takes none (config.injection.mode='none'); give a prompt instead")
+        if isinstance(self.computer, StreamingComputer) and abs(clip.fps - self.fps) > 0.01:
+            raise ValueError(
+                f"{clip.id}: has {clip.fps:g} frames a second, this computer {self.fps:g}; resample it, or its events"
+            )
+        return self.experiment.inputs(clip)
 
     def save(self, folder: str | Path, note: str = "") -> Path:
         """Writes the computer as safetensors, config and card: a folder that `nc.load` reads and that can be shared."""
@@ -129,29 +162,31 @@ class Trained:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(_tree(self.params), sep="/").items()}
-        with replacing(folder / WEIGHTS) as partial:
+        with replacing(folder / workdirs.WEIGHTS) as partial:
             save_file(flat | {"first_frame": np.ascontiguousarray(self.first_frame)}, partial)
         workdirs.write_config(self.experiment, folder)
-        write_whole(folder / CARD, self._card(note))
-        meta = {"format": FORMAT, "step": self.step, "fps": self.fps}
-        write_whole(folder / META, ConfigDict(meta).to_json(indent=2) + "\n")
+        digest = hashlib.sha256((folder / workdirs.WEIGHTS).read_bytes()).hexdigest()
+        write_whole(folder / CARD, self._card(note, digest))
+        meta = {"format": FORMAT, "step": self.step, "fps": self.fps, "prompt": self.prompt}
+        write_whole(folder / workdirs.META, ConfigDict(meta).to_json(indent=2) + "\n")
         return folder
 
-    def _card(self, note: str) -> str:
+    def _card(self, note: str, digest: str) -> str:
         config, count = self.experiment.config, sum(leaf.size for leaf in jax.tree.leaves(self.params.network))
         return "\n".join(
             [
                 "# A neural computer",
                 "",
                 f"{count:,} parameters, {self.step} updates, screens of {config.data.height}x{config.data.width} at "
-                f"{self.fps:g} frames a second, {config.data.frames} frames a chunk.",
-                *(["", note] if note else []),
+                f"{self.fps:g} frames a second, {self.computer.frames} frames a chunk.",
+                *(["", note.rstrip()] if note else []),
                 "",
                 "    import neural_computer as nc",
                 "",
                 '    nc.load("THIS FOLDER").rollout(prompt="...").show()',
                 "",
-                f"Config: `{workdirs.CONFIG}`. Weights: `{WEIGHTS}`, averaged over training, the frozen encoders included.",
+                f"Config: `{workdirs.CONFIG}`. Weights: `{workdirs.WEIGHTS}`, averaged, frozen encoders included; sha256",
+                f"`{digest}`.",
                 "",
             ]
         )
@@ -160,36 +195,12 @@ class Trained:
 def load(
     folder: str | Path, mesh: Mesh | None = None, *, build: Callable[[ConfigDict], Experiment] | None = None
 ) -> Trained:
-    """The computer trained in a workdir, or saved by `Trained.save`, with its averaged parameters; on a mesh if one is given.
+    """A trained computer with its averaged parameters, on a mesh if one is given: of a workdir, of a folder that `Trained.save`
+    wrote, or of a machine's name (`machines.folder`).
 
     `build` makes the experiment of its config where parts were replaced in code. Raises CheckpointError, ConfigError.
     """
-    folder = Path(folder)
-    if (folder / META).exists():
-        return _load_saved(folder, mesh, build)
-    experiment, step, average = workdirs.restored(folder, mesh, build)
-    setup = workdirs.load_setup(folder)
-    frozen = workdirs.encoders(experiment, folder, mesh)._replace(network_held=workdirs.held_params(experiment, mesh))
-    return Trained(
-        experiment, experiment.trainer.params(average, frozen), step, setup["first_frame"], float(setup["fps"])
-    )
-
-
-def _load_saved(folder: Path, mesh: Mesh | None, build: Callable[[ConfigDict], Experiment] | None) -> Trained:
-    from safetensors.numpy import load_file
-
-    meta = read_json(folder / META)
-    check_format(meta.get("format"), folder)
-    experiment = workdirs.read_config(folder, build)
-    try:
-        flat = load_file(folder / WEIGHTS)
-    except Exception as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error}); copy it again") from error
-    first_frame = flat.pop("first_frame")
-    tree = unflatten_dict(flat, sep="/")
-    params = Params(tree["network"], FrozenParams(**tree["frozen"]))
-    params = sharding.place(params, mesh, experiment.trainer.rules) if mesh else jax.tree.map(jnp.asarray, params)
-    return Trained(experiment, params, meta["step"], first_frame, meta["fps"])
+    return Trained(*workdirs.read(machines.folder(folder), mesh, build))
 
 
 def _tree(params: Params) -> PyTree:

@@ -1,10 +1,12 @@
 """A workdir: what training writes beside its checkpoints, and what is read back from it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -14,13 +16,16 @@ from neural_computer.config import ConfigError
 from neural_computer.convert import pretrained
 from neural_computer.experiment import Experiment
 from neural_computer.files import write_whole
+from neural_computer.formats import check_format
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, read_json, save_arrays
-from neural_computer.types import Clip, FrozenParams, PyTree
+from neural_computer.types import Clip, FrozenParams, Params, PyTree
 from neural_computer.workflows.checks import codec_fit_videos
 
 CONFIG = "config.json"
+WEIGHTS, META = "model.safetensors", "trained.json"
+"""Of a machine that was saved to be shared, in place of checkpoints"""
 SETUP = "setup.npz"
 LATENTS = "latents.npz"
 OVERRIDDEN = "overridden"
@@ -28,8 +33,11 @@ OVERRIDDEN = "overridden"
 
 
 def save_setup(experiment: Experiment, workdir: Path, codec: PyTree, clip: Clip) -> None:
-    """Writes what a run needs beside a checkpoint: the config, a codec fitted here, a clip's first frame and rate."""
-    save_arrays(workdir / SETUP, codec | {"first_frame": clip.frames[0], "fps": np.asarray(clip.fps)})
+    """Writes what a run needs beside a checkpoint: the config, a codec fitted here, a clip's first frame, rate and caption."""
+    tier = next(iter(experiment.data.captions), "")
+    prompt = clip.captions.get(tier, "") if isinstance(clip.captions.get(tier, ""), str) else ""
+    clip_arrays = {"first_frame": clip.frames[0], "fps": np.asarray(clip.fps), "prompt": np.asarray(prompt)}
+    save_arrays(workdir / SETUP, codec | clip_arrays)
     write_config(experiment, workdir)
 
 
@@ -65,7 +73,7 @@ def read_config(folder: Path, build: Any = None) -> Experiment:
 
 
 def load_setup(workdir: Path) -> dict[str, np.ndarray]:
-    """What `save_setup` wrote: first_frame, fps and the arrays of the codec. Raises CheckpointError."""
+    """What `save_setup` wrote: first_frame, fps, prompt and the arrays of the codec. Raises CheckpointError."""
     return load_arrays(workdir / SETUP)
 
 
@@ -76,6 +84,8 @@ def encoders(experiment: Experiment, workdir: Path | None, mesh: Mesh | None = N
     def converted(network: str, of: str) -> PyTree:
         if not init:
             raise ConfigError(f"{of}: needs the weights of {network}; give config.init a converted folder")
+        if pretrained.is_machine(init):
+            return getattr(read(Path(init), mesh).params.frozen, pretrained.PREFIX[network])
         return pretrained.load_pretrained(init, network, mesh=mesh)[1]
 
     if not isinstance(conditioner.codec, LinearCodec):
@@ -106,14 +116,36 @@ def _fitted(codec: LinearCodec, workdir: Path) -> PyTree:
 
 
 def init_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
-    """The network's parameters before training: fresh ones, or those of config.init with fresh ones for what it lacks."""
-    trainer = experiment.trainer
-    if experiment.init and experiment.trains_codec:
-        _, vae = pretrained.load_pretrained(experiment.init, "vae", mesh=mesh)
+    """The network's parameters before training: fresh ones, or those of config.init with fresh ones for what it lacks.
+
+    config.init is a converted folder, or a trained machine, whose network must be the config's. Raises ConfigError.
+    """
+    trainer, init = experiment.trainer, experiment.init
+    if init and pretrained.is_machine(init):
+        return _machine_params(experiment, mesh)
+    if init and experiment.trains_codec:
+        _, vae = pretrained.load_pretrained(init, "vae", mesh=mesh)
         return {"codec": {name: vae[name] for name in ("encoder", "decoder")}}
-    if experiment.init and "dit" in pretrained.networks(experiment.init):
-        return pretrained.merged(experiment.init, trainer, experiment.seed, mesh)
+    if init and "dit" in pretrained.networks(init):
+        return pretrained.merged(init, trainer, experiment.seed, mesh)
     return pretrained.fresh(trainer, experiment.seed, mesh)
+
+
+def _machine_params(experiment: Experiment, mesh: Mesh | None) -> PyTree:
+    """The network of the machine that config.init names. Raises ConfigError where it is not the config's."""
+    network = read(Path(experiment.init), mesh).params.network
+    found, wanted = (
+        flatten_dict(network, sep="/"),
+        flatten_dict(jax.eval_shape(lambda: experiment.trainer.network(0)), sep="/"),
+    )
+    for path in sorted(found.keys() | wanted.keys()):
+        here, there = (getattr(each.get(path), "shape", "absent") for each in (wanted, found))
+        if here != there:
+            raise ConfigError(
+                f"config.init={experiment.init}: its {path} is {there}, the config's is {here}; set config.network, text "
+                "and actions to the machine's, which are in its config.json"
+            )
+    return network
 
 
 def held_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree | None:
@@ -135,6 +167,48 @@ def restored(workdir: Path, mesh: Mesh | None = None, build: Any = None) -> tupl
     if newest is None:
         raise CheckpointError(f"{workdir}: no checkpoint there yet; give the training command again")
     return experiment, newest[0], newest[1]
+
+
+class Machine(NamedTuple):
+    """What is read from the folder of a trained computer."""
+
+    experiment: Experiment
+    params: Params
+    step: int
+    first_frame: np.ndarray
+    fps: float
+    prompt: str
+
+
+def read(folder: Path, mesh: Mesh | None = None, build: Any = None) -> Machine:
+    """A computer with its averaged parameters, from the workdir it was trained in or a folder that it was saved to.
+
+    Raises CheckpointError, ConfigError.
+    """
+    if (folder / META).exists():
+        return _read_saved(folder, mesh, build)
+    experiment, step, average = restored(folder, mesh, build)
+    setup = load_setup(folder)
+    frozen = encoders(experiment, folder, mesh)._replace(network_held=held_params(experiment, mesh))
+    params = experiment.trainer.params(average, frozen)
+    return Machine(experiment, params, step, setup["first_frame"], float(setup["fps"]), str(setup.get("prompt", "")))
+
+
+def _read_saved(folder: Path, mesh: Mesh | None, build: Any) -> Machine:
+    from safetensors.numpy import load_file
+
+    meta = read_json(folder / META)
+    check_format(meta.get("format"), folder)
+    experiment = read_config(folder, build)
+    try:
+        flat = load_file(folder / WEIGHTS)
+    except Exception as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read ({error}); copy it again") from error
+    first_frame = flat.pop("first_frame")
+    tree = unflatten_dict(flat, sep="/")
+    params = Params(tree["network"], FrozenParams(**tree["frozen"]))
+    params = sharding.place(params, mesh, experiment.trainer.rules) if mesh else jax.tree.map(jnp.asarray, params)
+    return Machine(experiment, params, meta["step"], first_frame, meta["fps"], meta.get("prompt", ""))
 
 
 # A codec that is itself trained

@@ -13,7 +13,7 @@ import pytest
 from neural_computer import sharding
 from neural_computer.config import ConfigError
 from neural_computer.data import encoded, pipeline
-from neural_computer.data.encoded import EncodedClip, EncodedSource, Info
+from neural_computer.data.encoded import EncodedClip, EncodedSource, Info, first_frame_mask
 from neural_computer.data.episodes import EpisodeWriter
 from neural_computer.data.tokens import ByteTokenizer
 from neural_computer.data.windows import ClipSource
@@ -234,12 +234,30 @@ def test_a_tier_that_clips_lack_is_named(tmp_path):
         some(folder_of(tmp_path), captions={"detailed": 1.0})
 
 
-def test_another_mask_than_that_of_a_first_frame_is_rejected(captioned):
-    """A clip keeps no mask without cursor references, so it must be the one that is rebuilt."""
-    encoder = encode.ClipEncoder(experiment(), FrozenParams(), sharding.make_mesh(), 8, "float32")
-    encoder._encode = lambda frozen, rows: (np.zeros((8, 2, 2, 4, 4)), np.zeros((8, 2, 2, 4, 8)), None, None)
-    with pytest.raises(ValueError, match="mask is not that of its first frame"):
-        encoder([ClipSource(captioned, "train", 5)[0]])
+def test_another_mask_than_that_of_a_first_frame_is_stored(captioned):
+    """The first frame's mask is rebuilt, so any other one must be kept."""
+    encoder, blank = ClipEncoding(), np.zeros((8, 2, 2, 4, 8))
+    first = np.concatenate([np.broadcast_to(first_frame_mask(2, 2, 4), (8, 2, 2, 4, 4)), blank[..., 4:]], axis=-1)
+    clip = ClipSource(captioned, "train", 5)[0]
+    assert encoder.of(clip, first).mask is None
+    kept = encoder.of(clip, blank).mask
+    assert kept is not None and kept.shape == (2, 2, 4, 4) and not kept.any()
+
+
+class ClipEncoding:
+    """An encoder whose condition is given."""
+
+    def __init__(self):
+        self.encoder = encode.ClipEncoder(experiment(), FrozenParams(), sharding.make_mesh(), 8, "float32")
+
+    def of(self, clip, cond) -> EncodedClip:
+        self.encoder._encode = lambda frozen, rows: (
+            np.zeros((8, 2, 2, 4, 4), np.float32),
+            cond.astype(np.float32),
+            None,
+            None,
+        )
+        return self.encoder([clip])[0]
 
 
 def test_other_settings_do_not_mix_and_devices_divide_the_videos(captioned, tmp_path):

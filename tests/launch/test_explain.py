@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from neural_computer import build, sharding
-from neural_computer.configs import cligen
+from neural_computer.configs import cligen, sizes
 from neural_computer.experiment import Experiment
 from neural_computer.models import flops
 from neural_computer.train import loop
 from neural_computer.train.cost import Cost, cost, frozen_shapes, operations, peak
 from neural_computer.types import Batch, FrozenParams, TokenIds
+from neural_computer.workflows import explain
 from tests.conftest import ROOT, program
 from tests.once import traced_once  # noqa: F401
 
@@ -223,6 +224,17 @@ def test_what_does_not_fit_is_told_first_and_what_would_help():
     helps = {line.split()[0]: line.split()[-1] for line in lines[-6:-1]}
     assert list(helps) == ["--remat=full", "--batch_size=1", "--lora", "fsdp:8", "context:4"]
     assert helps["--batch_size=1"] == helps["fsdp:8"] == "fits" and helps["--lora"] == "much"
+
+
+@pytest.mark.slow
+def test_the_window_of_a_large_computer_that_streams_is_explained():
+    """30 layers x 1560 tokens x (keys, values) x 1536 x 2 bytes a latent frame; every other config has no window."""
+    config = cligen.get_config("wan_1_3b_i2v")
+    sizes.streaming(config, window=12)
+    (row,) = explain.explain(config, {"fsdp": 8}, encoded=True).streaming()
+    assert row["MB a latent frame"] == pytest.approx(30 * 1560 * 2 * 1536 * 2 / 1e6)
+    assert row["latent frames in the window"] == 12 and row["GiB"] == pytest.approx(12 * 287.5e6 / 2**30, rel=0.01)
+    assert explain.explain(cligen.get_config("tiny"), {"data": 1}).streaming() == []
 
 
 @pytest.mark.slow

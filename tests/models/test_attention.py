@@ -9,7 +9,7 @@ import pytest
 
 from neural_computer import sharding
 from neural_computer.models import attention, ring_attention
-from neural_computer.models.attention import attend, shard_tokens
+from neural_computer.models.attention import Causal, attend, shard_tokens
 
 THREE = {"data": 2, "context": 2, "tensor": 2}
 METHODS = [("gather", "xla"), ("ring", "xla"), ("all_to_all", "xla"), ("all_to_all", "blockwise")]
@@ -34,17 +34,35 @@ def tokens(x):
     return x.reshape(x.shape[0], -1, *x.shape[-2:])
 
 
-def plain(query, key, value, start=None):
-    """The formula, with the mask written out: query frame i sees key frames up to start + i."""
+def plain(query, key, value, causal=None, lengths=None):
+    """The formula, with the masks written out."""
     scores = jnp.einsum("bnkd,bmkd->bknm", tokens(query), tokens(key)) / np.sqrt(query.shape[-1])
-    if start is not None:
-        f, p = query.shape[1:3]
-        visible = np.arange(key.shape[1]) <= start + np.arange(f)[:, None]
-        scores = jnp.where(np.repeat(np.repeat(visible, p, 0), p, 1), scores, -1e30)
+    if causal is not None:
+        visible = frames_seen(causal, query.shape[1])
+        scores = jnp.where(np.repeat(np.repeat(visible, query.shape[2], 0), query.shape[2], 1), scores, -1e30)
+    if lengths is not None:
+        seen = np.arange(scores.shape[-1]) < np.asarray(lengths)[:, None]
+        scores = jnp.where(seen[:, None, None], scores, -1e30)
     return jnp.einsum("bknm,bmkd->bnkd", jax.nn.softmax(scores), tokens(value)).reshape(query.shape)
 
 
-jitted_plain = jax.jit(plain, static_argnums=3)
+def frames_seen(causal, frames):
+    """(frame of the queries, frame of the keys): whether the one sees the other, pair by pair."""
+    length = frames // causal.streams
+    window = frames if causal.window is None else causal.window
+
+    def sees(i, j):
+        mine, theirs = (frame % length // causal.chunk for frame in (i, j))
+        if j >= length:  # noisy: by its own chunk alone
+            return i >= length and mine == theirs
+        if i >= length:
+            return mine - window < theirs <= mine
+        return mine - window <= theirs <= mine
+
+    return np.asarray([[sees(i, j) for j in range(frames)] for i in range(frames)])
+
+
+jitted_plain = jax.jit(plain, static_argnums=(3, 4))
 
 
 def everything(function, query, key, value, weight, *rest):
@@ -58,9 +76,9 @@ def everything(function, query, key, value, weight, *rest):
 
 
 @lru_cache
-def expected_of(*shape, start=None):
+def expected_of(*shape, causal=None, lengths=None):
     """`everything` of the plain formula on a video of that shape."""
-    return everything(partial(plain, start=start), *video(*shape))
+    return everything(partial(plain, causal=causal, lengths=lengths), *video(*shape))
 
 
 def assert_same(got, expected):
@@ -91,33 +109,34 @@ def test_keys_of_another_length(implementation, splash):
 
 
 @pytest.mark.parametrize(
-    "implementation, queries, start",
+    "implementation, causal",
     [
-        ("xla", 2, None),
-        ("xla", 1, 1),
-        ("blockwise", 3, None),
-        ("blockwise", 1, 1),
-        ("splash", 3, None),
-        ("splash", 2, None),
+        ("xla", Causal()),
+        ("blockwise", Causal(window=1)),
+        ("xla", Causal(window=0)),
+        ("splash", Causal(chunk=2)),
+        ("xla", Causal(chunk=2, window=1)),
+        ("blockwise", Causal(streams=2)),
+        ("xla", Causal(window=1, streams=2)),
+        ("splash", Causal(chunk=2, window=1, streams=2)),
     ],
 )
-def test_block_causal(implementation, queries, start, splash):
-    """All frames, the last ones of a cache, and one within a cache with room for more."""
-    form = partial(attend, implementation=implementation, causal=True, start=start)
-    place = 3 - queries if start is None else start
-    assert_same(everything(form, *video(queries)), expected_of(queries, start=place))
+def test_which_frames_a_causal_network_sees(implementation, causal, splash):
+    frames = 4 * causal.streams * causal.chunk
+    form = partial(attend, implementation=implementation, causal=causal)
+    assert_same(everything(form, *video(frames, frames, 2)), expected_of(frames, frames, 2, causal=causal))
 
 
 @pytest.mark.parametrize("implementation", ["xla", "blockwise", "splash"])
-def test_a_cache_with_a_traced_number_of_frames(implementation, splash):
-    """One compiled function serves all fillings; what lies beyond may be anything."""
-    query, key, value, _ = map(np.asarray, video(2, keys=4))
-    form = jax.jit(lambda q, k, v, start: attend(q, k, v, implementation, causal=True, start=start))
-    for start in range(3):
-        beyond = np.arange(4)[:, None, None, None] >= start + 2
+def test_a_row_sees_its_own_number_of_keys(implementation, splash):
+    """One compiled function serves all lengths; what lies beyond may be anything."""
+    query, key, value, _ = map(np.asarray, video(1, keys=4))
+    form = jax.jit(lambda q, k, v, lengths: attend(q, k, v, implementation, lengths=lengths))
+    for lengths in ((5, 20), (11, 1)):
+        beyond = (np.arange(20) >= np.asarray(lengths)[:, None]).reshape(2, 4, 5, 1, 1)
         far = np.float32(1e4)
-        got = form(query, np.where(beyond, far, key), np.where(beyond, far, value), np.int32(start))
-        np.testing.assert_allclose(got, jitted_plain(query, key, value, start), atol=1e-5)
+        got = form(query, np.where(beyond, far, key), np.where(beyond, far, value), np.int32(lengths))
+        np.testing.assert_allclose(got, jitted_plain(query, key, value, None, lengths), atol=1e-5)
     assert form._cache_size() == 1
 
 
@@ -138,12 +157,12 @@ def test_bfloat16_stays_near_float32(implementation):
     inputs = video()
     half = [x.astype(jnp.bfloat16) for x in inputs]
     rough = everything(partial(attend, implementation=implementation, causal=True), *half)
-    for a, b in zip(rough, expected_of(start=0), strict=True):
+    for a, b in zip(rough, expected_of(causal=Causal()), strict=True):
         assert a.dtype == jnp.bfloat16
         assert np.abs(a - b).max() < 0.02 * np.abs(b).max()
 
 
-@pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "start": jnp.asarray(1)}])
+@pytest.mark.parametrize("options", [{}, {"causal": Causal()}, {"lengths": (5, 12)}])
 def test_cudnn_gets_even_lengths_and_no_mask(options, monkeypatch):
     """What jax can differentiate; another kernel stands in for cuDNN's."""
     kernel = jax.nn.dot_product_attention
@@ -155,8 +174,10 @@ def test_cudnn_gets_even_lengths_and_no_mask(options, monkeypatch):
 
     monkeypatch.setattr(attention, "check", lambda *_: None)
     monkeypatch.setattr(jax.nn, "dot_product_attention", even)
-    got = everything(partial(attend, implementation="cudnn", **options), *video(2))
-    assert_same(got, expected_of(2, start=1 if options else None))
+    expected = expected_of(**options)
+    if "lengths" in options:
+        options = {"lengths": jnp.asarray(options["lengths"])}
+    assert_same(everything(partial(attend, implementation="cudnn", **options), *video()), expected)
 
 
 def test_large_scores_do_not_overflow():
@@ -214,32 +235,33 @@ def test_blocks_of_the_tpu_kernel_are_few_and_of_whole_lanes(size, cover):
 @pytest.mark.parametrize(
     "sizes, method, implementation, causal",
     [
-        ({"context": 2}, "gather", "xla", False),
-        ({"context": 2}, "ring", "xla", False),
-        ({"context": 4}, "ring", "xla", True),
-        ({"context": 2}, "all_to_all", "xla", False),
-        ({"context": 4}, "all_to_all", "blockwise", True),
-        (THREE, "gather", "xla", True),
+        ({"context": 2}, "gather", "xla", None),
+        ({"context": 2}, "ring", "xla", None),
+        ({"context": 4}, "ring", "xla", Causal()),
+        ({"context": 2}, "all_to_all", "xla", None),
+        ({"context": 4}, "all_to_all", "blockwise", Causal(window=1, streams=2)),
+        (THREE, "gather", "xla", Causal(chunk=2, window=1)),
     ],
 )
 def test_tokens_split_over_a_mesh(sizes, method, implementation, causal):
-    """Five patches on two or four devices: the odd ones are filled up. Two queries of three frames."""
+    """Five patches on two or four devices: the odd ones are filled up."""
     form = partial(attend, implementation=implementation, causal=causal, context=method)
+    shape = (4, 4, 5, 8) if causal else (2, 3, 5, 8)
     with jax.set_mesh(mesh(sizes)):
-        got = everything(form, *video(2, 3, 5, 8))
-    assert_same(got, expected_of(2, 3, 5, 8, start=1 if causal else None))
+        got = everything(form, *video(*shape))
+    assert_same(got, expected_of(*shape, causal=causal))
 
 
-@pytest.mark.parametrize("method, implementation", METHODS)
-def test_a_cache_split_over_a_mesh(method, implementation):
-    """A traced number of frames before the query's, with room for more."""
+@pytest.mark.parametrize("method, implementation", [("gather", "xla"), ("gather", "blockwise"), ("all_to_all", "xla")])
+def test_rows_of_several_lengths_split_over_a_mesh(method, implementation):
+    lengths = (7, 15)
     with jax.set_mesh(mesh(THREE)):
 
-        def form(query, key, value, start):
-            return attend(query, key, value, implementation, causal=True, start=start, context=method)
+        def form(query, key, value, lengths):
+            return attend(query, key, value, implementation, lengths=lengths, context=method)
 
-        got = everything(form, *video(1, 3), jnp.asarray(1))
-    assert_same(got, expected_of(1, 3, start=1))
+        got = everything(form, *video(1, 3), jnp.asarray(lengths))
+    assert_same(got, expected_of(1, 3, lengths=lengths))
 
 
 @pytest.mark.parametrize("implementation", ["xla", "splash"])
@@ -273,16 +295,16 @@ def test_a_kernel_is_called_by_every_device_for_its_rows_and_heads(splash):
 def test_what_travels(method, used, unused):
     """Split tokens stay split up to the kernel and from it: nothing but the method's own exchange."""
 
-    def layer(h, start):
+    def layer(h):
         h = shard_tokens(h)
         q = h.reshape(*h.shape[:-1], 4, 8)
-        return shard_tokens(attend(q, q, q, causal=True, start=start, context=method).reshape(h.shape))
+        return shard_tokens(attend(q, q, q, causal=True, context=method).reshape(h.shape))
 
     ours = mesh({"context": 4})
     at = jax.NamedSharding(ours, jax.P(("data", "fsdp"), None, "context"))
     h = jax.ShapeDtypeStruct((2, 3, 4, 32), jnp.float32, sharding=at)
     with jax.set_mesh(ours):
-        compiled = jax.jit(layer, static_argnums=1).lower(h, 0).compile()
+        compiled = jax.jit(layer).lower(h).compile()
     assert compiled.output_shardings.is_equivalent_to(at, 4)
     text = compiled.as_text()
     assert used in text
@@ -324,9 +346,7 @@ def test_tokens_are_split_where_the_mesh_does():
         ({"context": "none"}, "context='none': unknown; one of gather"),
         ({"implementation": "cudnn"}, "attention='cudnn': needs an NVIDIA GPU, jax runs on cpu; use attention='xla'"),
         ({"implementation": "splash"}, "attention='splash': needs a TPU"),
-        ({"causal": True, "start": 2}, "start=2: 2 query frames from there leave the 3 key frames"),
-        ({"causal": True, "start": -1}, "start=-1: 2 query frames"),
-        ({"start": 0}, "start=0: only causal attention"),
+        ({"causal": True}, "causal: needs queries and keys"),
     ],
 )
 def test_impossible_values_name_themselves(options, message):
@@ -334,9 +354,27 @@ def test_impossible_values_name_themselves(options, message):
         attend(*video(2)[:3], **options)
 
 
+@pytest.mark.parametrize(
+    "causal, options, message",
+    [
+        (Causal(chunk=2), {}, "chunk=2: must divide the 3 latent frames"),
+        (Causal(streams=2), {}, "chunk=1: must divide"),
+        (Causal(), {"lengths": jnp.asarray([5, 5])}, "lengths: not with causal attention"),
+    ],
+)
+def test_impossible_frames_name_themselves(causal, options, message):
+    with pytest.raises(ValueError, match=message):
+        attend(*video()[:3], causal=causal, **options)
+
+
 def test_block_causal_needs_frames():
     with pytest.raises(ValueError, match="causal: needs queries and keys"):
         attend(*draw((1, 4, 2, 8), (1, 4, 2, 8), (1, 4, 2, 8)), causal=True)
+
+
+def test_a_ring_has_no_window():
+    with jax.set_mesh(mesh({"context": 2})), pytest.raises(ValueError, match="context='ring': has no window"):
+        attend(*video()[:3], causal=Causal(window=1), context="ring")
 
 
 @pytest.mark.parametrize(
@@ -362,15 +400,14 @@ def test_impossible_meshes(sizes, heads, options, message, splash):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("options", [{}, {"causal": True}, {"causal": True, "start": 1}])
+@pytest.mark.parametrize("options", [{}, {"causal": Causal(window=1)}, {"lengths": (523, 1100)}])
 def test_cudnn_at_an_awkward_length(options):
-    """A prime number of tokens a frame; static frames are slices, a traced number is a length."""
-    exact = video(2, 3, 523, 2, 64)
+    """A prime number of tokens a frame; frames are slices, a row's own number of keys is a length."""
+    exact, expected = video(3, 3, 523, 2, 64), expected_of(3, 3, 523, 2, 64, **options)
     half = [x.astype(jnp.bfloat16) for x in exact]
-    start = 1 if options else None
-    if "start" in options:
-        options = options | {"start": jnp.asarray(1)}
+    if "lengths" in options:
+        options = {"lengths": jnp.asarray(options["lengths"])}
     got = everything(partial(attend, implementation="cudnn", **options), *half)
-    for a, b in zip(got, expected_of(2, 3, 523, 2, 64, start=start), strict=True):
+    for a, b in zip(got, expected, strict=True):
         assert np.isfinite(a.astype(jnp.float32)).all()
         assert np.abs(a - b).max() < 0.03 * np.abs(b).max()

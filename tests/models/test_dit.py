@@ -1,6 +1,5 @@
 import dataclasses
 import functools
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +7,11 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from neural_computer import flow
 from neural_computer.models import flops, layers
+from neural_computer.models import window as window_module
+from neural_computer.models.attention import Causal
 from neural_computer.models.dit import REMAT, DiT, DiTConfig
-from neural_computer.models.injection import Injection
+from neural_computer.models.injection import External, Injection
 from tests.builders import drawn
 
 SHAPE = DiTConfig(width=32, ffn=64, heads=2, layers=4, in_channels=6, out_channels=3, text_width=8, time_width=16)
@@ -27,12 +27,17 @@ def inputs(f=3, h=4, w=6):
 def make(dit):
     """Parameters with nothing zero, for videos of any length."""
     image = np.zeros((2, 7, dit.shape.image_width), np.float32) if dit.shape.image_width else None
-    return drawn(jax.eval_shape(dit.init, jax.random.key(0), *inputs(), image))
+    return drawn(jax.eval_shape(dit.init, jax.random.key(0), *inputs(f=4), image))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def output(dit, params, *args):
     return dit.apply(params, *args)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both_streams(dit, params, *args):
+    return dit.apply(params, *args, streams=2).prediction
 
 
 def predict(dit, params, *args):
@@ -146,10 +151,10 @@ def test_operations_of_wan_at_480p(width, ffn, heads, depth, image, operations):
     assert counted == pytest.approx(operations, rel=0.005)
 
 
-# Block-causal attention and its cache
+# Causal networks: two streams, and a window
 
 
-CAUSAL = DiT(SHAPE, Injection(every=2), causal=True)
+CAUSAL = DiT(SHAPE, Injection(every=2), causal=Causal(window=2))
 
 
 def causal(frames=4):
@@ -158,55 +163,45 @@ def causal(frames=4):
     return z, np.float32([np.linspace(0, 900, frames)] * 2), text, make(CAUSAL)
 
 
-def continued(params, z, t, text, cache, start):
-    """What comes after the first `start` frames, whose keys and values are in the cache."""
-    return output(CAUSAL, params, z, t, text, None, None, cache, np.int32(start))
+@pytest.mark.parametrize("chunk, window", [(1, 1), (1, 3), (2, 1)])
+def test_a_chunk_after_the_window_is_the_noisy_stream_after_the_context(chunk, window):
+    """Longer than the window: what is older is out of sight in both."""
+    dit = DiT(SHAPE, Injection(every=2), causal=Causal(chunk, window))
+    z, _, text = inputs(f=12)
+    frames, params = 6, make(dit)
+    t = np.float32([[*np.zeros(frames), *np.linspace(100, 900, frames)]] * 2)
+    whole = np.asarray(both_streams(dit, params, z, t, text))
+    cache, parts = dit.empty_cache(2, 6), []
+    for first in range(0, frames, chunk):
+        clean, noisy = slice(first, first + chunk), slice(frames + first, frames + first + chunk)
+        own = output(dit, params, z[:, clean], t[:, clean], text, None, None, cache).own
+        cache = window_module.write(cache, own, jnp.ones(2, bool))
+        parts.append(output(dit, params, z[:, noisy], t[:, noisy], text, None, None, cache).prediction)
+    np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * np.abs(whole).max())
 
 
-def cached(params, z, t, text, chunks):
-    """Predictions chunk by chunk, with the keys and values of earlier chunks in the cache."""
-    cache, start, predictions = CAUSAL.empty_cache(2, z.shape[1] + 1, 6), 0, []
-    for size in chunks:
-        now = slice(start, start + size)
-        out = continued(params, z[:, now], t[:, now], text, cache, start)
-        cache = out.cache
-        predictions.append(out.prediction)
-        start += size
-    return np.concatenate(predictions, axis=1)
-
-
-@pytest.mark.parametrize("chunks", [(4,), (2, 2), (1, 1, 2)])
-def test_with_a_cache_chunks_are_the_whole_video(chunks):
+def test_an_old_window_is_a_young_one():
+    """Bit for bit, whatever slots the entries are in: nothing depends on how many there were before."""
+    dit = DiT(SHAPE, Injection(every=2), causal=Causal(window=3))
     z, t, text, params = causal()
-    whole = predict(CAUSAL, params, z, t, text)
-    np.testing.assert_allclose(cached(params, z, t, text, chunks), whole, atol=1e-5 * np.abs(whole).max())
+    young = dit.empty_cache(2, 6)
+    old = young._replace(written=jnp.full(2, 10**6))
+    for first in range(3):
+        own = output(dit, params, z[:, first : first + 1], t[:, :1], text, None, None, young).own
+        young, old = (window_module.write(cache, own, jnp.ones(2, bool)) for cache in (young, old))
+    predictions = [predict(dit, params, z[:, 3:], t[:, 3:], text, None, None, cache) for cache in (young, old)]
+    np.testing.assert_array_equal(*predictions)
 
 
-def test_two_cached_chunks_are_solved_as_one_double_chunk():
-    """The second chunk by Euler steps: beside the finished first one, recomputed at time 0, or beside its cache."""
-    z, _, text, params = causal()
-    first, noise, cond = z[:, :2, ..., :3], z[:, 2:, ..., :3], z[..., 3:]
-    rows, still = np.ones((2, 2), np.float32), np.zeros((2, 2), np.float32)
-
-    def solved(velocity):
-        x, schedule = noise, flow.euler(4, 3.0)
-        for (time, then), timestep in zip(pairwise([*schedule.times, 0]), schedule.timesteps, strict=True):
-            x = x + (then - time) * velocity(x, timestep)
-        return x
-
-    def whole(x, timestep):
-        video = np.concatenate([np.concatenate([first, x], axis=1), cond], axis=-1)
-        return predict(CAUSAL, params, video, np.concatenate([still, timestep * rows], axis=1), text)[:, 2:]
-
-    clean = np.concatenate([first, cond[:, :2]], axis=-1)
-    cache = continued(params, clean, still, text, CAUSAL.empty_cache(2, 5, 6), 0).cache
-
-    def with_cache(x, timestep):
-        chunk = np.concatenate([x, cond[:, 2:]], axis=-1)
-        return np.asarray(continued(params, chunk, timestep * rows, text, cache, 2).prediction)
-
-    double = solved(whole)
-    np.testing.assert_allclose(solved(with_cache), double, atol=1e-4 * np.abs(double).max())
+def test_what_does_not_enter_leaves_the_window_as_it_is():
+    z, t, text, params = causal()
+    empty = CAUSAL.empty_cache(2, 6)
+    own = output(CAUSAL, params, z[:, :1], t[:, :1], text, None, None, empty).own
+    cache = window_module.write(empty, own, jnp.asarray([True, False]))
+    for new, old, one in zip(cache.ring, empty.ring, own, strict=True):
+        np.testing.assert_array_equal(new[:, :, 1], old[:, :, 1])
+        np.testing.assert_array_equal(new[:, :, 0, 0], one[:, :, 0])
+    np.testing.assert_array_equal(cache.written, [1, 0])
 
 
 def test_no_frame_sees_a_later_one():
@@ -221,11 +216,38 @@ def test_no_frame_sees_a_later_one():
     assert (np.abs(by_z[:, :2]).max(axis=(0, 2, 3, 4)) > 0).all()
 
 
-def test_a_cache_needs_a_causal_network_and_a_place():
-    z, t, text, params = causal()
-    for dit, start in ((DiT(SHAPE), 0), (CAUSAL, None)):
-        with pytest.raises(ValueError, match="cache: goes with start, in a causal network"):
-            output(dit, params, z, t, text, None, None, CAUSAL.empty_cache(2, 4, 6), start)
+def test_no_noisy_frame_sees_another_or_the_context_of_its_own_time():
+    """Frames [context 0 1 2; noisy 1 2 3] with a window of 2: noisy 2 sees context 0, 1 and itself."""
+    z, _, text = inputs(f=6)
+    t, params = jnp.full((2, 6), 500.0), make(CAUSAL)
+
+    def influence(z):
+        return jnp.abs(CAUSAL.apply(params, z, t, text, streams=2).prediction[:, 1]).sum()
+
+    seen = np.abs(jax.jit(jax.grad(influence))(z)).max(axis=(0, 2, 3, 4)) > 0
+    np.testing.assert_array_equal(seen, [True, True, False, False, True, False])
+
+
+@pytest.mark.parametrize(
+    "dit, message",
+    [
+        (DiT(SHAPE), "window: only a causal network with a window has a cache"),
+        (DiT(SHAPE, causal=Causal()), "window: only a causal network with a window"),
+        (DiT(SHAPE, External(), causal=Causal(window=2)), "injection: External looks at the whole video"),
+    ],
+)
+def test_who_has_no_window(dit, message):
+    with pytest.raises(ValueError, match=message):
+        dit.empty_cache(2, 6)
+
+
+def test_a_window_of_nothing_needs_no_cache():
+    assert DiT(SHAPE, causal=Causal(window=0)).empty_cache(2, 6) is None
+
+
+def test_a_window_has_no_positions_in_time():
+    with pytest.raises(ValueError, match=r"positions=\(4, 2, 3\): a window rolls on for ever"):
+        DiT(dataclasses.replace(SHAPE, positions=(4, 2, 3)), causal=Causal(window=2)).check()
 
 
 # LoRA

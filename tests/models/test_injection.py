@@ -10,6 +10,8 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from neural_computer import sharding
+from neural_computer.models import window
+from neural_computer.models.attention import Causal
 from neural_computer.models.dit import DiT, DiTConfig
 from neural_computer.models.injection import MODES, Contextual, Injection
 from tests.builders import drawn
@@ -18,7 +20,7 @@ ACTING = [name for name in MODES if name != "none"]
 FRAMES, LAYERS = 3, 4
 
 
-def dit(mode="none", every=1, causal=False, **fields) -> DiT:
+def dit(mode="none", every=1, causal=None, **fields) -> DiT:
     shape = DiTConfig(24, 32, heads=2, layers=LAYERS, in_channels=6, out_channels=3, text_width=6, patch=(1, 2, 2))
     return DiT(shape, MODES[mode](every, **fields), causal=causal)
 
@@ -42,8 +44,8 @@ def params(network):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def run(network, params, z, t, text, u, cache=None, start=None):
-    return network.apply({"params": params}, z, t, text, None, u, cache, start)
+def run(network, params, z, t, text, u, cache=None):
+    return network.apply({"params": params}, z, t, text, None, u, cache)
 
 
 @functools.cache
@@ -96,7 +98,7 @@ def reach_of(network, params, *args):
 @pytest.mark.parametrize("mode", ["none", "external", "residual", "internal"])
 def test_under_causal_attention_no_frame_sees_a_later_action(mode):
     """End to end: what comes out for frame i depends on the actions of frames up to i."""
-    network = dit(mode, every=2, causal=True)
+    network = dit(mode, every=2, causal=Causal())
     expected = np.zeros((FRAMES, FRAMES), bool) if mode == "none" else np.tri(FRAMES, dtype=bool)
     np.testing.assert_array_equal(reach_of(network, params(network), *inputs(FRAMES)) > 0, expected)
 
@@ -156,24 +158,18 @@ def test_contextual_attention_is_that_of_the_papers_mask(window, lag):
 
 def test_a_video_with_action_tokens_does_not_stream():
     with pytest.raises(ValueError, match="injection.mode='contextual': its action tokens look ahead"):
-        dit("contextual", causal=True).check()
-
-
-def test_external_keeps_nothing_in_a_cache():
-    network = dit("external", causal=True)
-    with pytest.raises(ValueError, match="cache: External keeps nothing"):
-        run(network, params(network), *inputs(), network.empty_cache(2, FRAMES, 6), 0)
+        dit("contextual", causal=Causal()).check()
 
 
 @pytest.mark.parametrize("mode", ["residual", "internal"])
-def test_chunks_with_a_cache_are_the_whole_video(mode):
-    network, (z, t, text, u) = dit(mode, causal=True), inputs(frames=4)
-    whole = run(network, params(network), z, t, text, u).prediction
-    cache, parts = network.empty_cache(2, 4, 6), []
-    for start in (0, 2):
-        span = slice(start, start + 2)
-        out = run(network, params(network), z[:, span], t, text, u[:, span], cache, np.int32(start))
-        cache = out.cache
+def test_chunks_after_a_window_are_those_of_the_whole_video(mode):
+    network, (z, t, text, u) = dit(mode, causal=Causal(chunk=2, window=1)), inputs(frames=4)
+    weights = params(dit(mode))
+    whole = run(network, weights, z, t, text, u).prediction
+    cache, parts = network.empty_cache(2, 6), []
+    for span in (slice(0, 2), slice(2, 4)):
+        out = run(network, weights, z[:, span], t, text, u[:, span], cache)
+        cache = window.write(cache, out.own, jnp.ones(2, bool))
         parts.append(out.prediction)
     np.testing.assert_allclose(np.concatenate(parts, 1), whole, atol=1e-5 * float(abs(whole).max()))
 

@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from neural_computer.models.linear_codec import BLOCK, LinearCodec, latent_size
+from neural_computer.models.linear_codec import LinearCodec, latent_size
+
+BLOCK = 4 * 8 * 8 * 3
 
 
 def videos(n=6, t=9):
@@ -41,14 +43,32 @@ def test_more_components_never_lose_detail():
     assert errors[0] > errors[1] > errors[2]
 
 
-def test_latent_frame_sees_its_own_frames_only():
-    """Latent frame i is made of video frames 4i-3 .. 4i, frame 0 alone of frame 0: by zero gradients."""
-    codec, video = LinearCodec(4), videos(1)
+@pytest.mark.parametrize(
+    ("stride", "frames"), [(4, [range(1), range(1, 5), range(5, 9)]), (1, map(range, range(9), range(1, 10)))]
+)
+def test_latent_frame_sees_its_own_frames_only(stride, frames):
+    """Latent frame i is made of video frames s (i - 1) + 1 .. s i, frame 0 alone of frame 0: by zero gradients."""
+    codec, video = LinearCodec(4, temporal_stride=stride), videos(1)
     params = codec.fit(video)
-    for i, seen in enumerate([range(1), range(1, 5), range(5, 9)]):
-        grad = jax.grad(lambda x, i=i: jnp.square(codec.encode(params, x)[:, i]).sum())(signed(video))
+    gradient = jax.jit(jax.grad(lambda x, i: jnp.square(codec.encode(params, x)[:, i]).sum()))
+    for i, seen in enumerate(frames):
+        grad = gradient(signed(video), i)
         touched = {t for t in range(9) if np.abs(grad[0, t]).max() > 0}
         assert touched == set(seen)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_chunk_by_chunk_is_at_once(stride):
+    codec, video = LinearCodec(4, temporal_stride=stride), signed(videos(2))
+    params = codec.fit(videos(2))
+    carry, latents = codec.encode_chunk(params, None, video[:, :5])
+    latents = jnp.concatenate([latents, codec.encode_chunk(params, carry, video[:, 5:])[1]], axis=1)
+    whole = codec.encode(params, video)
+    np.testing.assert_array_equal(latents, whole)
+    carry, frames = codec.decode_chunk(params, None, whole[:, :1])
+    assert frames.shape[1] == 1
+    frames = jnp.concatenate([frames, codec.decode_chunk(params, carry, whole[:, 1:])[1]], axis=1)
+    np.testing.assert_array_equal(frames, codec.decode(params, whole))
 
 
 def stills(components=3, n=40):

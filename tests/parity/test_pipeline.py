@@ -118,7 +118,7 @@ def test_trained_on_and_given_back(published, converted, videos_like_it, tmp_pat
         conditioning = Conditioning(np.zeros((1, 3, 4, 6, 0), np.float32), text, image)
         ours = jax.jit(trained.computer.network.apply)(
             {"params": trained.params.network}, z, np.float32([[500.0]]), conditioning
-        ).prediction
+        )[0].prediction
     expected = theirs(
         torch.tensor(np.moveaxis(z, -1, 1)), torch.tensor([500.0]), torch.tensor(text), torch.tensor(image)
     ).sample

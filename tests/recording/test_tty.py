@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from neural_computer.data.episodes import EpisodeWriter
+from neural_computer.data.kinds import of_meta
 from neural_computer.data.windows import ClipSource
 from neural_computer.recording import tty
-from neural_computer.simulators.tty import kinds, sessions
+from neural_computer.simulators.tty import sessions
 from neural_computer.simulators.tty.typists import TYPISTS, Typist
 from tests import needs
 
@@ -32,7 +33,7 @@ def test_sessions_become_episodes_of_two_splits(tmp_path):
     clip = test[1]
     again = sessions.session(Typist.of(clip.meta["typist"]), clip.meta["seed"], 30, 2, 10)
     assert Typist.of(clip.meta["typist"]) == TYPISTS["sums"]
-    np.testing.assert_array_equal(kinds.unpack(clip.meta["kinds"]), again.kinds)
+    np.testing.assert_array_equal(of_meta(clip.meta)[1], again.kinds)
     assert clip.frames.shape == (30, 32, 80, 3) and clip.captions == {"plain": "a terminal"}
 
 
@@ -80,7 +81,7 @@ def test_sessions_are_recorded_once_in_a_real_shell(tmp_path, monkeypatch):
     assert recordings == {path: path.stat().st_mtime_ns for path in (tmp_path / "recordings").iterdir()}
     clip = ClipSource(tmp_path, "train", 4)[5]
     assert clip.meta["source"].startswith("recorded in bash ") and clip.id == "tty/3/0" and clip.logged
-    assert clip.cells[0].startswith(">>> ") and len(kinds.unpack(clip.meta["kinds"])) == 30
+    assert clip.cells[0].startswith(">>> ") and len(of_meta(clip.meta)[1]) == 30
 
 
 def interrupt(*_):

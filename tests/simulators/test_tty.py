@@ -10,17 +10,15 @@ from neural_computer import Event
 from neural_computer.actions.schema import FLAGS
 from neural_computer.actions.schema import frames as schema
 from neural_computer.actions.schema.log import read
-from neural_computer.data import pipeline, splits
+from neural_computer.data import splits
 from neural_computer.data.episodes import EpisodeWriter
-from neural_computer.data.inputs import ActionFeaturizer
-from neural_computer.data.tokens import ByteTokenizer
+from neural_computer.data.kinds import of_meta
 from neural_computer.data.windows import ClipSource
 from neural_computer.screens.prompts import PROMPT
 from neural_computer.screens.terminal import Atlas, Screen, blank
 from neural_computer.simulators.tty import commands, drawing, kinds, machine, sessions, stream
 from neural_computer.simulators.tty.kinds import KINDS
 from neural_computer.simulators.tty.machine import KEYS, Tty, press, start
-from neural_computer.simulators.tty.source import TtySource
 from neural_computer.simulators.tty.typists import TYPISTS, Typist, keys, taken_back
 from tests import needs
 
@@ -208,15 +206,6 @@ def test_the_kind_of_a_transition(kind, before, key):
     assert KINDS[kinds.of(before, key)] == kind
 
 
-def test_kinds_are_packed_and_unpacked():
-    every = np.arange(len(KINDS), dtype=np.uint8)
-    assert kinds.pack(every) == "0123456789ab"
-    np.testing.assert_array_equal(kinds.unpack(kinds.pack(every)), every)
-    for text in ("0g", "0f"):
-        with pytest.raises(ValueError, match=f"kinds='{text}'"):
-            kinds.unpack(text)
-
-
 # Typists
 
 
@@ -350,7 +339,7 @@ def test_a_session_is_an_episode(tmp_path):
     assert episode.frames.shape == (300, 48, 128, 3) and episode.fps == 15
     assert episode.captions == {"plain": "a terminal"} and episode.cells[0] == ">>>".ljust(16) + ("\n" + " " * 16) * 2
     again = sessions.session(Typist.of(episode.meta["typist"]), episode.meta["seed"], 300)
-    np.testing.assert_array_equal(kinds.unpack(episode.meta["kinds"]), again.kinds)
+    np.testing.assert_array_equal(of_meta(episode.meta)[1], again.kinds)
     with EpisodeWriter(tmp_path, window=9) as writer:
         writer.write(episode)
     clip = ClipSource(tmp_path, "train", 9)[40]
@@ -364,73 +353,3 @@ def test_a_key_that_is_none_is_rejected():
         sessions.play(["F1"])
     with pytest.raises(ValueError, match="frames=0"):
         sessions.session(Typist(), 0, 0)
-
-
-# The source
-
-
-def source(**changes) -> TtySource:
-    return TtySource(**{"sessions": 6, "frames": 600, "seed": 4, "typist": TYPISTS["brisk"], "window": 3} | changes)
-
-
-def test_clips_are_windows_of_the_sessions():
-    mine = source()
-    assert len(mine) == 6 * 598
-    whole = {f"tty/4/{n}": sessions.session(TYPISTS["brisk"], (4, n), 600) for n in range(6)}
-    for clip in mine[:200]:
-        session = whole[clip.id]
-        span = slice(clip.start, clip.start + 3)
-        np.testing.assert_array_equal(clip.frames, drawing.draw(session.cells[span]))
-        assert clip.cells == drawing.texts(session.cells[span]) and clip.logged
-        keys = [{KEYS[key]} - {""} for key in session.keys[span]]
-        assert raw_names(clip.events, 3) == [set(), *keys[1:]]
-        assert clip.meta["kind"] == KINDS[session.kinds[clip.start + 2]]
-
-
-def test_items_are_a_function_of_the_arguments():
-    one, same, other = source(), source(), source(seed=5)
-    pairs = [(clip.id, clip.start) for clip in one[:50]]
-    assert pairs == [(clip.id, clip.start) for clip in same[:50]] != [(clip.id, clip.start) for clip in other[:50]]
-    assert repr(one) == repr(same) != repr(other) and one[-1].start == one[len(one) - 1].start
-    with pytest.raises(IndexError):
-        one[len(one)]
-
-
-def test_the_pipeline_batches_it():
-    """The key of a clip is among the flags of frame 1; what frame 1 shows without one is frame 0 again."""
-    tokenizer, mine = ByteTokenizer(16), source(window=2, shares={"idle": 1.0, "character": 1.0})
-    inputs, options = ActionFeaturizer(tokenizer, 4), {"captions": {"plain": 1.0}, "batch_size": 32, "seed": 0}
-    batch = next(pipeline.batches(mine, tokenizer=tokenizer, inputs=inputs, **options))
-    assert batch.video.shape == (32, 2, 48, 128, 3) and batch.actions.valid.all()
-    pressed = batch.actions.raw[:, 1].sum(-1)
-    assert not batch.actions.raw[:, 0].any() and set(pressed) == {0, 1}
-    still = (batch.video[:, 0] == batch.video[:, 1]).all(axis=(1, 2, 3))
-    assert still[pressed == 0].all() and not still[pressed == 1].all()
-
-
-def test_shares_are_kept():
-    shares = {"idle": 1.0, "sum": 2.0, "cleared": 1.0}
-    mine = source(shares=shares)
-    counts = np.bincount([KINDS.index(clip.meta["kind"]) for clip in mine[:1500]], minlength=len(KINDS)) / 1500
-    expected = np.asarray([shares.get(name, 0) / 4 for name in KINDS])
-    np.testing.assert_allclose(counts, expected, atol=0.05)
-    assert sum(kinds.SHARES.values()) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"sessions": 0}, "sessions=0"),
-        ({"seed": -1}, "seed=-1"),
-        ({"window": 1}, "window=1"),
-        ({"window": 601}, "frames=600"),
-        ({"shares": {"tab": 1.0}}, "shares='tab': unknown; one of idle"),
-        ({"shares": {}}, "shares={}"),
-        ({"shares": {"idle": -1.0}}, "not negative"),
-        ({"shares": {"down": 0.5}}, r"shares\['down'\]=0.5: no window"),
-        ({"rows": 1}, "rows=1"),
-    ],
-)
-def test_a_source_that_cannot_be_is_rejected(changes, message):
-    with pytest.raises(ValueError, match=message):
-        source(**changes)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from neural_computer.data.kinds import labels
 from neural_computer.files import write_whole
 from neural_computer.recording import sandbox
 from neural_computer.recording.sandbox import Sandbox, SandboxError
@@ -150,5 +151,5 @@ def episode(job: BashSession, screens: Cells, bash: str) -> Episode:
         captions=sessions.CAPTIONS,
         cells=tuple(Cells(*(x[t] for x in screens)).text() for t in range(len(screens.chars))),
         events=sessions.events(simulated.keys),
-        meta={**source, "kinds": kinds.pack(simulated.kinds), "licence": sessions.LICENCE},
+        meta={**source, **labels(simulated.kinds, kinds.KINDS), "licence": sessions.LICENCE},
     )

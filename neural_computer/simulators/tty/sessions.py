@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from neural_computer.data.kinds import labels
 from neural_computer.simulators.tty import drawing, kinds
 from neural_computer.simulators.tty.machine import KEY_IDS, KEYS, press, screen, start
 from neural_computer.simulators.tty.typists import Seed, Typist, keys
@@ -67,7 +68,7 @@ def events(keys: UInt8[np.ndarray, " t"]) -> tuple[Event, ...]:
 
 
 def episode(session: Session, id: str, meta: Mapping[str, Any]) -> Episode:
-    """A session as an episode; `meta` is what is known of it beside its kinds (see `kinds.unpack`) and licence."""
+    """A session as an episode; `meta` is what is known of it beside its kinds (see `data.kinds`) and licence."""
     return Episode(
         id=id,
         frames=drawing.draw(session.cells),
@@ -75,7 +76,7 @@ def episode(session: Session, id: str, meta: Mapping[str, Any]) -> Episode:
         captions=CAPTIONS,
         cells=drawing.texts(session.cells),
         events=events(session.keys),
-        meta={**meta, "kinds": kinds.pack(session.kinds), "licence": LICENCE},
+        meta={**meta, **labels(session.kinds, kinds.KINDS), "licence": LICENCE},
     )
 
 

@@ -36,7 +36,7 @@ class Typist:
       longest: most characters of a word.
       up: lines recalled with Up instead of typed.
       further: chance that Up, once pressed, is pressed again; a third of these end with Down.
-      forget: entered lines that are followed by `clear`, up to three letters, Up and Return: nothing on the screen says any
+      forget: entered lines that are followed by `clear`, up to `delay` letters, Up and Return: nothing on the screen says any
         more what Up brings back.
       mash: lines that are 2 to 29 random keys instead.
       typo: chance that one or two wrong letters come before a character, and are taken back.
@@ -56,6 +56,7 @@ class Typist:
     up: float = 0.0
     further: float = 0.0
     forget: float = 0.0
+    delay: int = 3
     mash: float = 0.0
     typo: float = 0.06
     stray: float = 0.08
@@ -82,6 +83,8 @@ class Typist:
             raise ValueError(
                 f"clear + date + empty + sums + differences = {total:g}: must be at most 1; lower one of them"
             )
+        if self.delay < 0:
+            raise ValueError(f"delay={self.delay}: must not be negative")
         if self.longest < 1:
             raise ValueError(f"longest={self.longest}: must be at least 1")
         if not self.paces or not all(0 < pace <= 1 for pace in self.paces):
@@ -101,8 +104,12 @@ TYPISTS = {
     "sums": Typist(sums=0.35, held_out=True),
     "mash": Typist(mash=0.5, held_out=True),
     "bursts": Typist(sums=0.35, held_out=True, paces=(1.0,), pauses=(0, 0, 0, 25)),
+    "recalls": Typist(sums=0.25, up=0.06, forget=0.2, delay=2, held_out=True),
+    "everything": Typist(**BRISK, **OFTEN, up=0.08, mash=0.1, held_out=True),
+    "trained_sums": Typist(**BRISK, sums=0.5),
 }
-"""Typists by name. The first two are for training, who hardly idle; the others enter held-out sums, or none."""
+"""Typists by name. The first two are for training, who hardly idle; the others enter held-out sums, or none,
+but for the last."""
 
 
 def keys(typist: Typist, seed: Seed, rows: int = 3, cols: int = 16) -> Iterator[str]:
@@ -144,7 +151,7 @@ def lines(typist: Typist, draw: Draw) -> Iterator[list[str]]:
             yield [*typed(typist, draw, line), "Return"]
             if line not in ("", "clear") and draw() < typist.forget:
                 yield [*typed(typist, draw, "clear"), "Return"]
-                yield [pick(draw, LETTERS) for _ in range(between(draw, 0, 3))] + ["Up", "Return"]
+                yield [pick(draw, LETTERS) for _ in range(between(draw, 0, typist.delay))] + ["Up", "Return"]
 
 
 def wording(typist: Typist, draw: Draw) -> str:

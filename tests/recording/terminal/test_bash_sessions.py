@@ -6,6 +6,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from neural_computer.data.kinds import of_meta
 from neural_computer.recording.terminal import bash_sessions
 from neural_computer.recording.terminal.recorder import RecordingError
 from neural_computer.simulators.tty import drawing, kinds, sessions
@@ -63,7 +64,7 @@ def test_an_episode_has_bashs_screens_and_the_kinds_of_its_keys():
     episode = bash_sessions.episode(job, screens, "5.2")
     assert episode.id == "tty/0/5" and episode.meta["source"] == "recorded in bash 5.2"
     assert episode.frames.shape == (40, 48, 128, 3) and len(episode.cells) == 40
-    pressed = [kind != kinds.IDLE for kind in kinds.unpack(episode.meta["kinds"])]
+    pressed = [kind != kinds.IDLE for kind in of_meta(episode.meta)[1]]
     assert pressed == [False, *(key != "" for key in job.keys)] and set(job.keys) <= set(KEYS)
     assert len(episode.events) == sum(pressed)
 
