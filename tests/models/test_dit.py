@@ -218,7 +218,7 @@ def test_no_frame_sees_a_later_one():
 
 def test_no_noisy_frame_sees_another_or_the_context_of_its_own_time():
     """Frames [context 0 1 2; noisy 1 2 3] with a window of 2: noisy 2 sees context 0, 1 and itself."""
-    z, _, text = inputs(f=6)
+    z, _, text = (jnp.asarray(x) for x in inputs(f=6))
     t, params = jnp.full((2, 6), 500.0), make(CAUSAL)
 
     def influence(z):

@@ -26,9 +26,9 @@ SHARES: Mapping[str, float] = {
 }
 """Shares of training windows by what their last frame shows: a half of them Returns, a quarter calculations."""
 MEMORY_SHARES: Mapping[str, float] = {
-    **{"idle": 0.06, "character": 0.2, "backspace": 0.05},
-    **{"empty": 0.04, "cleared": 0.04, "clear": 0.05, "date": 0.04, "echo": 0.08, "sum": 0.16, "difference": 0.04},
-    "up": 0.24,
+    **{"idle": 0.06, "character": 0.18, "backspace": 0.05},
+    **{"empty": 0.04, "cleared": 0.04, "clear": 0.05, "date": 0.04, "echo": 0.08, "sum": 0.22, "difference": 0.02},
+    "up": 0.22,
 }
 """Shares where lines are learned to be recalled"""
 
