@@ -102,6 +102,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _no_program_outlives_its_file() -> Iterator[None]:
+    """A compiled program takes a dozen memory maps; a process may have 65,530, and beyond them XLA crashes."""
+    yield
+    if jax := sys.modules.get("jax"):
+        jax.clear_caches()
+
+
 def program(
     module: str, *arguments: object, devices: int = 1, env: dict[str, str] | None = None, check: bool = True
 ) -> subprocess.CompletedProcess:

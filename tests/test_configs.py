@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from neural_computer import build
 from neural_computer.conditioning import normalize_pixels
 from neural_computer.config import ConfigError
-from neural_computer.configs import base, guiworld
+from neural_computer.configs import base, guiworld, tty
 from neural_computer.configs.sizes import SIZES
 from neural_computer.models.injection import MODES
 from neural_computer.types import Clip, FrozenParams, Params, TokenIds
@@ -174,7 +174,7 @@ def test_a_configs_values_are_what_a_user_gets():
         pool="attention", fourier=7, scale=1.5, window=2, lag=3, texts=5, text_length=6, cursor_height=7.5
     )
     wanted.sampling.update(solver="unipc", num_steps=7, shift=2.5, guidance=1.5)
-    wanted.objective.update(shift=1.5, dropout_text=0.2, dropout_image=0.3, dropout_cond=0.4)
+    wanted.objective.update(shift=1.5, dropout_text=0.2, dropout_image=0.3, dropout_cond=0.4, pure_noise=0.15)
     wanted.objective.update(cursor=0.5, contrastive=0.6, future=0.7, temperature=0.2)
     wanted.optimizer.update(
         learning_rate=3e-3, warmup_steps=3, decay_steps=90, final_learning_rate=1e-5, b1=0.8, b2=0.95
@@ -182,6 +182,33 @@ def test_a_configs_values_are_what_a_user_gets():
     wanted.optimizer.update(weight_decay=0.03, grad_clip_norm=0.7, trainable="dit", accumulate_steps=2, ema_decay=0.9)
     wanted.schedule.update(steps=17, checkpoint_every=4, max_to_keep=3, log_every=5, eval_every=6)
     built = build.build(wanted)
+    computer = built.computer
+    assert computer.network.dit.causal is None
+    for name in ("causal", "window", "chunk", "entries"):  # of a computer that streams: the next test
+        del wanted.network[name]
+    assert_values(built, wanted)
+    text = computer.network.text
+    assert (text.width, text.length, text.heads, text.depth) == tuple(
+        wanted.text[name] for name in ("width", "length", "heads", "depth")
+    )
+    assert (computer.codec.channels, computer.codec.whiten) == (wanted.codec.channels, wanted.codec.whiten)
+
+
+def test_a_streaming_configs_values_are_what_a_user_gets():
+    wanted = tty.get_config("small,memory")
+    wanted.data.frames = 13
+    wanted.network.update(window=3, chunk=2, entries="chunks")
+    wanted.objective.update(kind="diffusion_forcing", history_noise=0.35, pure_noise=0.65, dropout_actions=0.15)
+    wanted.optimizer.update(kind="adamw")
+    built = build.build(wanted)
+    for name in ("window", "lag"):  # of the contextual mode, which cannot stream
+        del wanted.injection[name]
+    assert_values(built, wanted)
+    assert built.computer.codec.stride[0] == wanted.codec.temporal_stride == 1
+
+
+def assert_values(built, wanted: ConfigDict) -> None:
+    """Every value of these sections is that of the object built from it."""
     computer, dit = built.computer, built.computer.network.dit
     encoder = computer.network.actions.config
     objects = {
@@ -193,11 +220,12 @@ def test_a_configs_values_are_what_a_user_gets():
         "data": built.data,
         "codec": built.codec,
         "injection": dit.injection,
-        "network": (dit.shape, dit, computer.denoiser, computer.conditioner),
+        "network": (dit.shape, dit, computer.denoiser, computer.conditioner, dit.causal, computer),
         "actions": (encoder, encoder.align, built.inputs, computer.conditioner),
     }
     elsewhere = {
         "network.dtype": dit.dtype.name,
+        "network.causal": dit.causal is not None,
         "network.context_parallel": dit.context,
         "actions.cursor": encoder.mouse,
         "actions.text_length": built.inputs.tokenizer.length,
@@ -212,11 +240,6 @@ def test_a_configs_values_are_what_a_user_gets():
             got = elsewhere[path] if path in elsewhere else getattr(owners[0], name)
             value = value.to_dict() if hasattr(value, "to_dict") else value
             assert got == (tuple(value) if isinstance(got, tuple) else value), path
-    text = computer.network.text
-    assert (text.width, text.length, text.heads, text.depth) == tuple(
-        wanted.text[name] for name in ("width", "length", "heads", "depth")
-    )
-    assert (computer.codec.channels, computer.codec.whiten) == (wanted.codec.channels, wanted.codec.whiten)
 
 
 def test_the_paper_s_values_are_the_base_s():
