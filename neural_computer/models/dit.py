@@ -32,7 +32,8 @@ attention outputs. "none" saves everything."""
 
 
 UNROLLED = 4
-"""Scans over depth up to so long are unrolled: a shallow network's backward pass then takes a sixth less time on a CPU."""
+"""Scans over depth up to so long are unrolled: a shallow network's backward pass then takes a sixth less time on a CPU.
+Not where it recomputes: without a loop around it, XLA would compute everything again at once, and keep it."""
 
 
 class DiTOutput(NamedTuple):
@@ -153,7 +154,7 @@ class DiT(nn.Module):
             split_rngs={"params": True},
             in_axes=(nn.broadcast, 0),
             length=groups,
-            unroll=groups if groups <= UNROLLED else 1,
+            unroll=groups if groups <= UNROLLED and self.remat == "none" else 1,
         )(shape, self.injection, compute, name="blocks")
         h, own = blocks(h, inputs, ring)
         f = grid[0] // streams
