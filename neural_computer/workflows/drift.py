@@ -14,7 +14,7 @@ from neural_computer import files, report
 from neural_computer.config import ConfigError
 from neural_computer.evals.desk_drift import DesktopRuns
 from neural_computer.evals.drift import TerminalRuns
-from neural_computer.evals.runs import Runs
+from neural_computer.evals.runs import ignore
 from neural_computer.simulators.minidesk.kinds import KINDS as DESKTOP_KINDS
 from neural_computer.streaming import StreamingComputer
 from neural_computer.workflows import drift_desktop, drift_terminal, kept
@@ -35,12 +35,13 @@ def evaluate(trained: Trained, frames: int, out: Path, seed: int = 0, sessions: 
     """
     begin, progress = time.monotonic(), Progress("drift")
     runs = machine(trained, progress)
-    measured = drift_desktop.tasks if isinstance(runs, DesktopRuns) else drift_terminal.tasks
+    asked = frames, sessions, seed
+    tasks = drift_desktop.tasks(runs, *asked) if isinstance(runs, DesktopRuns) else drift_terminal.tasks(runs, *asked)
     settings = {
         **{"version": VERSION, "machine": kept.digest(trained.experiment.config, trained.params)},
         **{"frames": frames, "sessions": sessions, "seed": seed},
     }
-    results = kept.run(measured(runs, frames, sessions, seed), out / KEPT, settings, progress)  # type: ignore[operator]
+    results = kept.run(tasks, out / KEPT, settings, progress)
     result: dict[str, Any] = {"step": trained.step, **settings}
     recalled = {name: each.value for name, each in results.items() if name.startswith("recall")}
     result |= {name: each.value for name, each in results.items() if name not in recalled}
@@ -67,8 +68,8 @@ def machine(trained: Trained, progress: Progress | None = None) -> TerminalRuns 
             "config.injection.mode='none': this machine takes no keys, so it has no true machine to drift from"
         )
     desktop = bool(shares) and set(shares) <= set(DESKTOP_KINDS)
-    made = Runs(computer, trained.params, trained.experiment.tokenizer, inputs, progress or (lambda frames: None))
-    return (DesktopRuns if desktop else TerminalRuns)(**vars(made))
+    kind = DesktopRuns if desktop else TerminalRuns
+    return kind(computer, trained.params, trained.experiment.tokenizer, inputs, progress or ignore)
 
 
 # Tables and pictures

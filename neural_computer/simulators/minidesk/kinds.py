@@ -24,9 +24,9 @@ CLICKS = ("choose", "focus", "menu", "menu_end", "button", "open", "close")
 """Kinds that show what a click has done"""
 
 SHARES: Mapping[str, float] = {
-    **{"idle": 0.05, "move": 0.1, "hover": 0.14, "drag": 0.12, "key": 0.08},
-    **{"nothing": 0.04, "press": 0.06, "release": 0.03, "choose": 0.08, "focus": 0.03},
-    **{"menu": 0.06, "menu_end": 0.05, "button": 0.06, "open": 0.06, "close": 0.04},
+    **{"idle": 0.03, "move": 0.08, "hover": 0.14, "drag": 0.12, "key": 0.07},
+    **{"nothing": 0.03, "press": 0.05, "release": 0.02, "choose": 0.1, "focus": 0.02},
+    **{"menu": 0.07, "menu_end": 0.06, "button": 0.05, "open": 0.1, "close": 0.06},
 }
 """Shares of training clips by what their last frame shows"""
 

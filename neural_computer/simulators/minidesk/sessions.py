@@ -7,7 +7,7 @@ is not always the same: all that a frame follows from is the frame before and th
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -47,7 +47,7 @@ class Session(NamedTuple):
 
 def play(desktop: MiniDesktop, policy: Iterable[Sequence[Event]]) -> Session:
     """The session of a policy on a desktop, which it may look at. Events of a frame are spread over the time before it."""
-    desks, events, numbers = [desktop.desk], [()], [kinds.IDS["idle"]]
+    desks, events, numbers = [desktop.desk], list[tuple[Event, ...]]([()]), [kinds.IDS["idle"]]
     for t, step in enumerate(policy, 1):
         before = desktop.desk
         now = tuple(

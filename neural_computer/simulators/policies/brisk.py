@@ -36,8 +36,8 @@ class User:
       keys: most keys of a text.
     """
 
-    apps: tuple[str, ...] = ("Calc", "Edit", "Files")
-    refused: tuple[str, ...] = (*"/*-+=", "Save")
+    apps: tuple[str, ...] = ("Calc", "Files")
+    refused: tuple[str, ...] = tuple("/*-+=")
     glide: tuple[int, int] = (2, 5)
     pauses: tuple[int, ...] = (0, 0, 0, 1)
     shares: tuple[float, ...] = (0.31, 0.2, 0.11, 0.12, 0.12, 0.08, 0.06)
