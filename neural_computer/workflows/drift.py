@@ -79,7 +79,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """A result as tables, by their captions."""
     runs = {name: value for name, value in result.items() if isinstance(value, dict) and "quarters" in value}
     clicks = any("clicks" in value for value in runs.values())
-    counted = "screens and of clicks" if clicks else "screens and of glyphs"
+    counted = "screens, of their blocks and of clicks" if clicks else "screens and of glyphs"
     out = {
         f"Runs: shares of {counted} that are right, by quarter; what the first wrong screen of a run shows.": [
             _run_row(name, value) for name, value in runs.items()
@@ -103,7 +103,7 @@ def tables(result: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _run_row(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    shares = {key: value[key] for key in ("screens", "glyphs", "clicks", "of", "psnr") if key in value}
+    shares = {key: value[key] for key in ("screens", "glyphs", "blocks", "clicks", "of", "psnr") if key in value}
     quarters = {f"quarter {n}": share for n, share in enumerate(value["quarters"], 1)}
     first = ", ".join(f"{kind} {count}" for kind, count in value["first_errors"].items())
     return {"run": name, **shares, **quarters, "first errors": first}

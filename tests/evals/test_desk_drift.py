@@ -46,7 +46,7 @@ def test_a_right_run_scores_one_and_an_old_screen_fails_every_click():
     old = [session.draw([0])[0] for session in used()]
     stale = [desk_drift.click_state(old[click.session], click.effect) for click in clicks(used())]
     assert np.mean(stale) < 0.5
-    played = Played(whole, np.full(whole.shape, 30.0), np.asarray(stale), old[0][None])
+    played = Played(whole, whole.astype(float), np.full(whole.shape, 30.0), np.asarray(stale), old[0][None])
     assert report(played, used())["clicks"] == np.mean(stale)
 
 
@@ -63,7 +63,7 @@ def test_a_screen_is_wrong_where_one_block_has_changed():
     shown = truth.copy()
     shown[0, 7, 8:16, 8:16] = 255 - shown[0, 7, 8:16, 8:16]
     right = same(shown, truth)
-    assert not right[0, 7] and right.sum() == FRAMES - 1
+    assert right.shape == (1, FRAMES, 8, 8) and not right[0, 7, 1, 1] and right.sum() == FRAMES * 64 - 1
 
 
 def test_runs_begin_with_the_true_screen_and_single_steps_are_closed_loops():
