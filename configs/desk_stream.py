@@ -5,8 +5,9 @@
     python -m launch.evaluate --machine=DIR --drift=300
 
 The synthetic desktop of 64 pixels, whose apps open at once: all that a frame follows from is on the screen, so there is no
-window of earlier frames. 1.2 M parameters, a quarter of an hour of one CPU thread. It learns from single transitions, drawn by
-kind, as the terminal does (configs/tty.py); docs/streaming.md has its figures.
+window of earlier frames. 1.6 M parameters, 2,200 steps of 1,536 tokens, half an hour of one CPU thread. It learns from single
+transitions, drawn by kind, as the terminal does (configs/tty.py). Of the clicks in runs of 300 frames that go by its own
+frames, .87 do what they should; without actions .47 (docs/streaming.md).
 """
 
 from ml_collections import ConfigDict

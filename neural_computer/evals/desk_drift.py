@@ -94,7 +94,7 @@ class DesktopRuns(Runs):
             pairs = np.stack([sessions[number].draw([frame - 1, frame]) for number, frame in steps])
             u = _stacked([_stacked([one_frame(self, sessions[number], frame) for number, frame in steps])])
             _, shown = self.follow(self.start(pairs[:, 0], CAPTIONS["plain"]), u, seed)
-            return same(shown, pairs[:, 1:]).all((2, 3))[:, 0]
+            return np.asarray(same(shown, pairs[:, 1:]).all((2, 3)))[:, 0]
 
         return runs.exactness(labels, kinds.KINDS, right, most, seed)
 
