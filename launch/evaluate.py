@@ -1,7 +1,7 @@
 """Evaluates videos: of a trained machine, of anybody beside references, of anybody for arithmetic problems.
 
     neural-computer evaluate --machine=DIR [--metrics=lpips,fvd]
-    neural-computer evaluate --machine=NAME|DIR --drift=1000 [--out=DIR]
+    neural-computer evaluate --machine=NAME|DIR --drift=1000 [--sessions=32] [--out=DIR]
     neural-computer evaluate --generated=DIR --reference=DIR [--actions=DIR] --metrics=psnr,ssim,lpips,fvd --out=DIR
     neural-computer evaluate --problems=problems.json --out=DIR                        # writes DIR/prompts.json
     neural-computer evaluate --problems=problems.json --generated=DIR --out=DIR
@@ -9,9 +9,9 @@
 --machine rolls a trained machine out on held-out clips and writes metrics.json and report.html to its folder; --metrics adds
 metrics to its scores, by default those of config.evaluation.metrics. A result of the newest checkpoint is shown again.
 
---drift runs a terminal that streams for so many frames beside the true one, by several typists, and single steps by kind of
-transition; with a window, lines that are on the screen no more are recalled, controls beside them. It writes drift.json and
-drift.html to --out, by default the machine's folder.
+--drift runs a terminal or a desktop that streams for so many frames beside the true one, in --sessions by several users, and
+single steps by kind of transition; with a window, lines that are on the screen no more are recalled, controls beside them. It
+writes drift.json and drift.html to --out, by default the machine's folder.
 
 --reference scores anybody's videos, matched by clip id, and writes metrics.json, clips.csv and report.html to --out.
 --actions has, by clip id, the input events, ID.events.jsonl, and the text of a terminal, ID.cells.json (a list of strings,
@@ -43,6 +43,7 @@ SPLIT = FLAGS.split("Split whose clips are used; by default config.evaluation.sp
 SEED = FLAGS.seed("Seed of the rollouts' noise.")
 AGAIN = FLAGS.boolean("again", False, "Evaluate even if there is a result of this checkpoint.")
 DRIFT = FLAGS.integer("drift", None, "Frames of runs beside the true machine.", lower_bound=1)
+SESSIONS = FLAGS.integer("sessions", drift.SESSIONS, "Sessions of each run.", lower_bound=1)
 GENERATED = FLAGS.string("generated", None, "The folder of videos to evaluate.")
 REFERENCE = FLAGS.string("reference", None, "The folder of the true videos, of the same names.")
 ACTIONS = FLAGS.string("actions", None, "A folder of ID.events.jsonl and ID.cells.json.")
@@ -60,7 +61,7 @@ OUT = FLAGS.out()
 
 SCORING = (METRICS, VIEW, READER, R3D18, CURSOR_HEIGHT, MESH)
 USED = {
-    "--drift": (MACHINE, DRIFT, SEED, OUT),
+    "--drift": (MACHINE, DRIFT, SESSIONS, SEED, OUT),
     "--machine": (MACHINE, SPLIT, SEED, AGAIN, *SCORING),
     "--problems": (PROBLEMS, GENERATED, READER, OUT),
     "--reference": (GENERATED, REFERENCE, ACTIONS, FPS, OUT, *SCORING),
@@ -116,7 +117,7 @@ def drifting() -> int:
     if OUT.value is None and folder.parent == machines.SHIPPED:
         raise ValueError(f"--out: is missing; {folder.name} comes with the package, give a folder of your own")
     to = Path(OUT.value) if OUT.value else folder
-    print(drift.summary(to, drift.evaluate(load(folder), DRIFT.value, to, SEED.value)))
+    print(drift.summary(to, drift.evaluate(load(folder), DRIFT.value, to, SEED.value, SESSIONS.value)))
     return 0
 
 

@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 from neural_computer import build
 from neural_computer.conditioning import normalize_pixels
 from neural_computer.config import ConfigError
-from neural_computer.configs import base, guiworld, tty
+from neural_computer.configs import base, guiworld, sizes, tty
 from neural_computer.configs.sizes import SIZES
 from neural_computer.models.injection import MODES
+from neural_computer.train.corruption import STREAMING
 from neural_computer.types import Clip, FrozenParams, Params, TokenIds
 from neural_computer.workflows import checks
 from tests import builders
@@ -30,6 +31,8 @@ CONFIGS = [
     "guiworld:random_slow,wan_14b_i2v_768",
     "quickstart:full",
     "quickstart:smoke",
+    "tty:small",
+    "desk_stream",
 ]
 CODECS = ["vae:tiny", "vae:wan"]
 
@@ -46,11 +49,25 @@ def twice(trainer, network, frozen, batch):
     return jax.lax.scan(lambda state, _: trainer.update(state, frozen, batch, 0), trainer.start(network), length=2)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def chunk(computer, params, first, text, actions):
-    """The frames of a computer's first chunk, from boot on."""
+def tiny(wanted: ConfigDict) -> None:
+    """The config at the smallest size. Its own way of asking the network is kept, and that it streams, if it does."""
+    own, window = wanted.sampling.to_dict(), wanted.network.window
+    SIZES["tiny"](wanted)
+    wanted.sampling.update(own | {"num_steps": 2, "guidance": 1.0})
+    if wanted.objective.kind in STREAMING:
+        sizes.streaming(wanted, min(window, 2))
+        wanted.data.batch_size = 2
+        wanted.optimizer.kind = "adamw"  # Muon takes half a minute to compile, and has tests of its own
+        _, high, wide = wanted.network.patch
+        wanted.network.positions = (0, 2 // high, 4 // wide)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 5))
+def video(computer, params, first, text, u, chunks):
+    """The video of a computer from boot on."""
     state = computer.boot(params, first, text)
-    return computer.run(params, state, jax.tree.map(lambda x: x[None], actions), jax.random.key(0))[1]
+    _, frames = computer.run(params, state, u, jax.random.key(0), chunks=chunks)
+    return computer.join(normalize_pixels(first), frames)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -71,9 +88,7 @@ def test_every_config_builds_updates_and_runs(name):
     wanted = config(name)
     if name != "base":
         build.build(config(name))  # at its own size
-    own = wanted.sampling.to_dict()
-    SIZES["tiny"](wanted)
-    wanted.sampling.update(own | {"num_steps": 2, "guidance": 1.0})  # a config's own way of asking the network is kept
+    tiny(wanted)
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
     batch = batch._replace(actions=builders.actions(small, wanted.data.batch_size))
@@ -82,9 +97,19 @@ def test_every_config_builds_updates_and_runs(name):
     assert np.isfinite(metrics["loss"]).all() and (metrics["gradient_norm"] > 0).all()
     moved = jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), before, state.network))
     assert max(moved) > 0
+    chunks = getattr(small.computer, "clip_chunks", 1)  # of one that streams, as many as the clip has
     actions = jax.tree.map(lambda x: x[:2], batch.actions)
-    frames = chunk(small.computer, Params(state.ema, frozen), batch.video[:2, 0], TokenIds(batch.text.ids[:2]), actions)
-    assert frames.shape == (1, 2, 5, 16, 32, 3) and np.isfinite(frames).all()
+    u = None if actions is None else small.computer.split(actions, chunks)
+    params, text = Params(state.ema, frozen), TokenIds(batch.text.ids[:2])
+    frames = video(small.computer, params, batch.video[:2, 0], text, u, chunks)
+    assert frames.shape == (2, 5, 16, 32, 3) and np.isfinite(frames).all()
+
+
+@pytest.mark.parametrize("size", tty.SIZES)
+@pytest.mark.parametrize("what", tty.WINDOWS)
+def test_every_form_of_the_terminal_builds(size, what):
+    built = build.build(tty.get_config(f"{size},{what}"))
+    assert built.computer.causal.window == tty.WINDOWS[what]
 
 
 @pytest.mark.slow

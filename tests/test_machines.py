@@ -16,6 +16,7 @@ from neural_computer.simulators.tty.reading import read
 from neural_computer.simulators.tty.sessions import Session, play, session
 from neural_computer.simulators.tty.typists import TYPISTS
 from neural_computer.workflows import drift as drifting
+from neural_computer.workflows import drift_terminal
 from tests.conftest import program
 from tests.once import traced_once  # noqa: F401
 
@@ -47,7 +48,7 @@ def test_it_types_and_adds(terminal):
 
 @pytest.mark.slow
 def test_it_stays_right_and_no_kind_of_transition_is_dead(terminal):
-    runs = drifting.terminal(terminal)
+    runs = drifting.machine(terminal)
     sessions = [session(TYPISTS["everything"], (9, n), 200) for n in range(8)]
     truth = Session(*map(np.stack, zip(*sessions, strict=True)))
     found = drift.exactness(runs, truth, 24)
@@ -60,7 +61,7 @@ def test_it_stays_right_and_no_kind_of_transition_is_dead(terminal):
 
 @pytest.mark.slow
 def test_it_remembers_what_clear_took_away_and_the_controls_do_not(terminal):
-    found = recall(drifting.terminal(terminal), 1, count=24, idle=5)
+    found = recall(drifting.machine(terminal), 1, count=24, idle=5)
     assert found["recalled"] >= 0.8 and found["another's window"] >= 0.8
     assert found["window emptied"] <= 0.1 and found["emptied, true frame"] <= 0.1
 
@@ -68,10 +69,9 @@ def test_it_remembers_what_clear_took_away_and_the_controls_do_not(terminal):
 @pytest.mark.slow
 @pytest.mark.usefixtures("traced_once")
 def test_its_drift_is_measured_by_one_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(drifting, "SESSIONS", 2)
-    monkeypatch.setattr(drifting, "RUNS", ("words",))
-    monkeypatch.setattr(drifting, "LETTERS", (0,))
-    done = program("launch.evaluate", "--machine=terminal", "--drift=60", f"--out={tmp_path}")
+    monkeypatch.setattr(drift_terminal, "RUNS", ("words",))
+    monkeypatch.setattr(drift_terminal, "LETTERS", (0,))
+    done = program("launch.evaluate", "--machine=terminal", "--drift=60", "--sessions=2", f"--out={tmp_path}")
     assert "open loop, words" in done.stdout and "cannot succeed" in done.stdout
     result = json.loads((tmp_path / "drift.json").read_text())
     assert result["frames"] == 60 and set(result["recall"]) == {"0"}
@@ -87,4 +87,4 @@ def test_a_machine_that_does_not_stream_has_no_drift(tmp_path):
     small = builders.experiment()
     trained = nc.load("terminal")
     with pytest.raises(nc.Error, match="makes whole clips; drift is of one that streams"):
-        drifting.terminal(type(trained)(small, trained.params, 0, trained.first_frame, 15.0))
+        drifting.machine(type(trained)(small, trained.params, 0, trained.first_frame, 15.0))

@@ -20,13 +20,13 @@ from neural_computer.simulators.tty.sessions import Session, play
 from neural_computer.simulators.tty.typists import LETTERS
 from neural_computer.types import State
 
-IDLE = 30
-"""Frames without a key before every key that follows `clear`"""
+COUNT, IDLE = 96, 30
+"""Probes, and frames without a key before every key that follows `clear`"""
 WORD = (3, 8)
 """Least letters of a line, and one more than the most"""
 
 
-def recall(runs: TerminalRuns, letters: int, count: int = 96, idle: int = IDLE, seed: int = 0) -> dict[str, float]:
+def recall(runs: TerminalRuns, letters: int, count: int = COUNT, idle: int = IDLE, seed: int = 0) -> dict[str, float]:
     """Share of screens after Up that are right, `letters` letters after `clear`, under six conditions.
 
     recalled               as it is

@@ -12,6 +12,7 @@ DESCRIPTION = {
     "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",
     "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
     "tty": "Long sessions typed into a terminal, simulated or real, at most a key a frame, with the kind of every frame.",
+    "desk": "Long sessions on a small synthetic desktop, a frame at a time, with the kind of every frame.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
 NOTES = {
@@ -29,6 +30,9 @@ NOTES = {
     "tty": (
         "The typists are programs: no person typed. The terminal has few commands: clear, date, sums, else an echo.",
         "Operand pairs of the test split are in no training session. All is on the screen but what Up recalls.",
+    ),
+    "desk": (
+        "The users are programs. Apps open at once and one at a time; nothing is pressed that would change what is not shown.",
     ),
     "arithmetic": ("The answers are Python's own. Operand pairs of the test split are in no training clip.",),
 }

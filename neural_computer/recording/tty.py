@@ -1,27 +1,22 @@
-"""A data set of sessions typed into the simulated terminal, or into a real one, a split after the other."""
+"""A data set of sessions typed into the simulated terminal, or into a real one."""
 
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from neural_computer.data.episodes import EpisodeWriter
-from neural_computer.data.kinds import of_meta
-from neural_computer.files import write_whole
+from neural_computer.recording import streams
+from neural_computer.recording.streams import MOST, TEST, TRAIN
 from neural_computer.recording.terminal import bash_sessions
 from neural_computer.simulators.tty import kinds, sessions
 from neural_computer.simulators.tty.typists import TYPISTS
 from neural_computer.types import Episode
 
+__all__ = ["MOST", "SHELL", "SIMULATED", "TEST", "TRAIN", "Making", "Part", "build"]
+
 SIMULATED, SHELL = "simulated", "shell"
 """What is typed into: the simulated terminal, or a real bash in a sandbox"""
-TRAIN, TEST = "train", "test"
-MOST = 1_000_000
-"""Sessions of a split at most; those of split test are numbered from here on, so session n is the same whatever else is made."""
 
 
 @dataclass(frozen=True)
@@ -50,33 +45,14 @@ def build(splits: Mapping[str, Part], output: Path, making: Making, workers: int
 
     `workers` processes record, where something is recorded.
     """
-    counts = {split: write(split, part, output, making, workers) for split, part in splits.items()}
-    kept = sum(part.count for part in splits.values())
-    return {
-        "kept": kept,
-        "splits": {split: part.count for split, part in splits.items()},
-        "rejected": {},
-        "hours": round(kept * making.frames / sessions.FPS / 3600, 3),
-        **{f"frames by kind, {split}": by_kind for split, by_kind in counts.items()},
+    make = partial(recorded, output=output, workers=workers) if making.source == SHELL else simulated
+    wanted = {
+        name: streams.Split(
+            part.count, part.window, {**asdict(making), **asdict(part)}, kinds.KINDS, partial(make, part, making)
+        )
+        for name, part in splits.items()
     }
-
-
-def write(split: str, part: Part, output: Path, making: Making, workers: int) -> dict[str, int]:
-    """Writes a split, unless it is there with the same settings; returns its frames by kind.
-
-    A split appears when it is whole; the file that says what it was made with is written after that.
-    """
-    done, settings = output / f".{split}.json", {**asdict(making), **asdict(part)}
-    if done.exists() and (before := json.loads(done.read_text()))["settings"] == settings:
-        return before["kinds"]
-    by_kind = Counter(dict.fromkeys(kinds.KINDS, 0))
-    whole = recorded(part, making, output, workers) if making.source == SHELL else simulated(part, making)
-    with EpisodeWriter(output, split, window=part.window) as writer:
-        for episode in tqdm(whole, split, part.count, unit="session", dynamic_ncols=True):
-            by_kind.update(kinds.KINDS[kind] for kind in of_meta(episode.meta)[1])
-            writer.write(episode)
-    write_whole(done, json.dumps({"settings": settings, "kinds": by_kind}) + "\n")
-    return dict(by_kind)
+    return streams.build(wanted, output, making.frames / sessions.FPS)
 
 
 def simulated(part: Part, making: Making) -> Iterator[Episode]:

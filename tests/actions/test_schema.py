@@ -135,6 +135,12 @@ def test_what_cannot_be_is_rejected_by_name_and_counted(events, problem):
     assert read(events, SIZE).problems == {problem: 1}
 
 
+def test_a_part_of_a_session_has_the_release_of_an_earlier_press():
+    log = read([at(0.05, "release", "left")], SIZE)
+    assert frames.raw(log, 2, FPS)[:, FLAGS["left_mouse_up"]].tolist() == [0, 1] and not log.actions
+    assert not frames.raw(read([at(0.05, "release", "right")], SIZE), 2, FPS).any()
+
+
 def test_what_is_rejected_leaves_no_flag_and_no_action():
     log = read([at(0, "press", "é"), at(0, "move", x=-1.0, y=0.0), at(0, "text", text="aé")], SIZE)
     assert frames.raw(log, 3, FPS).sum() == 1 and [action.text for action in log.actions] == ["a"]

@@ -62,7 +62,7 @@ def test_help_lists_all_flags_of_a_program_and_no_others(name):
         ("train --config=cligen:tiny", "--config.optimizer.rate=1", "renamed to --config.optimizer.learning_rate"),
         ("train --config=cligen:tiny", "--config.network.headz=1", 'Did you mean "heads"'),
         ("train --config=cligen:huge", "--workdir=x", "cligen.py:huge: unknown"),
-        ("train --config=clig:tiny", "--workdir=x", "the configs of the package are base, cligen, guiworld"),
+        ("train --config=clig:tiny", "--workdir=x", "the configs of the package are base, cligen, desk_stream"),
         ("train --config=cligen:tiny", "--mesh=fsdp:2", "--workdir: is missing"),
         ("run --out=x", "12+7", "'12+7': is no flag"),
         ("reconstruct --out=x", "--size=wide", "must be HEIGHTxWIDTH, such as 480x832, or one number for a square"),

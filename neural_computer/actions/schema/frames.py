@@ -67,6 +67,8 @@ def raw(log: Log, frames: int, fps: float) -> Float[np.ndarray, "t 182"]:
     for action in log.actions:
         for name, time in _flags(action):
             flag(name, time)
+    for time in log.released:
+        flag("left_mouse_up", time)
     return out
 
 

@@ -45,6 +45,8 @@ class Log:
     places: tuple[tuple[float, float, float], ...]
     """(time, x, y) of every event with a position"""
     problems: Counter[str]
+    released: tuple[float, ...] = ()
+    """Times at which the left button is released that was pressed before the log begins, as in a part of a session"""
 
 
 def shortcut(keys: tuple[str, ...]) -> str:
@@ -67,7 +69,7 @@ def read(events: Iterable[Event], size: tuple[int, int]) -> Log:
     for button in reader.down:
         reader.problems[f"{button} button is never released"] += 1
     actions = sorted(reader.actions, key=lambda action: action.times[0])
-    return Log(tuple(actions), tuple(reader.places), reader.problems)
+    return Log(tuple(actions), tuple(reader.places), reader.problems, tuple(reader.released))
 
 
 @dataclass
@@ -83,6 +85,7 @@ class _Reader:
     """Pressed button -> index of its action"""
     modifiers: dict[str, tuple[float, bool]] = field(default_factory=dict)
     """Pressed modifier -> (time of its press, whether another key was pressed since)"""
+    released: list[float] = field(default_factory=list)
     x: float = math.nan
     y: float = math.nan
 
@@ -152,6 +155,7 @@ class _Reader:
         number = self.down.pop(event.key, None)
         if number is None:
             self.problems[f"{event.key} button is released and was not pressed"] += 1
+            self.released += [event.time] if event.key == "left" else []
             return
         action = self.actions[number]
         self.actions[number] = action._replace(

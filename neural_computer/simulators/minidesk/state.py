@@ -163,13 +163,15 @@ class Desk(NamedTuple):
     due: tuple[Due, ...] = ()
     disk: Disk = START
     next_id: int = 0
+    open_delay: int = OPEN_DELAY
+    """frames until an app's window opens; 1 is at once: then nothing is under way that the screen does not show"""
 
 
-def start(size: int = 128, pointer: tuple[float, float] | None = None) -> Desk:
+def start(size: int = 128, pointer: tuple[float, float] | None = None, open_delay: int = OPEN_DELAY) -> Desk:
     """A desk with no window, the pointer in its middle or at `pointer` (x, y). Raises ValueError for another size or place."""
     if not 64 <= size <= 256:
         raise ValueError(f"size={size}: must be 64 to 256 pixels")
     x, y = pointer or (size / 2, size / 2)
     if not (0 <= x < size and 0 <= y < size):
         raise ValueError(f"pointer={pointer}: must be on the screen of {size} pixels")
-    return Desk(size, float(x), float(y))
+    return Desk(size, float(x), float(y), open_delay=open_delay)

@@ -15,7 +15,6 @@ from neural_computer.simulators.minidesk.state import (
     MAX_WINDOWS,
     MIN_SIZE,
     NEAR,
-    OPEN_DELAY,
     PANEL,
     Click,
     Desk,
@@ -239,11 +238,11 @@ def close_window(desk: Desk, window: DeskWindow) -> Desk:
     return desk._replace(windows=others, focus=others[-1].id if others else -1, grip=grip, menu=None)
 
 
-def schedule_open(desk: Desk, app: str, path: str = "", wait: int = OPEN_DELAY) -> Desk:
-    """Opens an app, or a file in the editor, after `wait` frames, unless there are too many windows."""
+def schedule_open(desk: Desk, app: str, path: str = "", wait: int | None = None) -> Desk:
+    """Opens an app, or a file in the editor, after `wait` frames or the desk's own delay, unless there are too many windows."""
     if len(desk.windows) + len(desk.due) >= MAX_WINDOWS:
         return desk
-    return desk._replace(due=(*desk.due, Due(desk.frame + wait, app, path)))
+    return desk._replace(due=(*desk.due, Due(desk.frame + (wait or desk.open_delay), app, path)))
 
 
 def open_window(desk: Desk, due: Due) -> Desk:
