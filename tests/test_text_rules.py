@@ -75,7 +75,8 @@ def test_a_planted_fault_is_found(what, line):
 def test_no_lock_file_and_no_large_file():
     paths = tracked()
     assert not [path for path in paths if path.name in LOCKS]
-    assert not [path for path in paths if path.stat().st_size > 2**21]
+    most = {"safetensors": 8_000_000}  # a machine that comes with the package
+    assert not [path for path in paths if path.stat().st_size > most.get(path.suffix[1:], 2**21)]
 
 
 def test_notebooks_are_stored_without_outputs():
