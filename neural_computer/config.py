@@ -282,7 +282,9 @@ def read_section(cls: type, section: ConfigDict, path: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
     check_keys(section, fields, path)
-    missing = [n for n, f in fields.items() if n not in section and f.default is dataclasses.MISSING]
+    missing = [
+        n for n, f in fields.items() if n not in section and f.default is f.default_factory is dataclasses.MISSING
+    ]
     if missing:
         raise ConfigError(f"{path}.{missing[0]}: missing; neural_computer.configs.base has every value")
     values = {name: typed(section[name], hints[name], f"{path}.{name}") for name in fields if name in section}

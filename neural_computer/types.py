@@ -157,6 +157,22 @@ class Output(NamedTuple):
     """What the heads of auxiliary losses return, where they were asked for (`models.heads`)"""
 
 
+class KeyValue(NamedTuple):
+    """Keys and values of attention; a DiT's have leading axes (groups of blocks, blocks of a group)."""
+
+    key: Float[Array, "*n k e"]
+    value: Float[Array, "*n k e"]
+
+
+class Cache(NamedTuple):
+    """The window of a causal network (`models.window`)."""
+
+    ring: KeyValue
+    """(groups, blocks, b, w, g, p, k, e): w entries of g latent frames; entry number n is in slot n mod w"""
+    written: Int[Array, " b"]
+    """Entries since boot"""
+
+
 class State(NamedTuple):
     """The runtime state h: all that persists between steps of a run. A pytree of arrays; Orbax can save it."""
 
@@ -170,9 +186,9 @@ class State(NamedTuple):
     """Chunks since boot"""
     negative_prompt: TokenIds | Float[Array, "b l d"] | None = None
     """The text that classifier-free guidance leads away from; None without guidance"""
-    cache: PyTree = None
-    """Keys and values of the chunks before the newest, itself included (`models.window`); None without a window"""
-    carry: PyTree = None
+    cache: Cache | None = None
+    """Keys and values of the chunks before the newest, itself included; None without a window"""
+    carry: dict[str, Any] | tuple[()] | None = None
     """What the decoder carries from chunk to chunk; None where a chunk is decoded on its own"""
 
 

@@ -25,7 +25,7 @@ def mismatches(value, hint, path: str) -> list[str]:
         if type(value) is not hint:
             return [path]
         return [bad for name in hint._fields for bad in mismatches(getattr(value, name), hints[name], f"{path}.{name}")]
-    if hint is typing.Any or hint == nouns.PyTree or typing.get_origin(hint) is tuple:
+    if hint is typing.Any or hint == nouns.PyTree or typing.get_origin(hint) in (tuple, dict):
         return []
     return [] if isinstance(value, hint) else [f"{path}: {getattr(value, 'dtype', '')}{np.shape(value)}"]
 

@@ -4,30 +4,13 @@ Keys are stored rotated by their place in height and width, and by that in their
 rotated by their age in time. Nothing depends on how long a run has been going on: chunk 1,000,000 equals chunk 10 bit for bit.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from neural_computer.models import layers
-
-
-class KeyValue(NamedTuple):
-    """Keys and values; a DiT's have leading axes (groups of blocks, blocks of a group)."""
-
-    key: Float[Array, "*n k e"]
-    value: Float[Array, "*n k e"]
-
-
-class Cache(NamedTuple):
-    """The window of a DiT."""
-
-    ring: KeyValue
-    """(groups, blocks, b, w, g, p, k, e): w entries of g latent frames; entry number n is in slot n mod w"""
-    written: Int[Array, " b"]
-    """Entries since boot"""
+from neural_computer.types import Cache, KeyValue
 
 
 def read(ring: KeyValue, written: Int[Array, " b"]) -> KeyValue:

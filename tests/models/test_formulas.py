@@ -181,4 +181,4 @@ def test_a_dit_is_its_formula():
     prediction, features = dit_by_hand(flat, z, t, text, image)
     np.testing.assert_allclose(out.prediction, prediction, atol=2e-4 * np.abs(prediction).max())
     np.testing.assert_allclose(out.features, features, atol=2e-4 * np.abs(features).max())
-    assert out.cache is None
+    assert out.own is None

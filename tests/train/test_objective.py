@@ -74,7 +74,7 @@ def acting():
 @functools.partial(jax.jit, static_argnums=0)
 def at_the_cursor(computer, error, actions):
     """The cursor term of an error in every latent frame but the first, and its gradient."""
-    return jax.value_and_grad(lambda e: cursor_loss(computer, e, actions, slice(1, None)))(error)
+    return jax.value_and_grad(lambda e: cursor_loss(computer, e[:, 1:], actions))(error)
 
 
 def test_an_action_is_active_where_its_window_and_its_lag_put_it():
@@ -106,7 +106,7 @@ def test_a_pointer_that_is_nowhere_weighs_nothing():
     gone = encoded.actions._replace(mouse=np.full_like(encoded.actions.mouse, np.nan))
     assert at_the_cursor(made.computer, ones, gone)[0] == 0
     with pytest.raises(ValueError, match=r"objective.cursor: .*train on videos with actions, or set it to 0"):
-        cursor_loss(made.computer, jnp.asarray(ones), None, slice(1, None))
+        cursor_loss(made.computer, jnp.asarray(ones), None)
 
 
 @functools.cache

@@ -68,7 +68,7 @@ def test_the_shift_is_honoured_in_training():
     """Times are u shifted: with a large shift nearly all are near noise, and the loss of target x rises."""
     small, state = fast()
     by_shift = [
-        float(loss(Objective(shift), small.computer, state.network, encoded(), jax.random.key(0)))
+        float(loss(Objective(shift=shift), small.computer, state.network, encoded(), jax.random.key(0)))
         for shift in (1.0, 50.0)
     ]
     assert by_shift[0] != pytest.approx(by_shift[1], rel=1e-3)
