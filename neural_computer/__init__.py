@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neural_computer.errors import Error as Error
     from neural_computer.experiment import Experiment as Experiment
     from neural_computer.models.weights.merge import merge as merge
-    from neural_computer.recording.environment import Environment as Environment
+    from neural_computer.wire import Environment as Environment
     from neural_computer.report import Page as Page
     from neural_computer.train.checkpoint import CheckpointError as CheckpointError
     from neural_computer.train.guards import NonFiniteError as NonFiniteError
@@ -65,7 +65,7 @@ _ROOM_OF = {
     "Conditioning": "types",
     "ConfigError": "config",
     "Encoded": "types",
-    "Environment": "recording.environment",
+    "Environment": "wire",
     "Episode": "types",
     "EpisodeWriter": "data.episodes",
     "Error": "errors",
