@@ -33,13 +33,15 @@ class Host:
 
     engine: Engine
     world: World
+    seed: int = 0
+    """Of sessions that name none"""
     sessions: dict[str, Session] = field(default_factory=dict)
     failures: int = 0
     """Failed ticks since the last good one"""
 
     def __post_init__(self) -> None:
         self._booted: dict[int, State] = {}
-        self._states = self.engine.empty(self._boot(0))
+        self._states = self.engine.empty(self.blank)
 
     @property
     def fps(self) -> float:
@@ -49,6 +51,11 @@ class Host:
     def free(self) -> int:
         """Rows without a session."""
         return self.engine.rows - len(self.sessions)
+
+    @property
+    def blank(self) -> State:
+        """A state of this machine."""
+        return self._boot(self.seed)
 
     def warm(self) -> None:
         """Compiles the program of a tick; no session is needed."""
@@ -60,7 +67,7 @@ class Host:
     def join(
         self,
         id: str,
-        seed: int = 0,
+        seed: int | None = None,
         publish: Callable[[Picture], None] = lambda picture: None,
         point: Point | None = None,
         log: dict[int, Frames] | None = None,
@@ -69,6 +76,7 @@ class Host:
         if not self.free:
             raise FullError(f"sessions: all {self.engine.rows} places are taken; close one, or start with more (--sessions)")
         row = min(set(range(self.engine.rows)) - {each.row for each in self.sessions.values()})
+        seed = self.seed if seed is None else seed
         new = Session(id, self.world, seed, row, session.first(self.world, seed), publish)
         self.sessions[id] = new
         if point is None:
@@ -196,8 +204,8 @@ class Host:
         """Publishes the screen on which the session stands."""
         truth = self.world.render(of.moment.truth)
         wrong = session.NONE if truth is None else self.world.compare(screen, of.moment.truth)
-        text = self.world.text(of.moment.truth)
-        of.picture = Picture(of.moment.frame, screen, truth, wrong, of.moment.score, text=text)
+        text, place = self.world.text(of.moment.truth), self.world.place(of.moment.truth)
+        of.picture = Picture(of.moment.frame, screen, truth, wrong, of.moment.score, text=text, place=place)
         of.publish(of.picture)
 
     def _screen_of(self, state: State) -> Screen:

@@ -63,6 +63,8 @@ class Picture(NamedTuple):
     events: tuple[Any, ...] = ()
     text: str | None = None
     """The true screen's text"""
+    place: tuple[float, float] | None = None
+    """Of the true mouse"""
 
 
 class Point(NamedTuple):
@@ -91,7 +93,9 @@ def advance(
             score = scored(score, frame, not len(wrong), entered)
         moment = Moment(frame, truth, controls.remember(moment.recent, frame, now), score)
         applied = numbers[number] if numbers else ()
-        pictures.append(Picture(frame, screen, true, wrong, score, applied, entered, kind, now, world.text(truth)))
+        pictures.append(
+            Picture(frame, screen, true, wrong, score, applied, entered, kind, now, world.text(truth), world.place(truth))
+        )
     return moment, pictures
 
 

@@ -6,6 +6,7 @@ bit for bit, for a step is a function. Both are gone when the session ends. The 
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -101,7 +102,14 @@ class Store:
         for suffix in (".npz", ".journal"):
             self._path(id, suffix).unlink(missing_ok=True)
 
+    def forget(self, seconds: float) -> None:
+        """Removes running sessions that were last stored so many seconds ago."""
+        for path in (self.folder / "open").iterdir():
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink(missing_ok=True)
+
     def close(self) -> None:
+        """Closes the journals; what is stored stays."""
         for file in self._journals.values():
             file.close()
         self._journals.clear()

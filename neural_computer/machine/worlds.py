@@ -66,6 +66,9 @@ class World(Protocol):
     def text(self, truth: Any) -> str | None:
         """The text of the true screen, rows of equal width joined by newlines; None where it has none."""
 
+    def place(self, truth: Any) -> tuple[float, float] | None:
+        """(x, y) of the mouse in pixels; None where there is none."""
+
 
 @dataclass(frozen=True)
 class Terminal:
@@ -106,6 +109,9 @@ class Terminal:
 
     def text(self, truth: Tty) -> str:
         return drawing.texts(drawing.cells(truth)[None])[0]
+
+    def place(self, truth: Tty) -> None:
+        del truth
 
 
 def _key(event: Event) -> str:
@@ -154,6 +160,9 @@ class MiniDesk:
     def text(self, truth: Desk) -> None:
         del truth
 
+    def place(self, truth: Desk) -> tuple[float, float]:
+        return truth.x, truth.y
+
 
 @dataclass(frozen=True)
 class Unknown:
@@ -190,6 +199,9 @@ class Unknown:
         del truth, events
 
     def text(self, truth: None) -> None:
+        del truth
+
+    def place(self, truth: None) -> None:
         del truth
 
 
