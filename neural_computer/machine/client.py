@@ -30,8 +30,11 @@ class Connection:
 
     def __init__(self, url: str, seconds: float = 120.0, session: str = ""):
         """`session` is one that was there before, and is then kept; without it a new one begins, which ends with the connection."""
-        from websockets.exceptions import WebSocketException
-        from websockets.sync.client import connect
+        try:
+            from websockets.exceptions import WebSocketException
+            from websockets.sync.client import connect
+        except ModuleNotFoundError as error:
+            raise RemoteError(f"{error.name}: is not installed; pip install 'neural-computer[live]'") from error
 
         self.url, self.seconds, self._lost = url, seconds, WebSocketException
         parts = urllib.parse.urlsplit(url)

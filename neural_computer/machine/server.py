@@ -158,7 +158,7 @@ class _Client:
     async def _close(self, reason: str) -> None:
         try:
             await self.socket.close(TAKEN if reason == "opened elsewhere" else POLICY, reason[:120])
-        except RuntimeError:  # it is closed already
+        except (RuntimeError, WebSocketDisconnect):  # it is closed already
             pass
 
     async def _hello(self) -> None:
