@@ -28,8 +28,8 @@ class Connection:
     what the server reports.
     """
 
-    def __init__(self, url: str, seconds: float = 120.0, session: str = ""):
-        """`session` is one that was there before, and is then kept; without it a new one begins, which ends with the connection."""
+    def __init__(self, url: str, seconds: float = 120.0, session: str = "", keep: bool = False):
+        """`session` is one that was there before. A session ends with its connection unless it is to be kept."""
         try:
             from websockets.exceptions import WebSocketException
             from websockets.sync.client import connect
@@ -53,7 +53,7 @@ class Connection:
         self.ignored: dict[int, str] = {}
         """Number of an event -> why the machine has none such"""
         self._next, self._seen = 0, 0
-        self._post({"type": "hello", "session": session, "keep": bool(session)})
+        self._post({"type": "hello", "session": session, "keep": keep})
         self.welcome = self._await("welcome")
         self.session: str = self.welcome["session"]
         self._control("pause")
@@ -117,7 +117,7 @@ class Connection:
         return self._shown(self._control("open", name=name))
 
     def close(self) -> None:
-        """Ends the connection, and the session unless it was asked for by its name."""
+        """Ends the connection, and the session unless it is kept."""
         self._socket.close()
 
     def _control(self, do: str, **fields: Any) -> dict[str, Any]:

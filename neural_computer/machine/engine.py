@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Int, Integer, UInt8
 
 from neural_computer.conditioning import to_uint8
 from neural_computer.config import ConfigError
@@ -20,8 +20,12 @@ from neural_computer.data.inputs import ActionFeaturizer
 from neural_computer.errors import Error
 from neural_computer.machine.worlds import Screen
 from neural_computer.streaming import StreamingComputer
-from neural_computer.types import Actions, Params, State, TokenIds
+from neural_computer.types import Actions, Params, PyTree, State, TokenIds
 from neural_computer.workflows.trained import Trained
+
+
+States = PyTree
+"""A `State` with a leading axis of rows on every array, each of a run of its own"""
 
 
 class StepError(Error, RuntimeError):
@@ -77,21 +81,21 @@ class Engine:
         text = TokenIds(self.trained.experiment.tokenizer([self.trained.prompt]))
         return _boot(self.computer, self.trained.params, frame[None], text)
 
-    def empty(self, state: State) -> State:
+    def empty(self, state: State) -> States:
         """States of all rows, each of them this one."""
         return jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], self.rows, axis=0), state)
 
-    def put(self, states: State, row: int, state: State) -> State:
+    def put(self, states: States, row: int, state: State) -> States:
         """The states with one row replaced."""
         return _put(states, np.int32(row), state)
 
-    def get(self, states: State, row: int) -> State:
+    def get(self, states: States, row: int) -> State:
         """One row's state."""
         return _get(states, np.int32(row))
 
     def step(
-        self, states: State, actions: Mapping[int, Actions | None], seeds: Mapping[int, int]
-    ) -> tuple[State, dict[int, UInt8[np.ndarray, "t h w 3"]]]:
+        self, states: States, actions: Mapping[int, Actions | None], seeds: Mapping[int, int]
+    ) -> tuple[States, dict[int, UInt8[np.ndarray, "t h w 3"]]]:
         """(states after a step of the rows that have actions, the frames of each of these rows).
 
         A row whose latents are no longer finite stays as it was, and has no frames. Raises StepError where the program fails; the
@@ -120,12 +124,12 @@ def _boot(computer: StreamingComputer, params: Params, frame: Any, text: TokenId
 
 
 @jax.jit
-def _put(states: State, row: Any, state: State) -> State:
+def _put(states: States, row: Any, state: State) -> States:
     return jax.tree.map(lambda x, new: jax.lax.dynamic_update_index_in_dim(x, new, row, 0), states, state)
 
 
 @jax.jit
-def _get(states: State, row: Any) -> State:
+def _get(states: States, row: Any) -> State:
     return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, row, 0, keepdims=False), states)
 
 
@@ -134,9 +138,9 @@ def _advance(
     computer: StreamingComputer,
     at_once: bool,
     params: Params,
-    states: State,
-    u: Actions | None,
-    seeds: Int[Array, " r"],
+    states: States,
+    u: PyTree,
+    seeds: Integer[Array, " r"],
     order: Int[Array, " r"],
     count: Int[Array, ""],
 ) -> Any:
@@ -162,7 +166,7 @@ def _advance(
     return jax.lax.fori_loop(0, count, body, (states, blank, jnp.ones(rows, bool)))
 
 
-def _where_active(states: State, after: Any, order: Any, count: Any) -> Any:
+def _where_active(states: States, after: Any, order: Any, count: Any) -> Any:
     """The result of a step of all rows, with the states of those that are not to advance as they were."""
     new, frames, finite = after
     rows = len(order)

@@ -13,7 +13,7 @@ import numpy as np
 from neural_computer.errors import Error
 from neural_computer.machine import controls, session
 from neural_computer.machine.controls import Frames, Numbered
-from neural_computer.machine.engine import Engine, StepError
+from neural_computer.machine.engine import Engine, States, StepError
 from neural_computer.machine.session import EVERY, Moment, Picture, Point, Session
 from neural_computer.machine.worlds import Screen, World
 from neural_computer.types import State
@@ -153,7 +153,7 @@ class Host:
         self.failures = 0
         return {each.id: shown for each in due if (shown := self._commit(each, before, taken[each.row], screens))}
 
-    def _commit(self, each: Session, before: State, taken: Any, screens: Any) -> list[Picture]:
+    def _commit(self, each: Session, before: States, taken: Any, screens: Any) -> list[Picture]:
         """The frames of a session's step; none, and the session stays where it was, where they cannot be had."""
         try:
             if each.row not in screens:

@@ -1,7 +1,7 @@
 """The true machine beside a neural one: a pure state machine that is given the same events, and how their screens compare."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -29,6 +29,7 @@ class Entered(NamedTuple):
     held_out: bool
 
 
+@runtime_checkable
 class World(Protocol):
     """What a session asks of the true machine. A truth is a value of its own type; every method is pure."""
 
