@@ -12,6 +12,7 @@
 import json
 import urllib.parse
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from neural_computer import media
@@ -19,6 +20,10 @@ from neural_computer.data.events import typed
 from neural_computer.machine import protocol
 from neural_computer.types import Event
 from neural_computer.wire import Environment, RemoteError, Screenshot, event_rows
+
+
+MOST_BYTES = 1 << 26
+"""Of a message from the server"""
 
 
 class Connection:
@@ -36,14 +41,16 @@ class Connection:
         except ModuleNotFoundError as error:
             raise RemoteError(f"{error.name}: is not installed; pip install 'neural-computer[live]'") from error
 
-        self.url, self.seconds, self._lost = url, seconds, WebSocketException
+        self.url, self.seconds, self._lost, self._open = url, seconds, WebSocketException, ExitStack()
         parts = urllib.parse.urlsplit(url)
         token = urllib.parse.parse_qs(parts.query).get("token", [""])[0]
         if parts.scheme != "http" or not parts.hostname or not token:
             raise ValueError(f"url={url!r}: must be http://HOST:PORT/?token=..., as `neural-computer live` prints it")
         address = f"ws://{parts.netloc}/socket?token={urllib.parse.quote(token)}"
         try:
-            self._socket = connect(address, open_timeout=seconds, max_size=2**26, compression=None)
+            self._socket = self._open.enter_context(
+                connect(address, open_timeout=seconds, max_size=MOST_BYTES, compression=None)
+            )
         except (OSError, WebSocketException) as error:
             raise RemoteError(f"{url}: {error}; is neural-computer live running, and the link its newest?") from error
         self.frame, self.screen, self.truth = -1, None, None
@@ -118,7 +125,7 @@ class Connection:
 
     def close(self) -> None:
         """Ends the connection, and the session unless it is kept."""
-        self._socket.close()
+        self._open.close()
 
     def _control(self, do: str, **fields: Any) -> dict[str, Any]:
         id, self._next = self._next, self._next + 1

@@ -90,6 +90,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.bind((host, port))
         except OSError as error:
             raise OSError(f"--host={host} --port={port}: {error.strerror}; take another, or --port=0 for any free one") from error
+        listener.listen()  # at once: whoever has the link may come before the server accepts
         yield listener
 
 
