@@ -7,6 +7,7 @@
     neural-computer prepare_data --recipe=arithmetic --out=DIR
     neural-computer prepare_data --recipe=guiworld --size=128 --out=DIR [--source=import --input=RECORDINGS]
     neural-computer prepare_data --recipe=tty --out=DIR
+    neural-computer prepare_data --recipe=sessions --input=LIVE/recordings --out=DIR
     neural-computer prepare_data --recipe=encode --input=DATA --out=DIR --config=CONFIG --init=CONVERTED
 
 Finished, the same command does nothing. After an interruption it goes on (videos alone begin anew), and what is half written
@@ -31,6 +32,7 @@ from neural_computer.launch.prepare_data import (
     encode,
     guiworld,
     repl,
+    sessions,
     tty,
     videos,
 )
@@ -46,6 +48,7 @@ RECIPES: dict[str, ModuleType] = {
     "arithmetic": arithmetic,
     "guiworld": guiworld,
     "tty": tty,
+    "sessions": sessions,
 }
 
 FLAGS = Flags()

@@ -165,7 +165,8 @@ class _Client:
         """Waits for hello and joins the session that it asks for."""
         live = self.live
         try:
-            text = await asyncio.wait_for(self._receive(), protocol.HELLO_SECONDS)
+            async with asyncio.timeout(protocol.HELLO_SECONDS):
+                text = await self._receive()
             message = protocol.parse(text, live.size)
             if message.type != "hello":
                 raise ProtocolError("type: hello comes first")
@@ -215,7 +216,9 @@ class _Client:
         """Sends notices as they come, and of the frames the newest whenever the client has taken the ones before."""
         outbox = self.outbox
         while not outbox.closed:
-            await asyncio.wait_for(self._put(), protocol.STALL_SECONDS)
+            # Not wait_for: Python 3.11's loses a cancellation that comes as its task ends.
+            async with asyncio.timeout(protocol.STALL_SECONDS):
+                await self._put()
             await self.ready.wait()
             self.ready.clear()
 

@@ -12,6 +12,7 @@ DESCRIPTION = {
     "cligen_clean": "Terminals typed to by scripts in a sandbox, one font, theme and size: after the paper's CLIGen (Clean).",
     "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
     "tty": "Long sessions typed into a terminal, simulated or real, at most a key a frame, with the kind of every frame.",
+    "sessions": "What people typed and clicked on live machines, with their consent; the screens are the true machine's.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
 NOTES = {
