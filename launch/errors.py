@@ -3,9 +3,11 @@
 import difflib
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from absl import app, flags
@@ -71,6 +73,16 @@ def run(main: Callable[[list[str]], Any], own: Flags = Flags()) -> None:  # noqa
             sys.exit(1)
 
     app.run(guarded, flags_parser=read)
+
+
+def interrupt_on_sigterm() -> None:
+    """Has SIGTERM end the program as Ctrl-C does, so that what it holds is kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def parse(argv: Sequence[str], own: Flags) -> list[str]:

@@ -19,7 +19,9 @@ from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags
 
 FLAGS = Flags()
-MACHINE = FLAGS.string("machine", "terminal", "A trained machine: its folder, its name in runs/, or a name of the package's.")
+MACHINE = FLAGS.string(
+    "machine", "terminal", "A trained machine: its folder, its name in runs/, or a name of the package's."
+)
 PORT = FLAGS.integer("port", 0, "The port; 0 takes one that is free.", lower_bound=0, upper_bound=65535)
 HOST = FLAGS.string("host", "127.0.0.1", "The address to listen on; 0.0.0.0 lets everybody in who has the link.")
 FPS = FLAGS.fps(None, "Frames a second; by default the machine's own.")
@@ -27,7 +29,10 @@ STEPS = FLAGS.integer("steps", None, "Denoising steps; by default the machine's 
 SEED = FLAGS.seed("Seed of the noise, and of a desktop's furniture.")
 SESSIONS = FLAGS.integer("sessions", 8, "People at a time at most.", lower_bound=1, upper_bound=256)
 TRUTH = FLAGS.choice(
-    "truth", "auto", ["auto", "terminal", "minidesk", "none"], "The true machine beside it; auto goes by its first frame."
+    "truth",
+    "auto",
+    ["auto", "terminal", "minidesk", "none"],
+    "The true machine beside it; auto goes by its first frame.",
 )
 SNAPSHOT = FLAGS.number("snapshot", 5.0, "Seconds between two snapshots of a session.", lower_bound=0.1)
 OUT = FLAGS.out("Where sessions and recordings are kept; by default runs/live/NAME.")
@@ -36,6 +41,7 @@ OUT = FLAGS.out("Where sessions and recordings are kept; by default runs/live/NA
 def main(argv: list[str]) -> None:
     del argv
     keep_compiled()
+    errors.interrupt_on_sigterm()
     from neural_computer.machine.serving import Options, serve  # jax, after where compiled programs are kept is set
 
     out = Path(OUT.value) if OUT.value else None
@@ -53,7 +59,9 @@ def main(argv: list[str]) -> None:
     )
     serve(
         options,
-        started=lambda link: print(f"{MACHINE.value}: {link}\nCtrl-C ends it; the first start compiles for a while", flush=True),
+        started=lambda link: print(
+            f"{MACHINE.value}: {link}\nCtrl-C ends it; the first start compiles for a while", flush=True
+        ),
         ready=lambda live: print(f"ready: {live.fps:g} frames a second, sessions in {live.folder}", flush=True),
     )
 

@@ -21,7 +21,6 @@ from neural_computer.machine import protocol
 from neural_computer.types import Event
 from neural_computer.wire import Environment, RemoteError, Screenshot, event_rows
 
-
 MOST_BYTES = 1 << 26
 """Of a message from the server"""
 

@@ -79,9 +79,7 @@ def actions(
     log: deque[Event] = deque(event._replace(time=max(0.0, frame - begin - 0.5) / fps) for frame, event in recent)
     for number, now in enumerate(frames):
         gap = 1 / (len(now) + 1)
-        log.extend(
-            event._replace(time=(CONTEXT + number - 1 + gap * (n + 1)) / fps) for n, event in enumerate(now)
-        )
+        log.extend(event._replace(time=(CONTEXT + number - 1 + gap * (n + 1)) / fps) for n, event in enumerate(now))
     whole = inputs.of("session", log, None, CONTEXT + len(frames), fps, size)
     return whole._replace(
         raw=whole.raw[None, CONTEXT:],

@@ -23,7 +23,6 @@ from neural_computer.streaming import StreamingComputer
 from neural_computer.types import Actions, Params, PyTree, State, TokenIds
 from neural_computer.workflows.trained import Trained
 
-
 States = PyTree
 """A `State` with a leading axis of rows on every array, each of a run of its own"""
 
@@ -47,8 +46,8 @@ class Engine:
     def __post_init__(self) -> None:
         if not isinstance(self.trained.computer, StreamingComputer):
             raise ConfigError(
-                f"config.objective.kind={self.trained.experiment.config.objective.kind!r}: this machine makes whole clips; a live "
-                "one streams (configs/tty.py, or --machine=terminal)"
+                f"config.objective.kind={self.trained.experiment.config.objective.kind!r}: this machine makes whole clips; "
+                "a live one streams (configs/tty.py, or --machine=terminal)"
             )
         if self.rows < 1:
             raise ValueError(f"sessions={self.rows}: must be at least 1")

@@ -12,7 +12,7 @@ import numpy as np
 
 from neural_computer.errors import Error
 from neural_computer.machine import controls, session
-from neural_computer.machine.controls import Frames, Numbered
+from neural_computer.machine.controls import Frames
 from neural_computer.machine.engine import Engine, States, StepError
 from neural_computer.machine.session import EVERY, Moment, Picture, Point, Session
 from neural_computer.machine.worlds import Screen, World
@@ -74,7 +74,9 @@ class Host:
     ) -> Session:
         """A new session, or the one that was at `point`, advanced by the logged events. Raises FullError."""
         if not self.free:
-            raise FullError(f"sessions: all {self.engine.rows} places are taken; close one, or start with more (--sessions)")
+            raise FullError(
+                f"sessions: all {self.engine.rows} places are taken; close one, or start with more (--sessions)"
+            )
         row = min(set(range(self.engine.rows)) - {each.row for each in self.sessions.values()})
         seed = self.seed if seed is None else seed
         new = Session(id, self.world, seed, row, session.first(self.world, seed), publish)
@@ -94,7 +96,14 @@ class Host:
         of.queue.clear()
         of.log.clear()
         of.points.clear()
-        of.seed, of.moment, of.error, of.idle, of.owed, of.drain = seed, session.first(self.world, seed), "", 0, 0, False
+        of.seed, of.moment, of.error, of.idle, of.owed, of.drain = (
+            seed,
+            session.first(self.world, seed),
+            "",
+            0,
+            0,
+            False,
+        )
         state = self._boot(seed)
         self._states = self.engine.put(self._states, of.row, state)
         of.mark(state)

@@ -184,13 +184,18 @@ class Live:
         if not seat.session.offer(given):
             waiting = len(seat.session.queue)
             seat.outbox.notice(
-                type="rejected", id=message.id, count=len(events), error=f"{waiting} events wait already; send them again later"
+                type="rejected",
+                id=message.id,
+                count=len(events),
+                error=f"{waiting} events wait already; send them again later",
             )
             return
         if given and not seat.used:
             seat.used = True
             self._snapshot(seat)
-        seat.outbox.notice(type="queued", id=message.id, count=len(given), ignored=ignored, waiting=len(seat.session.queue))
+        seat.outbox.notice(
+            type="queued", id=message.id, count=len(given), ignored=ignored, waiting=len(seat.session.queue)
+        )
         if seat.asleep and given:
             seat.asleep = seat.session.paused = False
             seat.outbox.notice(type="awake")

@@ -71,7 +71,13 @@ class Recording:
         frames = [picture.truth if true else picture.screen for picture in self.pictures]
         texts = [picture.text for picture in self.pictures]
         places = [picture.place for picture in self.pictures]
-        meta = {**self.meta, "screens": split, "frames": len(frames), "wrong_screens": self._wrong(), "licence": LICENCE}
+        meta = {
+            **self.meta,
+            "screens": split,
+            "frames": len(frames),
+            "wrong_screens": self._wrong(),
+            "licence": LICENCE,
+        }
         if self.kinds:
             numbers = np.asarray([0, *(picture.kind for picture in self.pictures[1:])], np.uint8)
             meta |= labels(numbers, self.kinds)
@@ -111,9 +117,7 @@ def read(folder: Path, split: str = TRUE) -> Episode:
         raise ValueError(f"{folder}: has no {split} screens, but {', '.join(sorted(held))}")
     frames = int(ClipSource(folder, split, LEAST)[0].meta["frames"])
     clip = ClipSource(folder, split, frames)[0]
-    return Episode(
-        clip.id, clip.frames, clip.fps, clip.captions, clip.cells, clip.events, clip.cursor, clip.meta
-    )
+    return Episode(clip.id, clip.frames, clip.fps, clip.captions, clip.cells, clip.events, clip.cursor, clip.meta)
 
 
 def merge(paths: Iterable[Path], out: Path, window: int, test_share: float, screens: str = TRUE) -> dict[str, Any]:
@@ -134,7 +138,9 @@ def merge(paths: Iterable[Path], out: Path, window: int, test_share: float, scre
         except ValueError as error:
             rejected[path.name] = str(error)
     if not kept["train"]:
-        raise ValueError(f"{out}: split train is empty; record more, or give a smaller --test_share ({rejected or 'none rejected'})")
+        raise ValueError(
+            f"{out}: split train is empty; record more, or give a smaller --test_share ({rejected or 'none rejected'})"
+        )
     for split, count in kept.items():
         if count:
             writers[split].close()

@@ -6,6 +6,7 @@ outside the event loop, and only those that are sent.
 """
 
 import asyncio
+import contextlib
 import hmac
 import importlib.resources
 import time
@@ -35,7 +36,9 @@ from neural_computer.machine.worlds import Screen
 STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob: data:; frame-ancestors 'none'"
+    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -85,7 +88,8 @@ class Service:
         if live is None:
             return JSONResponse({"status": "failed" if self.failed else "starting", "error": self.failed}, 503, HEADERS)
         return JSONResponse(
-            {"status": "ok", "sessions": len(live.seats), "free": live.host.free, "version": live.version}, headers=HEADERS
+            {"status": "ok", "sessions": len(live.seats), "free": live.host.free, "version": live.version},
+            headers=HEADERS,
         )
 
     async def metrics(self, request: Request) -> Response:
@@ -105,7 +109,9 @@ class Service:
             return
         await socket.accept()
         if self.live is None:
-            await socket.send_json({"type": "starting", "error": self.failed, "seconds": round(time.monotonic() - self.begun)})
+            await socket.send_json(
+                {"type": "starting", "error": self.failed, "seconds": round(time.monotonic() - self.begun)}
+            )
             await socket.close(1013)
             return
         await _Client(self.live, socket).run()
@@ -128,10 +134,8 @@ class _Client:
         loop, self.ready = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
-            try:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the server ends
                 loop.call_soon_threadsafe(self.ready.set)
-            except RuntimeError:  # the loop is closed: the server ends
-                pass
 
         self.outbox, self.bucket = Outbox(wake), Bucket()
         self.sent, self.shown = 0, 0
@@ -156,10 +160,8 @@ class _Client:
             await self._close(self.outbox.closed or "bye")
 
     async def _close(self, reason: str) -> None:
-        try:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
             await self.socket.close(TAKEN if reason == "opened elsewhere" else POLICY, reason[:120])
-        except (RuntimeError, WebSocketDisconnect):  # it is closed already
-            pass
 
     async def _hello(self) -> None:
         """Waits for hello and joins the session that it asks for."""
@@ -238,7 +240,9 @@ class _Client:
 
 def _packed(header: dict[str, Any], last: tuple[Any, Any], now: tuple[Any, Any]) -> bytes:
     """The message of a frame; a screen that is as it was is left out."""
-    parts = [b"" if new is None or same(new, old) else media.png(new, PNG_LEVEL) for new, old in zip(now, last, strict=True)]
+    parts = [
+        b"" if new is None or same(new, old) else media.png(new, PNG_LEVEL) for new, old in zip(now, last, strict=True)
+    ]
     return protocol.pack(header | {"screen": len(parts[0]), "truth": len(parts[1])}, *parts)
 
 
@@ -259,7 +263,11 @@ def described(picture: Picture, seat: Seat, live: Live) -> dict[str, Any]:
         "recording": 0 if seat.recording is None else len(seat.recording.pictures),
     }
     if picture.key is not None:
-        header["entered"] = {"line": picture.key.line, "held_out": picture.key.held_out, "right": not len(picture.wrong)}
+        header["entered"] = {
+            "line": picture.key.line,
+            "held_out": picture.key.held_out,
+            "right": not len(picture.wrong),
+        }
     return header
 
 
@@ -277,7 +285,12 @@ def welcome(live: Live, seat: Seat, resumed: bool) -> dict[str, Any]:
         "fps": live.fps,
         "frames": live.host.engine.frames,
         "machine": {"name": live.name, "version": live.version, "step": trained.step, "parameters": parameters},
-        "world": {"name": world.name, "truth": world.name != "none", "cell": list(world.cell), "pointer": world.pointer},
+        "world": {
+            "name": world.name,
+            "truth": world.name != "none",
+            "cell": list(world.cell),
+            "pointer": world.pointer,
+        },
         "saved": live.store.names(),
         "limits": {"events": protocol.EVENTS, "bytes": protocol.MESSAGE_BYTES, "rate": protocol.RATE},
     }

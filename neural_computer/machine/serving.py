@@ -89,7 +89,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise OSError(f"--host={host} --port={port}: {error.strerror}; take another, or --port=0 for any free one") from error
+            raise OSError(
+                f"--host={host} --port={port}: {error.strerror}; take another, or --port=0 for any free one"
+            ) from error
         listener.listen()  # at once: whoever has the link may come before the server accepts
         yield listener
 
@@ -111,7 +113,9 @@ def uvicorn_server(service: Service) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(options: Options, started: Callable[[str], None] = print, ready: Callable[[Live], None] = lambda live: None) -> None:
+def serve(
+    options: Options, started: Callable[[str], None] = print, ready: Callable[[Live], None] = lambda live: None
+) -> None:
     """Serves a machine until a signal ends it. `started` gets the link at once, `ready` the machine once it is compiled.
 
     Raises OSError for a port that is taken, RuntimeError for a folder in which another server keeps its sessions, and what

@@ -94,7 +94,9 @@ def advance(
         moment = Moment(frame, truth, controls.remember(moment.recent, frame, now), score)
         applied = numbers[number] if numbers else ()
         pictures.append(
-            Picture(frame, screen, true, wrong, score, applied, entered, kind, now, world.text(truth), world.place(truth))
+            Picture(
+                frame, screen, true, wrong, score, applied, entered, kind, now, world.text(truth), world.place(truth)
+            )
         )
     return moment, pictures
 

@@ -125,7 +125,9 @@ class Store:
         """Saves a point by name, in place of one of that name. Raises StoreError for a name that is none, or too many."""
         path = self._saved(name)
         if not path.exists() and len(self.names()) >= SAVED_MOST:
-            raise StoreError(f"save: there are {SAVED_MOST} saved sessions, as many as are kept; delete some in {path.parent}")
+            raise StoreError(
+                f"save: there are {SAVED_MOST} saved sessions, as many as are kept; delete some in {path.parent}"
+            )
         self._write(path, seed, point)
 
     def open(self, name: str) -> tuple[int, Point]:
@@ -169,7 +171,9 @@ class Store:
 
 def _named(state: State) -> dict[str, Any]:
     """Leaves of a state by path."""
-    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in jax.tree.leaves_with_path(state)}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in jax.tree.leaves_with_path(state)
+    }
 
 
 def _bytes(leaf: Any) -> np.ndarray:

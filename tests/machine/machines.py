@@ -42,9 +42,19 @@ def keys(text: str, first: int = 1) -> list[tuple[int, Event]]:
 
 
 CLICKS = [
-    *(Event(0, "move", x=9.0, y=7.0), Event(0, "move", x=12.0, y=9.0), Event(0, "press", "left"), Event(0, "release", "left")),
+    *(
+        Event(0, "move", x=9.0, y=7.0),
+        Event(0, "move", x=12.0, y=9.0),
+        Event(0, "press", "left"),
+        Event(0, "release", "left"),
+    ),
     *(Event(0, "move", x=30.0, y=40.0), Event(0, "scroll", dy=1.0), Event(0, "press", "a"), Event(0, "release", "a")),
-    *(Event(0, "press", "Control_L"), Event(0, "press", "c"), Event(0, "release", "c"), Event(0, "release", "Control_L")),
+    *(
+        Event(0, "press", "Control_L"),
+        Event(0, "press", "c"),
+        Event(0, "release", "c"),
+        Event(0, "release", "Control_L"),
+    ),
 ]
 
 

@@ -84,9 +84,28 @@ def test_recorded_sessions_train(tmp_path):
     program("launch.prepare_data", *ask)
     assert json.loads((data / "summary.json").read_text())["kept"] == 3
     assert ClipSource(data, "train", 2)[0].frames.shape == (2, 32, 80, 3)
-    small = ["network.layers=1", "network.width=32", "network.ffn=64", "network.heads=1", "data.batch_size=16", "data.height=32"]
-    small += ["data.width=80", "network.positions=(0,2,10)", "schedule.steps=50", "schedule.log_every=1", "text.width=16"]
-    small += [f"data.directory={data}", "optimizer.warmup_steps=5", "codec.channels=16", "codec.fit_videos=64", "actions.width=32"]
+    small = [
+        "network.layers=1",
+        "network.width=32",
+        "network.ffn=64",
+        "network.heads=1",
+        "data.batch_size=16",
+        "data.height=32",
+    ]
+    small += [
+        "data.width=80",
+        "network.positions=(0,2,10)",
+        "schedule.steps=50",
+        "schedule.log_every=1",
+        "text.width=16",
+    ]
+    small += [
+        f"data.directory={data}",
+        "optimizer.warmup_steps=5",
+        "codec.channels=16",
+        "codec.fit_videos=64",
+        "actions.width=32",
+    ]
     shares = ["idle", "character", "backspace", "echo", "empty", "clear", "date", "cleared", "sum", "difference", "up"]
     small += [f"data.shares.{name}={int(name in ('idle', 'character', 'backspace', 'echo'))}.0" for name in shares]
     program("launch.train", "--config=tty:small", f"--workdir={tmp_path}/run", *[f"--config.{each}" for each in small])

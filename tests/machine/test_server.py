@@ -205,7 +205,11 @@ def test_the_token_the_origin_and_the_host_are_checked(link):
         pass
     with raw(link, origin=f"http://127.0.0.1:{port}") as socket:
         assert hello(socket)["session"]
-    for path, headers, code in (("/", {}, 403), ("/?token=x", {}, 403), (f"/?token={TOKEN}", {"Host": "evil.example"}, 400)):
+    for path, headers, code in (
+        ("/", {}, 403),
+        ("/?token=x", {}, 403),
+        (f"/?token={TOKEN}", {"Host": "evil.example"}, 400),
+    ):
         request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(request, timeout=60)
@@ -221,9 +225,13 @@ def test_the_page_is_static_and_names_nothing_outside(link):
 
 
 def test_places_are_limited_and_one_that_is_left_is_free_again(served, link):
-    with nc.connect(link), nc.connect(link), nc.connect(link):
-        with pytest.raises(RemoteError, match="all 3 places are taken"):
-            nc.connect(link)
+    with (
+        nc.connect(link),
+        nc.connect(link),
+        nc.connect(link),
+        pytest.raises(RemoteError, match="all 3 places are taken"),
+    ):
+        nc.connect(link)
     wait(lambda: not served[0].seats)
     nc.connect(link).close()
 
@@ -242,12 +250,33 @@ def test_a_session_that_is_opened_elsewhere_changes_hands(link):
 # Those that behave badly
 
 
-NONSENSE = ["", "{", "[]", "null", "1e999", '"hello"', "[" * 500, "{}", '{"type": "hello"', '{"type": 5}', '{"type": "events"}', "\x00"]
-NONSENSE += [json.dumps({"type": "events", "id": 1, "events": rows}) for rows in ([], 5, [5], [{}], [{"kind": "press", "key": []}])]
-NONSENSE += [json.dumps({"type": "events", "id": id, "events": [{"kind": "press", "key": "a"}]}) for id in (-1, 1.5, None, "x", 2**60)]
+NONSENSE = [
+    "",
+    "{",
+    "[]",
+    "null",
+    "1e999",
+    '"hello"',
+    "[" * 500,
+    "{}",
+    '{"type": "hello"',
+    '{"type": 5}',
+    '{"type": "events"}',
+    "\x00",
+]
+NONSENSE += [
+    json.dumps({"type": "events", "id": 1, "events": rows})
+    for rows in ([], 5, [5], [{}], [{"kind": "press", "key": []}])
+]
+NONSENSE += [
+    json.dumps({"type": "events", "id": id, "events": [{"kind": "press", "key": "a"}]})
+    for id in (-1, 1.5, None, "x", 2**60)
+]
 NONSENSE += [json.dumps({"type": "control", "do": do}) for do in ("", None, "__init__", "step2", {}, "forget")]
 NONSENSE += [json.dumps({"type": "control", "do": "back", "frames": value}) for value in (0, -5, "x", 1e9, None, True)]
-NONSENSE += [json.dumps({"type": "control", "do": "open", "name": name}) for name in ("../../x", 5, None, "\n", "a" * 99)]
+NONSENSE += [
+    json.dumps({"type": "control", "do": "open", "name": name}) for name in ("../../x", 5, None, "\n", "a" * 99)
+]
 NONSENSE += [json.dumps({"type": "control", "do": "reset", "seed": value}) for value in (-1, "x", 2**40)]
 NONSENSE += [json.dumps({"type": "ack", "frame": value}) for value in (-1, "x", None)]
 
@@ -349,7 +378,9 @@ def test_a_session_that_was_left_is_taken_up_again(served, link):
     wait(lambda: not served[0].seats)
     with nc.machine.client.Connection(link, session=id, keep=True) as machine:
         assert machine.welcome["resumed"] and machine.welcome["frame"] >= 2
-        np.testing.assert_array_equal(machine.back(machine.welcome["frame"] - 2) if machine.frame > 2 else screen, screen)
+        np.testing.assert_array_equal(
+            machine.back(machine.welcome["frame"] - 2) if machine.frame > 2 else screen, screen
+        )
     wait(lambda: not served[0].seats)
     folder = served[0].store.folder / "open"
     assert folder.stat().st_mode & 0o077 == 0
@@ -384,5 +415,9 @@ def test_before_it_is_compiled_it_says_that_it_starts():
             nc.connect(link)
         http.should_exit = True
         thread.join()
-    with pytest.raises(OSError, match="--port=1: "), serving.listening("127.0.0.1", 1) as _, serving.listening("127.0.0.1", 1):
+    with (
+        pytest.raises(OSError, match="--port=1: "),
+        serving.listening("127.0.0.1", 1) as _,
+        serving.listening("127.0.0.1", 1),
+    ):
         pass

@@ -172,7 +172,9 @@ def test_a_session_that_is_not_finite_stops_alone():
     good, bad = some.join("good", seed=1), some.join("bad", seed=1)
     some.tick()
     before, state = bad.moment, some.state(bad)
-    some._states = some.engine.put(some._states, bad.row, jax.tree.map(lambda x: x * np.float32("nan") if x.dtype == np.float32 else x, state))
+    some._states = some.engine.put(
+        some._states, bad.row, jax.tree.map(lambda x: x * np.float32("nan") if x.dtype == np.float32 else x, state)
+    )
     assert list(some.tick()) == ["good"] and "not finite" in bad.error and bad.moment == before and not good.error
     assert list(some.tick()) == ["good"]
     some.go_back(bad, 1)
@@ -209,7 +211,11 @@ def test_a_paused_session_steps_when_asked():
 def test_a_queue_that_is_full_takes_all_or_nothing():
     some = machines.host()
     one = some.join("a")
-    assert one.offer(machines.keys("x" * (QUEUE - 1))) and not one.offer(machines.keys("yy")) and one.offer(machines.keys("y"))
+    assert (
+        one.offer(machines.keys("x" * (QUEUE - 1)))
+        and not one.offer(machines.keys("yy"))
+        and one.offer(machines.keys("y"))
+    )
     assert len(one.queue) == QUEUE
 
 
@@ -298,7 +304,12 @@ def test_a_planted_error_is_found_in_its_cell(name):
 
 def test_sums_are_scored_and_what_a_world_lacks_is_named():
     world, some = Terminal(2, 10), session.first(Terminal(2, 10), 0)
-    for key, right in (*((key, True) for key in "1+2"), ("Return", True), *((key, False) for key in "1+2"), ("Return", False)):
+    for key, right in (
+        *((key, True) for key in "1+2"),
+        ("Return", True),
+        *((key, False) for key in "1+2"),
+        ("Return", False),
+    ):
         events = ((Event(0, "press", key),),)
         screen = world.render(world.step(some.truth, events[0]))
         some, (picture,) = session.advance(world, some, events, (screen if right else screen ^ 255)[None])
@@ -329,4 +340,6 @@ def test_a_machine_that_does_not_stream_is_named():
 
 
 def test_typed_names_are_those_of_events():
-    assert [event.key for _, event in machines.keys("a<Return>")] == [event.key for event in typed("a<Return>", 15.0)[0]]
+    assert [event.key for _, event in machines.keys("a<Return>")] == [
+        event.key for event in typed("a<Return>", 15.0)[0]
+    ]
