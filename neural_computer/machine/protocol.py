@@ -1,6 +1,7 @@
 """What goes over a live machine's socket, and its limits.
 
-A client sends JSON texts: hello first, then events, control and ack. It gets JSON texts (welcome, queued, applied, done ...) and, for every frame that it keeps up with, one binary message: uint32 (little-endian) length of a JSON header, the header, the
+A client sends JSON texts: hello first, then events, control and ack. It gets JSON texts (welcome, queued, applied, done ...) and,
+for every frame that it keeps up with, one binary message: uint32 (little-endian) length of a JSON header, the header, the
 machine's screen and the true one as PNG. A screen of 0 bytes is the same as before.
 
 Events are numbered by their sender: those of a message have the numbers id, id + 1, .... `queued` says which were accepted,
