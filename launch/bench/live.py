@@ -2,8 +2,9 @@
 
 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" neural-computer bench --suite=live
 
-One and eight sessions run the shipped terminal for a minute at its own rate, ten keys a second each; the peer of a rate is that
-rate, so a ratio of 1 is real time. With playwright and chromium, the time from a key to its frame on the canvas is that of a page.
+One and eight sessions run the shipped terminal for a minute at its own rate, ten keys a second each; the peer of a rate is
+that rate, so a ratio of 1 is real time. With playwright and chromium, the time from a key to its frame on the canvas is that
+of a page.
 """
 
 import shutil
