@@ -12,7 +12,7 @@
 import json
 import urllib.parse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from neural_computer import media
@@ -170,10 +170,9 @@ class Connection:
         self._post({"type": "ack", "frame": header["sent"]})
 
     def _post(self, message: dict[str, Any]) -> None:
-        try:
+        # Where the connection is gone, what comes last on it says why: `_take` reports it.
+        with suppress(OSError, self._lost):
             self._socket.send(json.dumps(message))
-        except (OSError, self._lost) as error:
-            raise RemoteError(f"{self.url}: {error}") from error
 
 
 def connect(url: str, seconds: float = 120.0) -> Connection | Environment:

@@ -7,7 +7,7 @@ const KEYS = { Enter: "Return", Backspace: "BackSpace", ArrowUp: "Up", ArrowDown
   PageUp: "Prior", PageDown: "Next", Delete: "Delete", Insert: "Insert", Home: "Home", End: "End", Escape: "Escape", Tab: "Tab" };
 const SHOWN = { Return: "⏎", BackSpace: "⌫", Up: "↑", Down: "↓", Left: "←", Right: "→", " ": "␣", Tab: "⇥", Escape: "esc" };
 const BUTTONS = ["left", "middle", "right"];
-const LINES = { terminal: [["12+7", "12+7"], ["8+41", "8+41"], ["46+23", "46+23"], ["date", "date"], ["hello", "hello"], ["clear", "clear"]] };
+const LINES = { terminal: [["12+7", "12+7"], ["17+20", "17+20"], ["20+22", "20+22"], ["date", "date"], ["hello", "hello"], ["clear", "clear"]] };
 const TAPE = 64, KEPT = 50, AHEAD = 3;
 
 const nc = window.nc = { session: null, header: null, latencies: [], drawn: [], welcome: null, wrong: 0 };
