@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,12 @@ def frames_a_second(live: Any, sessions: int) -> float:
     while time.monotonic() - begin < SECONDS:
         for seat, stream in zip(seats, streams, strict=True):
             message = Message("events", number, {"events": [Event(0, "press", next(filter(None, stream)))]})
-            live.ticker.call(lambda seat=seat, message=message: live.in_events(seat, message))
+            live.ticker.call(partial(live.in_events, seat, message))
         number += 1
         time.sleep(1 / RATE)
     rate = (seats[0].session.moment.frame - frame) / (time.monotonic() - begin)
     for seat in seats:
-        live.ticker.call(lambda seat=seat: live.in_leave(seat)).result()
+        live.ticker.call(partial(live.in_leave, seat)).result()
     return rate
 
 

@@ -172,7 +172,7 @@ class Host:
             each.error = str(error)
             self._states = self.engine.put(self._states, each.row, self.engine.get(before, each.row))
             return []
-        each.commit(*taken, moment)
+        each.commit(taken[0], taken[1], moment)
         if moment.frame - each.points[-1].moment.frame >= EVERY * self.engine.frames:
             each.mark(self.state(each))
         each.picture = pictures[-1]

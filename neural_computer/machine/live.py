@@ -115,7 +115,12 @@ class Live:
 
     def stop(self) -> None:
         """Stores every session, writes every recording and ends the clock."""
-        self.ticker.call(lambda: [self.in_leave(seat) for seat in list(self.seats.values())]).result()
+
+        def leave() -> None:
+            for seat in list(self.seats.values()):
+                self.in_leave(seat)
+
+        self.ticker.call(leave).result()
         self.ticker.stop()
         self._writer.shutdown()
         self.store.close()
@@ -280,7 +285,12 @@ class Live:
     # Recordings
 
     def _recording(self, session: Session) -> Recording:
-        source = {"source": "live session", "machine": self.name, "version": self.version, "session": session.id}
+        source: dict[str, Any] = {
+            "source": "live session",
+            "machine": self.name,
+            "version": self.version,
+            "session": session.id,
+        }
         source |= {"seed": session.seed, "first_frame": session.moment.frame, "world": self.host.world.name}
         trained = self.host.engine.trained
         recording = Recording(trained.prompt, trained.fps, self.host.world.kinds, source)

@@ -12,6 +12,7 @@ import importlib.resources
 import time
 from asyncio import wrap_future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -179,12 +180,13 @@ class _Client:
         stored = await wrap_future(live.stored(asked)) if asked else None
         try:
             call = live.ticker.call(lambda: live.in_join(asked, stored, self.outbox, keep))
-            self.seat, resumed = await wrap_future(call)
+            seat, resumed = await wrap_future(call)
         except Error as error:
             await self.socket.send_json({"type": "full", "error": str(error)})
             await self.socket.close(FULL)
             return
-        await self.socket.send_json(welcome(live, self.seat, resumed))
+        self.seat = seat
+        await self.socket.send_json(welcome(live, seat, resumed))
 
     async def _receive(self) -> Any:
         message = await self.socket.receive()
@@ -210,9 +212,9 @@ class _Client:
                 self.shown = max(self.shown, min(message.fields["frame"], self.sent))
                 self.ready.set()
             elif message.type == "events":
-                live.ticker.call(lambda message=message: live.in_events(seat, message))
+                live.ticker.call(partial(live.in_events, seat, message))
             elif message.type == "control":
-                live.ticker.call(lambda message=message: live.in_control(seat, message))
+                live.ticker.call(partial(live.in_control, seat, message))
 
     async def _send(self) -> None:
         """Sends notices as they come, and of the frames the newest whenever the client has taken the ones before."""

@@ -33,15 +33,25 @@ class Entered(NamedTuple):
 class World(Protocol):
     """What a session asks of the true machine. A truth is a value of its own type; every method is pure."""
 
-    name: str
-    cell: tuple[int, int]
-    """Height and width in pixels of what is compared"""
-    pointer: bool
-    """Whether it has a mouse"""
-    alone: bool
-    """Whether a key needs a frame of its own"""
-    kinds: tuple[str, ...]
-    """Names of the kinds of transitions, where it labels them"""
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        """Height and width in pixels of what is compared."""
+
+    @property
+    def pointer(self) -> bool:
+        """Whether it has a mouse."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether a key needs a frame of its own."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the kinds of transitions, where it labels them."""
 
     def start(self, seed: int) -> Any:
         """The truth before the first frame."""
