@@ -56,7 +56,7 @@ def test_an_episode_has_both_screens_the_keys_and_where_it_is_from(tmp_path):
 
 
 def test_what_was_gone_back_over_is_not_in_it():
-    recording, shown = recorded(events=machines.keys("abcdef"), back=20)
+    recording, shown = recorded(events=machines.keys("abcdef"), back=26)
     assert [picture.frame for picture in recording.pictures] == list(range(31)) and len(shown) > 31
     straight, _ = recorded(events=machines.keys("abcdef"))
     gone = recording.episode("a"), straight.episode("a")
