@@ -55,13 +55,13 @@ def test_an_episode_has_both_screens_the_keys_and_where_it_is_from(tmp_path):
     assert len(again.keys) == len(true.frames)
 
 
-def test_what_was_gone_back_over_is_not_in_it():
+def test_what_was_gone_back_over_is_not_in_it(tmp_path):
     recording, shown = recorded(events=machines.keys("abcdef"), back=26)
     assert [picture.frame for picture in recording.pictures] == list(range(31)) and len(shown) > 31
     straight, _ = recorded(events=machines.keys("abcdef"))
     gone = recording.episode("a"), straight.episode("a")
     assert len(gone[0].events) < len(gone[1].events), "keys that were taken back are not pressed again"
-    assert Recording("", 15.0, (), {}).write(None, "x") is None
+    assert Recording("", 15.0, (), {}).write(tmp_path, "x") is None
 
 
 def test_a_desktop_has_its_mouse(tmp_path):
