@@ -46,8 +46,9 @@ class Recording:
         # Screens that are the same are one array: a session is mostly still.
         if last is not None and np.array_equal(last.screen, picture.screen):
             picture = picture._replace(screen=last.screen)
-        if last is not None and picture.truth is not None and np.array_equal(last.truth, picture.truth):
-            picture = picture._replace(truth=last.truth)
+        old, new = None if last is None else last.truth, picture.truth
+        if old is not None and new is not None and np.array_equal(old, new):
+            picture = picture._replace(truth=old)
         self.pictures.append(picture)
 
     @property
