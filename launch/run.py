@@ -106,10 +106,7 @@ def load() -> Trained:
         raise ValueError("--machine: is missing; give a trained machine, or --config, --init and --frame together")
     else:
         trained = trained_computer.untrained(FLAGS.experiment(), media.read_image(FRAME.value), FPS.value, mesh)
-    if STEPS.value is None:
-        return trained
-    sampler = trained.computer.sampler.with_steps(STEPS.value)
-    return replace(trained, experiment=trained.experiment.replace(sampler=sampler))
+    return trained if STEPS.value is None else trained.with_steps(STEPS.value)
 
 
 def first_frame(trained: Trained, clip: Clip | None) -> np.ndarray:

@@ -10,10 +10,8 @@ become training data:
     neural-computer prepare_data --recipe=guiworld --source=import --input=DIR --size=128 --out=DATA
 """
 
-import signal
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import FrameType
 
 from neural_computer.launch import errors
 from neural_computer.launch.flags import Flags
@@ -47,16 +45,11 @@ def open_desktop(seed: int) -> AbstractContextManager[Desktop]:
     return nullcontext(MiniDesktop(furnished(seed, SIZE.value.side(*SIDES))))
 
 
-def stop(number: int, frame: FrameType | None) -> None:
-    del frame
-    raise KeyboardInterrupt(signal.Signals(number).name)
-
-
 def main(argv: list[str]) -> None:
     del argv
     folder = Path(OUT.value)
     SIZE.value.side(*SIDES)
-    signal.signal(signal.SIGTERM, stop)
+    errors.interrupt_on_sigterm()
     with lock.exclusive(folder):
         collector = Collector(open_desktop, folder, DESKTOP.value, TREES[DESKTOP.value])
         with Server(collector, PORT.value) as server:

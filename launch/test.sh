@@ -11,11 +11,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-arguments=() extras=dev,recording mutate=
+arguments=() extras=dev,live,recording mutate=
 for argument in "$@"; do
   case $argument in
     --core) arguments+=(-m "not slow and not parity and not rig") ;;
-    --all) extras=dev,recording,eval,beam,parity ;;
+    --all) extras=dev,live,recording,eval,beam,parity ;;
     --mutate) mutate=yes ;;
     *) arguments+=("$argument") ;;
   esac

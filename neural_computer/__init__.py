@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from neural_computer.data.windows import ClipSource as ClipSource
     from neural_computer.errors import Error as Error
     from neural_computer.experiment import Experiment as Experiment
+    from neural_computer.machine.client import connect as connect
     from neural_computer.models.weights.merge import merge as merge
-    from neural_computer.recording.environment import Environment as Environment
     from neural_computer.report import Page as Page
     from neural_computer.train.checkpoint import CheckpointError as CheckpointError
     from neural_computer.train.guards import NonFiniteError as NonFiniteError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from neural_computer.types import State as State
     from neural_computer.types import TokenIds as TokenIds
     from neural_computer.types import TrainState as TrainState
+    from neural_computer.wire import Environment as Environment
     from neural_computer.workflows.trained import Trained as Trained
     from neural_computer.workflows.trained import load as load
 
@@ -49,6 +50,7 @@ ROOMS = (
     "data",
     "evals",
     "flow",
+    "machine",
     "media",
     "models",
     "sharding",
@@ -65,7 +67,7 @@ _ROOM_OF = {
     "Conditioning": "types",
     "ConfigError": "config",
     "Encoded": "types",
-    "Environment": "recording.environment",
+    "Environment": "wire",
     "Episode": "types",
     "EpisodeWriter": "data.episodes",
     "Error": "errors",
@@ -81,6 +83,7 @@ _ROOM_OF = {
     "TokenIds": "types",
     "TrainState": "types",
     "Trained": "workflows.trained",
+    "connect": "machine.client",
     "load": "workflows.trained",
     "load_pretrained": "convert.pretrained",
     "merge": "models.weights.merge",

@@ -1,5 +1,6 @@
 """What a test needs beside Python and `dev`: without it the test is skipped, with the command that installs it."""
 
+import shutil
 from typing import Any
 
 import pytest
@@ -22,6 +23,15 @@ def sandboxed(*programs: str) -> pytest.MarkDecorator:
     """Mark of a test that starts these programs in a sandbox."""
     why = _missing(*programs)
     return pytest.mark.skipif(bool(why), reason=why)
+
+
+def browser() -> str:
+    """The chromium that pages are tested in; without it, or what drives it, the test is skipped."""
+    package("playwright", "dev")
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("chromium is not installed: neural-computer install_rig")
+    return found
 
 
 def package(module: str, extra: str) -> Any:

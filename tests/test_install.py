@@ -72,7 +72,11 @@ def test_networks_and_update_import_on_a_bare_gpu_image():
 
 def test_constraints_pin_everything_the_core_and_recording_need_and_no_torch():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["recording"]]
+    lines = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["recording"],
+        *project["optional-dependencies"]["live"],
+    ]
     wanted = {line.split(">=")[0].replace("_", "-") for line in lines}
     for name in ("constraints-3.11.txt", "constraints-3.12.txt"):
         pins = dict(line.split("==") for line in (ROOT / name).read_text().splitlines() if not line.startswith("#"))

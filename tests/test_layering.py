@@ -1,13 +1,14 @@
 """Who may import whom. The tables are the rule; `violations` reads one file against them.
 
 0  types errors files formats flow sharding media report screens machines
-1  models actions data simulators        siblings
+1  models actions data simulators wire   siblings
 2  conditioning denoiser computer streaming
 3  train evals                           not each other
 4  config experiment build build_network convert
 5  workflows                             receives where data come from as arguments
+6  machine                               what is run as a computer: sessions, the server of the page
 r  recording                             imports rooms of 0 and 1 and what data writes with; a leaf
-6  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
+7  launch configs notebooks tests        nothing imports these; launch and notebooks may name a config
 """
 
 import ast
@@ -23,17 +24,18 @@ LAYER = {
     **dict.fromkeys(
         ("types", "flow", "sharding", "media", "report", "screens", "errors", "files", "formats", "machines"), 0
     ),
-    **dict.fromkeys(("models", "actions", "data", "simulators"), 1),
+    **dict.fromkeys(("models", "actions", "data", "simulators", "wire"), 1),
     **dict.fromkeys(("conditioning", "denoiser", "computer", "streaming"), 2),
     "recording": 2,
     **dict.fromkeys(("train", "evals"), 3),
     **dict.fromkeys(("config", "experiment", "build", "build_network", "convert"), 4),
     "workflows": 5,
-    **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 6),
+    "machine": 6,
+    **dict.fromkeys(("launch", "configs", "notebooks", "tests"), 7),
 }
 LINKED = ("launch", "configs")
 """Folders beside the package that are in it too, by links; another name for a module would make it twice"""
-OUTER = {room for room, layer in LAYER.items() if layer == 6}
+OUTER = {room for room, layer in LAYER.items() if layer == 7}
 LEAF = "recording"
 """Imported by launch, notebooks and tests alone; it imports what is below the computer."""
 
@@ -41,6 +43,7 @@ SIBLINGS = {
     "actions/encode": ("models.layers",),
     "data": ("actions.schema", "actions.cursor"),
     "simulators": ("actions.schema", "actions.cursor", "data.kinds"),
+    "wire": ("actions.schema", "simulators.desktop"),
     "build": ("config", "experiment", "convert", "build_network"),
     "build_network": ("config",),
     "experiment": ("config",),
@@ -63,6 +66,7 @@ NUMPY_ONLY = (
     "data",
     "simulators",
     "screens",
+    "wire",
     "actions/schema",
     "actions/cursor",
 )
@@ -201,6 +205,9 @@ def test_every_room_has_a_layer():
     ("path", "source"),
     [
         ("neural_computer/flow.py", "from neural_computer.models import layers"),
+        ("neural_computer/workflows/trained.py", "from neural_computer.machine import session"),
+        ("neural_computer/machine/live.py", "from neural_computer.recording import sandbox"),
+        ("neural_computer/recording/tty.py", "from neural_computer.machine import session"),
         ("neural_computer/flow.py", "from neural_computer import models"),
         ("neural_computer/flow.py", "from .models.dit import DiT"),
         ("neural_computer/models/dit.py", "from neural_computer.data import windows"),
@@ -248,6 +255,8 @@ def test_a_planted_violation_is_found(path, source):
         ("neural_computer/recording/terminal/recorder.py", "from neural_computer.screens.terminal import Screen"),
         ("neural_computer/recording/datasets.py", "import tensorflow_datasets as tfds"),
         ("neural_computer/media.py", "def read():\n    import av"),
+        ("neural_computer/machine/session.py", "from neural_computer.simulators.tty import machine\nimport jax"),
+        ("neural_computer/recording/environment_server.py", "from neural_computer.wire import parse_event"),
         ("neural_computer/build.py", "from neural_computer.train import loop\nfrom neural_computer.evals import text"),
         ("launch/run.py", "from neural_computer.launch import errors\nfrom neural_computer import Episode"),
         ("launch/bench/models.py", "import torch"),

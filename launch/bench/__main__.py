@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from neural_computer import report
 from neural_computer.launch import errors
-from neural_computer.launch.bench import core, data, evals, gui, models, streaming
+from neural_computer.launch.bench import core, data, evals, gui, live, models, streaming
 from neural_computer.launch.bench.case import Case, Figure
 from neural_computer.launch.flags import Flags
 
@@ -25,6 +25,7 @@ SUITES: dict[str, Callable[[], Iterable[Case | Figure]]] = {
     "data": data.cases,
     "evals": evals.cases,
     "gui": gui.cases,
+    "live": live.cases,
     "models": models.cases,
     "streaming": streaming.cases,
 }

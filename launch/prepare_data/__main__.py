@@ -8,6 +8,7 @@
     neural-computer prepare_data --recipe=guiworld --size=128 --out=DIR [--source=import --input=RECORDINGS]
     neural-computer prepare_data --recipe=tty --out=DIR
     neural-computer prepare_data --recipe=desk --out=DIR
+    neural-computer prepare_data --recipe=sessions --input=LIVE/recordings --out=DIR
     neural-computer prepare_data --recipe=encode --input=DATA --out=DIR --config=CONFIG --init=CONVERTED
 
 Finished, the same command does nothing. After an interruption it goes on (videos alone begin anew), and what is half written
@@ -33,6 +34,7 @@ from neural_computer.launch.prepare_data import (
     encode,
     guiworld,
     repl,
+    sessions,
     tty,
     videos,
 )
@@ -49,6 +51,7 @@ RECIPES: dict[str, ModuleType] = {
     "guiworld": guiworld,
     "tty": tty,
     "desk": desk,
+    "sessions": sessions,
 }
 
 FLAGS = Flags()

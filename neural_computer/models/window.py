@@ -7,7 +7,7 @@ rotated by their age in time. Nothing depends on how long a run has been going o
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
 from neural_computer.models import layers
 from neural_computer.types import Cache, KeyValue

@@ -13,6 +13,7 @@ DESCRIPTION = {
     "guiworld": "Clips of a desktop with its mouse and keyboard: after the paper's GUIWorld.",
     "tty": "Long sessions typed into a terminal, simulated or real, at most a key a frame, with the kind of every frame.",
     "desk": "Long sessions on a small synthetic desktop, a frame at a time, with the kind of every frame.",
+    "sessions": "What people typed and clicked on live machines, with their consent; the screens are the true machine's.",
     "arithmetic": "Python sessions that compute one expression, typed in a sandbox: the paper's arithmetic probe.",
 }
 NOTES = {

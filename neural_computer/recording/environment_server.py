@@ -2,14 +2,13 @@
 
 Over HTTP: POST /reset {"seed": 0}, POST /step {"events": [{"kind": "press", "key": "a"}, ...]} and POST /close {} respond with
 the frame's bytes, RGB, and the headers X-Size "WIDTH HEIGHT" and X-Frame; GET /frame.png is for people. An error is
-{"error": ...}. `recording.environment` is the client.
+{"error": ...}. `wire.Environment` is the client.
 
 An episode is NAME.mp4 without loss, its logs as of a real desktop (`recording.guiworld.logs` reads them, frame t being at time
 t / fps), and NAME.tree.jsonl with the widgets on the screen. The tree is for people: no response contains it.
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from neural_computer import media
-from neural_computer.actions.schema import BUTTONS, CHARACTERS, KEYS
-from neural_computer.recording.environment import Screenshot
 from neural_computer.recording.guiworld.logs import log_rows
 from neural_computer.recording.guiworld.recorder import CHECK_EVERY, RecordingWriter
-from neural_computer.simulators.desktop import Desktop, round64
+from neural_computer.simulators.desktop import Desktop
 from neural_computer.types import Event
+from neural_computer.wire import MAX_REQUEST, Screenshot, parse_event
 
 OpenDesktop = Callable[[int], AbstractContextManager[Desktop]]
 """Seed -> a context manager that yields a desktop."""
-MAX_REQUEST = 1 << 20
-"""Bytes of a request's body, at most."""
 
 
 class Collector:
@@ -129,34 +125,6 @@ class Collector:
             targets = [tuple(target) for target in self.desktop.targets()]
             self._writer.trees.append({"frame": self.frame, "targets": targets})
         return self.screenshot
-
-
-def parse_event(row: Any, size: tuple[int, int], place: str) -> Event:
-    """The event of a JSON object, on a screen of `size` (width, height).
-
-    Raises ValueError with `place`, the field, the value and the rule.
-    """
-    if not isinstance(row, Mapping) or set(row) - set(Event._fields):
-        raise ValueError(f"{place} = {row!r}: an object with fields of {', '.join(Event._fields)}")
-    kind, key, text = row.get("kind"), row.get("key", ""), row.get("text", "")
-    if kind not in ("press", "release", "move", "scroll", "text"):
-        raise ValueError(f"{place}: kind = {kind!r}: one of press, release, move, scroll, text")
-    if kind in ("press", "release") and key not in (*KEYS, *BUTTONS):
-        raise ValueError(f"{place}: key = {key!r}: a button, a character or an X keysym of actions.schema.KEYS")
-    if kind == "text" and not (isinstance(text, str) and text and set(text) <= {*CHARACTERS}):
-        raise ValueError(f"{place}: text = {text!r}: characters of actions.schema.CHARACTERS")
-    numbers = {name: row.get(name, math.nan if name in "xy" else 0.0) for name in ("x", "y", "dx", "dy")}
-    if not all(type(value) in (int, float) for value in numbers.values()):
-        raise ValueError(f"{place}: x, y, dx, dy = {list(numbers.values())}: numbers")
-    if kind == "move" and not (0 <= numbers["x"] < size[0] and 0 <= numbers["y"] < size[1]):
-        raise ValueError(f"{place}: x, y = {numbers['x']}, {numbers['y']}: inside {size[0]} x {size[1]}")
-    if kind != "move" and not (math.isnan(numbers["x"]) and math.isnan(numbers["y"])):
-        raise ValueError(f"{place}: x, y = {numbers['x']}, {numbers['y']}: only a move has a place; move there first")
-    notches = abs(numbers["dx"]) + abs(numbers["dy"])
-    if kind == "scroll" and not (notches in range(1, 101) and 0 in (numbers["dx"], numbers["dy"])):
-        raise ValueError(f"{place}: dx, dy = {numbers['dx']}, {numbers['dy']}: 1 to 100 whole notches, one way")
-    numbers |= {name: round64(numbers[name]) for name in "xy"}
-    return Event(0.0, kind, key if kind in ("press", "release") else "", text, **numbers)
 
 
 class Server(HTTPServer):

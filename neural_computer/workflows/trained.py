@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,11 @@ class Trained:
     @cached_property
     def _run(self) -> Callable[..., Any]:
         return jax.jit(self.computer.run, static_argnames="chunks")
+
+    def with_steps(self, num_steps: int) -> "Trained":
+        """The same with another number of denoising steps."""
+        sampler = self.computer.sampler.with_steps(num_steps)
+        return replace(self, experiment=self.experiment.replace(sampler=sampler))
 
     def boot(
         self, frame: np.ndarray | None = None, prompt: str | None = None, negative_prompt: str | None = None

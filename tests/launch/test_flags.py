@@ -131,6 +131,13 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     assert reason == "tensorflow_datasets: is not installed; pip install 'neural-computer[recording]'"
 
 
+def test_without_the_extra_live_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "neural_computer.machine.serving", raising=False)
+    reason = error(program("launch.live", f"--out={tmp_path}", check=False))
+    assert reason == "uvicorn: is not installed; pip install 'neural-computer[live]'"
+
+
 def test_ctrl_c_is_named_and_ends_with_its_own_code(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from neural_computer import ClipSource
-from neural_computer.recording.environment import Environment, RemoteError
 from neural_computer.types import Event
+from neural_computer.wire import Environment, RemoteError
 from tests import needs
 from tests.conftest import program
 

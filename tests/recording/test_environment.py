@@ -11,14 +11,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from neural_computer.recording.environment import Environment, RemoteError
-from neural_computer.recording.environment_server import Collector, Server, parse_event
+from neural_computer.recording.environment_server import Collector, Server
 from neural_computer.recording.guiworld import logs
 from neural_computer.recording.terminal.shell import Shell
 from neural_computer.simulators.desktop import record
 from neural_computer.simulators.minidesk.session import MiniDesktop, furnished
 from neural_computer.simulators.policies.goal import Task
 from neural_computer.types import Event
+from neural_computer.wire import Environment, RemoteError, parse_event
 from tests import needs
 from tests.conftest import ROOT
 
@@ -156,7 +156,7 @@ SERVER_ONLY = {
 def test_the_client_loads_nothing_of_the_server_its_desktops_or_its_sandbox():
     modules = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(modules.stdout.split())
-    assert "neural_computer.recording.environment" in loaded and not SERVER_ONLY & loaded
+    assert "neural_computer.wire" in loaded and not SERVER_ONLY & loaded
 
 
 def test_a_url_that_is_not_http_is_rejected_at_once():

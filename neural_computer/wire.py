@@ -1,14 +1,16 @@
-"""Client of a served desktop: reset and step, the paper's online loop, for collecting what your policy does.
+"""What a served desktop and a live machine share: input events as JSON, and the client of a desktop behind reset and step.
 
     with Environment("http://127.0.0.1:8060") as desktop:
         frame = desktop.reset(seed=0)
         frame = desktop.step([Event(0, "move", x=40, y=60), Event(0, "press", "left")])
 
-`neural-computer serve` starts the server; `recording.environment_server` has the protocol. The client loads nothing of it.
+`neural-computer serve` starts the server; `recording.environment_server` has the protocol. A live machine takes the same events
+(`machine.server`). Nothing of either is loaded here.
 """
 
 import http.client
 import json
+import math
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,10 +18,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from neural_computer.actions.schema import BUTTONS, CHARACTERS, KEYS
 from neural_computer.errors import Error
+from neural_computer.simulators.desktop import round64
 from neural_computer.types import Event
 
 Screenshot = UInt8[np.ndarray, "h w 3"]
+MAX_REQUEST = 1 << 20
+"""Bytes of a request's body, at most."""
 
 
 class RemoteError(Error, RuntimeError):
@@ -51,8 +57,7 @@ class Environment:
 
     def step(self, events: Sequence[Event] = ()) -> Screenshot:
         """The next frame, which shows what `events` did. Their times are ignored: the server sets them."""
-        rows = [{k: v for k, v in e._asdict().items() if k != "time" and v == v and v != ""} for e in events]
-        return self._screenshot("/step", {"events": rows})
+        return self._screenshot("/step", {"events": event_rows(events)})
 
     def close(self) -> None:
         """Ends the episode. The server keeps its recording."""
@@ -87,3 +92,36 @@ def _reported(content: bytes) -> str:
         return str(json.loads(content)["error"])
     except (ValueError, TypeError, KeyError):
         return ""
+
+
+def event_rows(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Events as JSON objects, of the fields that they have; their times are left out."""
+    return [{k: v for k, v in e._asdict().items() if k != "time" and v == v and v != ""} for e in events]
+
+
+def parse_event(row: Any, size: tuple[int, int], place: str) -> Event:
+    """The event of a JSON object, on a screen of `size` (width, height).
+
+    Raises ValueError with `place`, the field, the value and the rule.
+    """
+    if not isinstance(row, Mapping) or set(row) - set(Event._fields):
+        raise ValueError(f"{place} = {row!r}: an object with fields of {', '.join(Event._fields)}")
+    kind, key, text = row.get("kind"), row.get("key", ""), row.get("text", "")
+    if kind not in ("press", "release", "move", "scroll", "text"):
+        raise ValueError(f"{place}: kind = {kind!r}: one of press, release, move, scroll, text")
+    if kind in ("press", "release") and key not in (*KEYS, *BUTTONS):
+        raise ValueError(f"{place}: key = {key!r}: a button, a character or an X keysym of actions.schema.KEYS")
+    if kind == "text" and not (isinstance(text, str) and text and set(text) <= {*CHARACTERS}):
+        raise ValueError(f"{place}: text = {text!r}: characters of actions.schema.CHARACTERS")
+    numbers = {name: row.get(name, math.nan if name in "xy" else 0.0) for name in ("x", "y", "dx", "dy")}
+    if not all(type(value) in (int, float) for value in numbers.values()):
+        raise ValueError(f"{place}: x, y, dx, dy = {list(numbers.values())}: numbers")
+    if kind == "move" and not (0 <= numbers["x"] < size[0] and 0 <= numbers["y"] < size[1]):
+        raise ValueError(f"{place}: x, y = {numbers['x']}, {numbers['y']}: inside {size[0]} x {size[1]}")
+    if kind != "move" and not (math.isnan(numbers["x"]) and math.isnan(numbers["y"])):
+        raise ValueError(f"{place}: x, y = {numbers['x']}, {numbers['y']}: only a move has a place; move there first")
+    notches = abs(numbers["dx"]) + abs(numbers["dy"])
+    if kind == "scroll" and not (notches in range(1, 101) and 0 in (numbers["dx"], numbers["dy"])):
+        raise ValueError(f"{place}: dx, dy = {numbers['dx']}, {numbers['dy']}: 1 to 100 whole notches, one way")
+    numbers |= {name: round64(numbers[name]) for name in "xy"}
+    return Event(0.0, kind, key if kind in ("press", "release") else "", text, **numbers)
