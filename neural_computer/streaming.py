@@ -18,7 +18,7 @@ from neural_computer.conditioning import happens, no_actions, normalize_pixels
 from neural_computer.errors import one_of
 from neural_computer.models import window
 from neural_computer.models.attention import Causal
-from neural_computer.types import Actions, Conditioning, Params, PyTree, State, TokenIds
+from neural_computer.types import Actions, Cache, Conditioning, Params, PyTree, State, TokenIds
 
 ENTRIES = ("chunks", "events")
 
@@ -132,10 +132,13 @@ class StreamingComputer(NeuralComputer):
 
     def render(self, params: Params, state: State) -> tuple[State, Float[Array, "b t h w 3"]]:
         """G: the newest chunk's frames in [-1, 1], and the state that shows the last of them."""
-        carry, frames = self.codec.decode_chunk(params.frozen.codec, state.carry, state.latents)
+        before: PyTree = state.carry  # of this codec's own kind
+        carry, frames = self.codec.decode_chunk(params.frozen.codec, before, state.latents)
         return state._replace(frame=frames[:, -1], carry=carry), frames
 
-    def remember(self, params: Params, state: State, conditioning: Conditioning, enters: Bool[Array, " b"]) -> PyTree:
+    def remember(
+        self, params: Params, state: State, conditioning: Conditioning, enters: Bool[Array, " b"]
+    ) -> Cache | None:
         """The window with the newest chunk in it, from a pass over its latents at t = 0."""
         if state.cache is None:
             return None

@@ -53,7 +53,7 @@ def recall(runs: TerminalRuns, letters: int, count: int = COUNT, idle: int = IDL
         "window emptied": share(emptied, truth),
         "emptied, true frame": share(without_window(seen), truth),
         "another's frame": share(state._replace(latents=jnp.roll(state.latents, 1, axis=0)), truth),
-        "another's window": share(state._replace(cache=rolled(state.cache)), np.roll(truth, 1, axis=0)),
+        "another's window": share(rolled(state), np.roll(truth, 1, axis=0)),
     }
 
 
@@ -76,13 +76,15 @@ def probes(letters: int, count: int, idle: int, seed: int, rows: int, cols: int)
 
 def without_window(state: State) -> State:
     """The state with nothing in its window."""
+    assert state.cache is not None
     return state._replace(cache=state.cache._replace(written=jnp.zeros_like(state.cache.written)))
 
 
-def rolled(cache: Cache) -> Cache:
-    """The cache with every row's window that of the row before it."""
-    ring: Any = jax.tree.map(lambda x: jnp.roll(x, 1, axis=2), cache.ring)
-    return Cache(ring, jnp.roll(cache.written, 1))
+def rolled(state: State) -> State:
+    """The state with every row's window that of the row before it."""
+    assert state.cache is not None
+    ring: Any = jax.tree.map(lambda x: jnp.roll(x, 1, axis=2), state.cache.ring)
+    return state._replace(cache=Cache(ring, jnp.roll(state.cache.written, 1)))
 
 
 def _shape(runs: TerminalRuns) -> tuple[int, int]:
