@@ -59,10 +59,9 @@ class Connection:
         self.ignored: dict[int, str] = {}
         """Number of an event -> why the machine has none such"""
         self._next, self._seen = 0, 0
-        self._post({"type": "hello", "session": session, "keep": keep})
+        self._post({"type": "hello", "session": session, "keep": keep, "paused": True})
         self.welcome = self._await("welcome")
         self.session: str = self.welcome["session"]
-        self._control("pause")
 
     screen: Screenshot | None
     """The machine's newest screen"""

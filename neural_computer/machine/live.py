@@ -142,10 +142,10 @@ class Live:
 
     # Clients come and go
 
-    def in_join(self, asked: str, stored: Any, outbox: Outbox, keep: bool) -> tuple[Seat, bool]:
+    def in_join(self, asked: str, stored: Any, outbox: Outbox, keep: bool, paused: bool = False) -> tuple[Seat, bool]:
         """(the seat of a client, whether its session was there before). Raises FullError.
 
-        A session that is open elsewhere changes hands.
+        A session that is open elsewhere changes hands. One that is to be `paused` makes no frame before it is asked for one.
         """
         seat = self.seats.get(asked)
         if seat is not None:
@@ -160,6 +160,7 @@ class Live:
             where = () if stored is None else (stored.point, stored.log)
             session = self.host.join(id, None if stored is None else stored.seed, publish, *where)
             seat = self.seats[id] = Seat(session, outbox, keep, used=stored is not None, stored=time.monotonic())
+        seat.session.paused |= paused
         picture = seat.session.picture
         if picture is not None:
             outbox.show(picture._replace(applied=()))

@@ -63,8 +63,8 @@ def parse(text: Any, size: tuple[int, int]) -> Message:
     if type(id) is not int or not 0 <= id < 2**52:
         raise ProtocolError(f"id={str(id)[:40]}: must be a whole number that is not negative")
     if kind == "hello":
-        keep = data.get("keep", True) is not False
-        return Message("hello", id, {"session": str(data.get("session", ""))[:16], "keep": keep})
+        keep, paused = data.get("keep", True) is not False, data.get("paused", False) is True
+        return Message("hello", id, {"session": str(data.get("session", ""))[:16], "keep": keep, "paused": paused})
     if kind == "ack":
         return Message("ack", id, {"frame": _whole(data, "frame", 0, 2**52)})
     if kind == "events":

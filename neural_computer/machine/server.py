@@ -176,10 +176,10 @@ class _Client:
         except (ProtocolError, TimeoutError) as error:
             await self.socket.send_json({"type": "error", "error": str(error) or "no hello came"})
             return
-        asked, keep = message.fields["session"], message.fields["keep"]
+        asked, keep, paused = (message.fields[name] for name in ("session", "keep", "paused"))
         stored = await wrap_future(live.stored(asked)) if asked else None
         try:
-            call = live.ticker.call(lambda: live.in_join(asked, stored, self.outbox, keep))
+            call = live.ticker.call(lambda: live.in_join(asked, stored, self.outbox, keep, paused))
             seat, resumed = await wrap_future(call)
         except Error as error:
             await self.socket.send_json({"type": "full", "error": str(error)})
