@@ -71,6 +71,8 @@ def test_it_remembers_what_clear_took_away_and_the_controls_do_not(terminal):
 def test_its_drift_is_measured_by_one_command(tmp_path, monkeypatch):
     monkeypatch.setattr(drift_terminal, "RUNS", ("words",))
     monkeypatch.setattr(drift_terminal, "LETTERS", (0,))
+    monkeypatch.setattr(drift_terminal, "STEPS", {"everything": "held-out sums"})
+    monkeypatch.setattr(drift_terminal, "FRAMES", 300)
     done = program("launch.evaluate", "--machine=terminal", "--drift=60", "--sessions=2", f"--out={tmp_path}")
     assert "open loop, words" in done.stdout and "cannot succeed" in done.stdout
     result = json.loads((tmp_path / "drift.json").read_text())
