@@ -69,16 +69,16 @@ def tasks(terminal: TerminalRuns, frames: int, count: int, seed: int) -> list[Ta
     if causal.window:
         # Beyond the window one figure will do: nothing is left of the line.
         asked = [letters for letters in LETTERS if letters <= max(causal.window, LETTERS[0])]
-        out += [_recalled(terminal, letters, seed) for letters in asked]
+        out += [_recalled(terminal, letters, min(recall.COUNT, 3 * count), seed) for letters in asked]
         unwritten = dataclasses.replace(terminal, computer=_unwritten(terminal.computer))
         control = played("words", min(frames, CLOSED), unwritten)
         out.append(control._replace(name=f"{control.name}, window not rewritten"))
     return out
 
 
-def _recalled(terminal: TerminalRuns, letters: int, seed: int) -> Task:
-    frames = recall.COUNT * (20 + (letters + 1) * (1 + recall.IDLE))
-    return Task(f"recall, {letters}", frames, lambda: Result(recall.recall(terminal, letters, seed=seed)))
+def _recalled(terminal: TerminalRuns, letters: int, count: int, seed: int) -> Task:
+    frames = count * (20 + (letters + 1) * (1 + recall.IDLE))
+    return Task(f"recall, {letters}", frames, lambda: Result(recall.recall(terminal, letters, count, seed=seed)))
 
 
 def _strip(session: Session, cells: np.ndarray) -> np.ndarray:
