@@ -21,20 +21,12 @@ SIDE, STEPS = 64, 2200
 def get_config() -> ConfigDict:
     """The streaming desktop."""
     config = base.get_config()
-    config.data.update(frames=2, height=SIDE, width=SIDE, batch_size=24, shares=ConfigDict(SHARES))
-    config.text.update(width=16, length=16, heads=2, depth=1)
+    config.data.update(height=SIDE, width=SIDE, batch_size=24, shares=ConfigDict(SHARES))
     # An arrow that moves takes more components than text does; of unequal variances, as fine ones would drown the rest.
     config.codec.update(channels=64, whiten=0.5, temporal_stride=1, fit_videos=512)
     # A token is a block of 8x8 pixels.
     config.network.update(width=128, ffn=512, heads=2, layers=4, patch=(1, 1, 1), positions=(0, SIDE // 8, SIDE // 8))
-    sizes.streaming(config, window=0)
-    config.network.update(prediction_type="x0", scale_noisy_latents=True)
-    config.injection.mode = "internal"
+    sizes.transitions(config, STEPS)
     config.actions.update(schema="raw", cursor="reference", cursor_height=9.0, width=128, texts=1, text_length=4)
-    config.sampling.update(solver="euler", num_steps=1, shift=3.0)
-    config.objective.update(shift=3.0, pure_noise=0.75)
-    config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
-    config.optimizer.update(kind="muon", learning_rate=2e-3, warmup_steps=50, decay_steps=STEPS, b2=0.98)
-    config.optimizer.update(final_learning_rate=4e-5, weight_decay=0.0, ema_decay=0.99)
-    config.schedule.update(steps=STEPS, checkpoint_every=300, log_every=20)
+    config.schedule.checkpoint_every = 300
     return config

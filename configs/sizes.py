@@ -42,6 +42,24 @@ def streaming(config: ConfigDict, window: int, chunk: int = 1) -> None:
     config.sampling.guidance = 1.0
 
 
+def transitions(config: ConfigDict, steps: int) -> None:
+    """Of any size: a computer without a window, learned in so many steps from single transitions drawn by kind.
+
+    Three in four begin at pure noise, as a run's only denoising step does (docs/streaming.md has what each value matters).
+    """
+    streaming(config, window=0)
+    config.data.frames = 2
+    config.text.update(width=16, length=16, heads=2, depth=1)
+    config.network.update(prediction_type="x0", scale_noisy_latents=True)
+    config.injection.mode = "internal"
+    config.sampling.update(solver="euler", num_steps=1, shift=3.0)
+    config.objective.update(shift=3.0, pure_noise=0.75)
+    config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
+    config.optimizer.update(kind="muon", learning_rate=2e-3, warmup_steps=50, decay_steps=steps, b2=0.98)
+    config.optimizer.update(final_learning_rate=4e-5, weight_decay=0.0, ema_decay=0.99)
+    config.schedule.update(steps=steps, log_every=20)
+
+
 def wan_1_3b_i2v(config: ConfigDict) -> None:
     """81 frames of 480x832, 1.564 B parameters: Wan2.1's 1.3B made image-to-video, from its text-to-video weights."""
     _wan(config)

@@ -52,22 +52,15 @@ def get_config(form: str = "small") -> ConfigDict:
 def _typing(rows: int, cols: int, width: int, layers: int, batch_size: int, steps: int) -> ConfigDict:
     """Single transitions: a frame, a key, and the frame after it."""
     config = base.get_config()
-    config.data.update(frames=2, height=16 * rows, width=8 * cols, batch_size=batch_size, shares=ConfigDict(SHARES))
-    config.text.update(width=16, length=16, heads=2, depth=1)
+    config.data.update(height=16 * rows, width=8 * cols, batch_size=batch_size, shares=ConfigDict(SHARES))
     config.codec.update(channels=24, temporal_stride=1, fit_videos=512)
     config.network.update(width=width, ffn=4 * width, heads=width // 64, layers=layers)
     # A token is a character's cell; none but their age tells frames apart.
     config.network.update(patch=(1, 2, 1), positions=(0, rows, cols))
-    sizes.streaming(config, window=0)
-    config.network.update(entries="events", prediction_type="x0", scale_noisy_latents=True)
-    config.injection.mode = "internal"
+    sizes.transitions(config, steps)
+    config.network.entries = "events"
     config.actions.update(schema="raw", cursor="xy", width=128, texts=1, text_length=4)
-    config.sampling.update(solver="euler", num_steps=1, shift=3.0)
-    config.objective.update(shift=3.0, pure_noise=0.75)
-    config.objective.update(dropout_text=0.0, dropout_image=0.0, dropout_cond=0.0)
-    config.optimizer.update(kind="muon", learning_rate=2e-3, warmup_steps=50, decay_steps=steps, b2=0.98)
-    config.optimizer.update(final_learning_rate=4e-5, weight_decay=0.0, ema_decay=0.99)
-    config.schedule.update(steps=steps, checkpoint_every=500, log_every=20)
+    config.schedule.checkpoint_every = 500
     return config
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the rig is made of, by apt-get: an X server without a screen, XFCE's pieces, a few programs, and AT-SPI, by
-# which the rig finds buttons and texts; on Debian also chromium, for the tests of the live page. Installed already, it does nothing. Debian 12, Ubuntu 24.04 or newer; about 115 MB, and 400 for chromium.
+# which the rig finds buttons and texts; on Debian also chromium, for the tests of the live page. Installed already, it does
+# nothing. Debian 12, Ubuntu 24.04 or newer; about 115 MB, and 400 for chromium.
 #
 #   neural-computer install_rig, or in a checkout: bash launch/install_rig.sh
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Drift of a desktop: a machine that is right scores 1, a screen that never changes fails its clicks, kinds are told apart."""
+"""Drift of a desktop: a machine that is right scores 1, a screen that never changes fails its clicks, kinds are kept apart."""
 
 import functools
 

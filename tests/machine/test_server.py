@@ -121,7 +121,7 @@ def test_a_policy_gets_the_frames_of_a_host_of_its_own(link):
         assert len(frames) == 3 and machine.frame >= 4
 
 
-def test_a_served_desktop_has_the_same_door(tmp_path):
+def test_a_served_desktop_has_the_same_client(tmp_path):
     with serving_here(tmp_path, "desktop", rows=1) as (_, link), nc.connect(link) as machine:
         first = machine.reset(seed=2)
         machine.step([event for _, event in machines.clicks()][:3])
