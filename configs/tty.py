@@ -9,7 +9,7 @@
 The argument names a size, and what is learned:
 
 small    3x16 characters, 1.6 M parameters, half an hour of one CPU thread
-medium   8x40 characters, 3.4 M parameters, hours of one CPU thread (--rows=8 --cols=40 of the recipe)
+medium   8x40 characters, 3.4 M parameters, not trained yet; hours, by operations (--rows=8 --cols=40 of the recipe)
 gpu      24x80 characters, 41 M parameters, a GPU (--rows=24 --cols=80)
 
 typing   what is on the screen: from single transitions, without a window
