@@ -97,6 +97,19 @@ def fresh(trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
     return _fresh_leaves(trainer, seed, jax.eval_shape(lambda: trainer.network(seed)), mesh)
 
 
+def initial(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
+    """The trainer's network with what a converted folder holds of it, and fresh parameters for the rest.
+
+    A folder without a DiT gives a computer its encoders alone. Raises CheckpointError for a codec and a folder without a
+    VAE, ValueError for parameters that do not fit.
+    """
+    wanted = jax.eval_shape(lambda: trainer.network(seed))
+    if "codec" in wanted:
+        _, vae = load_pretrained(directory, "vae", mesh=mesh)
+        return {"codec": {name: vae[name] for name in wanted["codec"]}}
+    return merged(directory, trainer, seed, mesh) if "dit" in networks(directory) else fresh(trainer, seed, mesh)
+
+
 def merged(directory: str | Path, trainer: Trainer, seed: int, mesh: Mesh | None = None) -> PyTree:
     """The trainer's network with the parameters of a converted DiT, and fresh ones for what that one lacks.
 

@@ -8,18 +8,19 @@
     EVALUATORS["weights"] = weight_norm
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neural_computer import sharding
-from neural_computer.evals.evaluate import BatchedRollout, CodecReconstruction, HeldOut
+from neural_computer.evals.evaluate import CodecReconstruction
 from neural_computer.evals.scorer import Scorer
 from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.train.loop import Evaluator
-from neural_computer.types import Clip, FrozenParams, TrainState
+from neural_computer.types import Clip, FrozenParams
 from neural_computer.workflows import checks, metrics
+from neural_computer.workflows.task import task
 
 
 @dataclass(frozen=True)
@@ -36,33 +37,7 @@ class Setting:
 
 def held_out(setting: Setting) -> Evaluator:
     """Scores, on the held-out clips, a computer's rollouts, or the reconstructions of a codec that is trained."""
-    return _reconstructions(setting) if setting.experiment.trains_codec else _rollouts(setting)
-
-
-def _rollouts(setting: Setting) -> Evaluator:
-    experiment, trainer = setting.experiment, setting.experiment.trainer
-    rollout = BatchedRollout(
-        experiment.computer,
-        experiment.tokenizer,
-        experiment.evaluation.batch_size,
-        experiment.negative_prompt_ids(),
-        experiment.inputs,
-    )
-    tier = next(iter(experiment.data.captions))
-    return HeldOut(
-        rollout, lambda state: trainer.params(state.ema, setting.frozen), setting.clips, tier, setting.scorer
-    )
-
-
-def _reconstructions(setting: Setting) -> Evaluator:
-    experiment, trainer = setting.experiment, setting.experiment.trainer
-    reconstruction = CodecReconstruction(trainer.model.codec, experiment.evaluation.batch_size)
-
-    def scores(state: TrainState) -> Iterable[tuple[str, float]]:
-        params = trainer.model.params(trainer.params(state.ema, setting.frozen).network)
-        return reconstruction.scores(params, setting.clips, setting.scorer).items()
-
-    return scores
+    return task(setting.experiment).held_out(setting.frozen, setting.clips, setting.scorer)
 
 
 def linear_codec(setting: Setting) -> Evaluator | None:

@@ -23,6 +23,7 @@ from neural_computer.types import Batch, Clip, Encoded, FrozenParams, PyTree, Tr
 from neural_computer.workflows import checks, distributed, lock
 from neural_computer.workflows import workdir as workdirs
 from neural_computer.workflows.evaluators import evaluators as standard_evaluators
+from neural_computer.workflows.task import task
 
 Source = windows.ClipSource | encoded.EncodedSource | Sequence[Clip]
 """Anything with a length and `[i]` of clips, or of clips that were encoded."""
@@ -69,9 +70,8 @@ def fit(
             evaluators={**scores, **(evaluators or {})},
             clip_ids=setup.clip_ids,
         )
-        if experiment.trains_codec and jax.process_index() == 0:
-            network = experiment.trainer.params(state.ema, setup.frozen).network
-            workdirs.save_latents(experiment, workdir, int(state.step), jax.device_get(network), source)
+        if jax.process_index() == 0:
+            task(experiment).finish(workdir, state, setup.frozen, source)
     logging.info("%s: trained to step %d", workdir, int(state.step))
     return state
 
@@ -95,11 +95,9 @@ def prepare(experiment: Experiment, source: Source, workdir: Path, held_out: Seq
     mesh, trainer = sharding.make_mesh(experiment.mesh), experiment.trainer
     save_setup(experiment, workdir, source)
     frozen, init_params = FrozenParams(), None
-    if experiment.trains_codec:
-        frozen = workdirs.codec_loss_params(experiment)
-    elif held_out or not isinstance(source, encoded.EncodedSource):
+    if held_out or not isinstance(source, encoded.EncodedSource):
         # Encoded clips need no encoders; a rollout does.
-        frozen = workdirs.encoders(experiment, workdir, mesh)
+        frozen = task(experiment).frozen(workdir, mesh)
     if experiment.init or trainer.optimizer.trainable:
         # Cached: needed now if part of the network is frozen, and by the loop only where there is no checkpoint.
         init_params = cache(partial(workdirs.init_params, experiment, mesh))
@@ -166,7 +164,7 @@ def training_split(experiment: Experiment) -> windows.ClipSource | BalancedSourc
     Raises ValueError where they do not fit the config.
     """
     data = experiment.data
-    if encoded.holds(data.directory) and not experiment.trains_codec:
+    if encoded.holds(data.directory) and task(experiment).reads_encoded:
         clips = encoded.EncodedSource(data.directory, data.split)
         checks.check_encoded(experiment, clips.info)
         return clips

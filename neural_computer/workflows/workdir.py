@@ -21,7 +21,6 @@ from neural_computer.models.linear_codec import LinearCodec
 from neural_computer.models.vae import WanVAE
 from neural_computer.train.checkpoint import CheckpointError, Checkpoints, load_arrays, read_json, save_arrays
 from neural_computer.types import Clip, FrozenParams, Params, PyTree
-from neural_computer.workflows.checks import codec_fit_videos
 
 CONFIG = "config.json"
 WEIGHTS, META = "model.safetensors", "trained.json"
@@ -123,11 +122,8 @@ def init_params(experiment: Experiment, mesh: Mesh | None = None) -> PyTree:
     trainer, init = experiment.trainer, experiment.init
     if init and pretrained.is_machine(init):
         return _machine_params(experiment, mesh)
-    if init and experiment.trains_codec:
-        _, vae = pretrained.load_pretrained(init, "vae", mesh=mesh)
-        return {"codec": {name: vae[name] for name in ("encoder", "decoder")}}
-    if init and "dit" in pretrained.networks(init):
-        return pretrained.merged(init, trainer, experiment.seed, mesh)
+    if init:
+        return pretrained.initial(init, trainer, experiment.seed, mesh)
     return pretrained.fresh(trainer, experiment.seed, mesh)
 
 
@@ -212,26 +208,6 @@ def _read_saved(folder: Path, mesh: Mesh | None, build: Any) -> Machine:
 
 
 # A codec that is itself trained
-
-
-def codec_loss_params(experiment: Experiment) -> FrozenParams:
-    """Frozen parameters of codec training: LPIPS's if the loss has an LPIPS term, else none."""
-    lpips = experiment.trainer.model.lpips
-    return FrozenParams(lpips=lpips.load() if lpips else None)
-
-
-def save_latents(experiment: Experiment, workdir: Path, step: int, network: PyTree, videos: Any) -> None:
-    """Measures the latents of a trained codec's network on training videos and writes mean and std to normalise them by.
-
-    An encoder that was held keeps those it came with: whatever reads its latents still may.
-    """
-    encoder_trained = "encoder" in experiment.trainer.optimizer.split(network)[0]["codec"]
-    if experiment.init and not encoder_trained:
-        _, vae = pretrained.load_pretrained(experiment.init, "vae")
-        statistics = {name: np.asarray(vae[name]) for name in ("mean", "std")}
-    else:
-        statistics = experiment.trainer.model.statistics(network["codec"], codec_fit_videos(experiment, videos))
-    save_arrays(workdir / LATENTS, statistics | {"step": np.asarray(step)})
 
 
 def trains_codec(workdir: Path) -> bool:
