@@ -4,7 +4,7 @@ A video is uint8 (t, h, w, 3).
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -176,16 +176,25 @@ def _named(name: str, height: int, scale: int, gap: int) -> RgbImage:
 
 def letterbox(video: Video, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
     """A video scaled to fit, proportions kept, and centred on black frames of height x width."""
+    return np.stack(list(letterboxed(video, height, width)))
+
+
+def letterboxed(frames: Iterable[RgbImage], height: int, width: int) -> Iterator[UInt8[np.ndarray, "hh ww 3"]]:
+    """`letterbox` of frames as they come: whole, they need not fit in memory."""
     from PIL import Image
 
-    scale = min(height / video.shape[1], width / video.shape[2])
-    h, w = max(1, round(video.shape[1] * scale)), max(1, round(video.shape[2] * scale))
-    top, left = (height - h) // 2, (width - w) // 2
-    out = np.zeros((len(video), height, width, 3), np.uint8)
-    for target, frame in zip(out, video, strict=True):
-        image = frame if (h, w) == frame.shape[:2] else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
-        target[top : top + h, left : left + w] = np.asarray(image)
-    return out
+    before, out = None, np.zeros(0, np.uint8)
+    for frame in frames:
+        # Of a screen, many frames are the one before.
+        if before is None or not np.array_equal(frame, before):
+            scale = min(height / frame.shape[0], width / frame.shape[1])
+            h, w = max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale))
+            top, left = (height - h) // 2, (width - w) // 2
+            same = (h, w) == frame.shape[:2]
+            image = frame if same else Image.fromarray(frame).resize((w, h), Image.Resampling.LANCZOS)
+            before, out = frame, np.zeros((height, width, 3), np.uint8)
+            out[top : top + h, left : left + w] = np.asarray(image)
+        yield out
 
 
 def resample(video: Video, fps: float, to: float) -> UInt8[np.ndarray, "n h w 3"]:

@@ -11,6 +11,7 @@ import pytest
 import neural_computer as nc
 from neural_computer import machines
 from neural_computer.evals import drift
+from neural_computer.evals import recall as recalling
 from neural_computer.evals.recall import recall
 from neural_computer.simulators.tty.reading import read
 from neural_computer.simulators.tty.sessions import Session, play, session
@@ -19,6 +20,9 @@ from neural_computer.workflows import drift as drifting
 from neural_computer.workflows import drift_terminal
 from tests.conftest import program
 from tests.once import traced_once  # noqa: F401
+
+ROWS = 8
+"""Runs at a time, the same in all tests: one compilation"""
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +53,19 @@ def test_it_types_and_adds(terminal):
 @pytest.mark.slow
 def test_it_stays_right_and_no_kind_of_transition_is_dead(terminal):
     runs = drifting.machine(terminal)
-    sessions = [session(TYPISTS["everything"], (9, n), 200) for n in range(8)]
+    sessions = [session(TYPISTS["everything"], (9, n), 200) for n in range(ROWS)]
     truth = Session(*map(np.stack, zip(*sessions, strict=True)))
-    found = drift.exactness(runs, truth, 24)
+    found = drift.exactness(runs, truth, ROWS)
     for kind in ("idle", "character", "backspace", "empty", "cleared", "clear", "date", "echo", "sum"):
         assert found[kind] >= 0.8, found
-    words = [session(TYPISTS["words"], (9, n), 101) for n in range(4)]
+    words = [session(TYPISTS["words"], (9, n), 101) for n in range(ROWS)]
     truth = Session(*map(np.stack, zip(*words, strict=True)))
     assert drift.report(runs.play(truth), truth)["screens"] >= 0.9
 
 
 @pytest.mark.slow
 def test_it_remembers_what_clear_took_away_and_the_controls_do_not(terminal):
-    found = recall(drifting.machine(terminal), 1, count=24, idle=5)
+    found = recall(drifting.machine(terminal), 1, count=ROWS, idle=5)
     assert found["recalled"] >= 0.8 and found["another's window"] >= 0.8
     assert found["window emptied"] <= 0.1 and found["emptied, true frame"] <= 0.1
 
@@ -73,7 +77,9 @@ def test_its_drift_is_measured_by_one_command(tmp_path, monkeypatch):
     monkeypatch.setattr(drift_terminal, "LETTERS", (0,))
     monkeypatch.setattr(drift_terminal, "STEPS", {"everything": "held-out sums"})
     monkeypatch.setattr(drift_terminal, "FRAMES", 300)
-    done = program("launch.evaluate", "--machine=terminal", "--drift=60", "--sessions=2", f"--out={tmp_path}")
+    monkeypatch.setattr(drift_terminal, "MOST", ROWS)
+    monkeypatch.setattr(recalling, "COUNT", ROWS)
+    done = program("launch.evaluate", "--machine=terminal", "--drift=60", f"--sessions={ROWS}", f"--out={tmp_path}")
     assert "open loop, words" in done.stdout and "cannot succeed" in done.stdout
     result = json.loads((tmp_path / "drift.json").read_text())
     assert result["frames"] == 60 and set(result["recall"]) == {"0"}

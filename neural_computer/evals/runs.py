@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
@@ -34,7 +33,7 @@ def ignore(frames: int) -> None:
 
 @dataclass(frozen=True)
 class Runs:
-    """Runs of one computer; compiled once a number of frames and of rows."""
+    """Runs of one computer, a frame at a time, as it is used; compiled once a number of rows."""
 
     computer: StreamingComputer
     params: Params
@@ -58,8 +57,13 @@ class Runs:
         self, state: State, u: Actions, seed: int = 0, seen: UInt8[np.ndarray, "t n h w 3"] | None = None
     ) -> tuple[State, UInt8[np.ndarray, "n t h w 3"]]:
         """The state after the actions (t, n, 1, ...) of some frames, and these frames; each follows the one `seen` before it."""
-        state, frames = _run(self.computer, self.params, state, u, seen, jax.random.key(seed))
-        frames = np.asarray(frames)
+        chosen, drawn = jax.random.key(seed), []
+        for number in range(u.raw.shape[0]):
+            now = jax.tree.map(lambda x, number=number: x[number], u)
+            before = None if seen is None else seen[number]
+            state, frame = _advance(self.computer, self.params, state, now, before, chosen)
+            drawn.append(frame)
+        frames = np.stack(drawn, axis=1)
         self.done(frames.shape[0] * frames.shape[1])
         return state, frames
 
@@ -70,18 +74,12 @@ def _boot(computer: StreamingComputer, params: Params, first: Any, text: TokenId
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _run(computer: StreamingComputer, params: Params, state: State, u: Actions, seen: Any, key: Any) -> Any:
-    """The state after all chunks, and uint8 frames (n, t, h, w, 3)."""
-
-    def advance(state: State, now: tuple[Actions, Any]) -> tuple[State, Any]:
-        u, seen = now
-        x = None if seen is None else normalize_pixels(seen)
-        state = computer.step(params, state, x, u, jax.random.fold_in(key, state.time))
-        state, frames = computer.render(params, state)
-        return state, to_uint8(frames[:, 0])
-
-    state, frames = jax.lax.scan(advance, state, (u, seen))
-    return state, jnp.moveaxis(frames, 0, 1)
+def _advance(computer: StreamingComputer, params: Params, state: State, u: Actions, seen: Any, key: Any) -> Any:
+    """The state after one frame, and it as uint8 (n, h, w, 3)."""
+    x = None if seen is None else normalize_pixels(seen)
+    state = computer.step(params, state, x, u, jax.random.fold_in(key, state.time))
+    state, frames = computer.render(params, state)
+    return state, to_uint8(frames[:, 0])
 
 
 def segments(frames: int) -> Iterator[slice]:

@@ -79,14 +79,15 @@ def is_static(episode: Episode) -> bool:
 
 
 def _read_video(path: Path, size: tuple[int, int]) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """(frames, fps, width and height of the screen). Frames are letterboxed one by one: whole, they may not fit in memory."""
+    """(frames, fps, width and height of the screen). Whole, its frames may not fit in memory."""
     import av
 
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             fps, screen = float(stream.average_rate or 15), (stream.width, stream.height)
-            frames = [media.letterbox(f.to_ndarray(format="rgb24")[None], *size)[0] for f in container.decode(stream)]
+            screens = (frame.to_ndarray(format="rgb24") for frame in container.decode(stream))
+            frames = list(media.letterboxed(screens, *size))
     except (av.FFmpegError, IndexError, OSError) as error:
         raise ValueError(f"{path.name}: cannot be read as a video ({error})") from error
     if not frames:
