@@ -66,7 +66,7 @@ def _typing(rows: int, cols: int, width: int, layers: int, batch_size: int, step
 
 def _memory(config: ConfigDict, window: int) -> None:
     """Clips as long as the window, of sessions in which lines are cleared away and recalled."""
-    frames, steps = window + 2, config.schedule.steps // 3
+    frames, steps = window + 2, 2 * config.schedule.steps // 3
     config.data.update(
         frames=frames, batch_size=max(1, 2 * config.data.batch_size // frames), shares=ConfigDict(MEMORY_SHARES)
     )

@@ -25,10 +25,13 @@ done
 environment "$extras"
 [ -z "$mutate" ] || exec .venv/bin/python -m tests.mutation ${arguments[@]+"${arguments[@]}"}
 
-.venv/bin/ruff check .
+case " ${arguments[*]-} " in
+  *" --rest-of="*) checks=(true) ;; # whose run has them behind it
+  *) checks=(.venv/bin/mypy) && .venv/bin/ruff check . ;;
+esac
 # Types are checked beside the tests. These are a process a core and one more, for many wait for processes of their own; one
 # thread each (tests/conftest.py). The tests of a file share what they train.
-.venv/bin/mypy >.venv/types.log 2>&1 &
+"${checks[@]}" >.venv/types.log 2>&1 &
 types=$!
 cores=$(getconf _NPROCESSORS_ONLN)
 several=(.venv/bin/python -m pytest -n "$((cores < 8 ? cores + 1 : 8))" --dist=loadfile --durations=10)

@@ -128,7 +128,13 @@ class StreamingComputer(NeuralComputer):
         latents = self.sampler.sample(flow.noise(key, rows, self.latent_shape), predict_x0)
         state = state._replace(latents=latents, time=state.time + 1)
         enters = self._enters(u, before.shape[0])
-        return state._replace(cache=self.remember(params, state, conditioning, enters))
+        if self.entries == "chunks" or state.cache is None:
+            return state._replace(cache=self.remember(params, state, conditioning, enters))
+        # Most frames of a person at a keyboard are without a key: half of their cost is the pass that nothing comes of.
+        cache = jax.lax.cond(
+            enters.any(), lambda: self.remember(params, state, conditioning, enters), lambda: state.cache
+        )
+        return state._replace(cache=cache)
 
     def render(self, params: Params, state: State) -> tuple[State, Float[Array, "b t h w 3"]]:
         """G: the newest chunk's frames in [-1, 1], and the state that shows the last of them."""
