@@ -18,7 +18,8 @@ from tests import needs
 needs.package("starlette", "live")
 needs.package("websockets", "live")
 
-from tests.machine.test_server import serving_here, wait  # noqa: E402
+from neural_computer.machine import server, serving  # noqa: E402
+from tests.machine.test_server import serving_here, serving_of, wait  # noqa: E402
 
 INK = """canvas => {
   const pixels = document.querySelector(canvas).getContext("2d").getImageData(0, 0, 1000, 1000).data;
@@ -163,6 +164,42 @@ def test_a_page_takes_its_session_up_after_the_server_was_gone(served):
         page.wait_for_function("() => nc.header && nc.header.frame > 1")
         assert page.evaluate("() => [nc.session, nc.welcome.resumed]") == [session, True]
         assert seat(live).session.moment.truth.line == "ab"
+
+
+@pytest.fixture
+def terminal(tmp_path, optimized):
+    """(the live machine, its link) of the terminal that comes with the package."""
+    service = server.Service("t" * 32, live=serving.load(serving.Options(out=tmp_path, sessions=1)))
+    with serving_of(service) as pair:
+        yield pair
+
+
+NAMES = {"Return": "Enter", "BackSpace": "Backspace", "Up": "ArrowUp", "Down": "ArrowDown", " ": "Space"}
+
+
+@pytest.mark.rig
+def test_twenty_lines_look_like_the_true_machines_as_often_as_in_the_drift_evaluation(terminal):
+    """Lines drawn now: words, `date`, `clear`, typing errors that are taken back, and sums that no training session has."""
+    live, link = terminal
+    seed = time.time_ns()
+    stream = (key for key in typed(TYPISTS["sums"], (seed, 0)) if key)
+    with browsing(link) as page:
+        lines = 0
+        while lines < 20:
+            key = next(stream)
+            lines += key == "Return"
+            page.keyboard.press(NAMES.get(key, key))
+            page.wait_for_timeout(30)
+        page.wait_for_function("() => nc.header.waiting === 0", timeout=120_000)
+        page.wait_for_timeout(500)
+        score = seat(live).session.moment.score
+        shown = page.inner_text("#screens"), page.inner_text("#sums")
+    print(f"seed {seed}: {score}")
+    assert score.screens > 150 and score.right >= 0.85 * score.screens, f"docs/streaming.md has .966; seed {seed}"
+    assert score.sums and score.sums_right >= 0.6 * score.sums and score.held_out == score.sums, f"seed {seed}"
+    right, screens = map(int, shown[0].split(" of "))
+    assert abs(screens - score.screens) < 30 and abs(right - score.right) < 30
+    assert shown[1] == f"{score.sums_right} of {score.sums}"
 
 
 @pytest.mark.rig

@@ -36,13 +36,20 @@ def serving_here(folder, name="terminal", rows=3, every=0.2):
     service = Service(TOKEN)
     service.live = Live(machines.host(name, rows), "tiny", "f" * 64, folder, every, FPS)
     service.live.host.warm()
+    with serving_of(service) as pair:
+        yield pair
+
+
+@contextmanager
+def serving_of(service):
+    """(the live machine, its link) of a service, served likewise."""
     with serving.listening("127.0.0.1", 0) as listener:
         http = serving.uvicorn_server(service)
         thread = threading.Thread(target=http.run, kwargs={"sockets": [listener]})
         service.live.start()
         thread.start()
         try:
-            yield service.live, server.link("127.0.0.1", listener.getsockname()[1], TOKEN)
+            yield service.live, server.link("127.0.0.1", listener.getsockname()[1], service.token)
         finally:
             http.should_exit = True
             thread.join()
