@@ -51,7 +51,7 @@ enable -n $(compgen -b)
 """
 """bash's start-up file: `date` is fixed, calculations are Python's, any other word is echoed, builtins and reserved words too"""
 SEQUENCES = {"Return": "\r", "BackSpace": "\x7f", "Up": "\x1b[A", "Down": "\x1b[B"}
-DEADLINE, SILENCE = 10.0, 0.2
+DEADLINE, SILENCE = 10.0, 1.0
 """Seconds for the response to a key, and of waiting after which a key without an echo counts as handled"""
 CHUNK = 4
 """Sessions in a file of recordings"""
