@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fuzz", type=float, default=6, help="Seconds of each of the four fuzz tests; 150 is the full form."
     )
     parser.addoption(
-        "--soak", type=float, default=60, help="Seconds of the live machine's soak; 3600 is the full form."
+        "--soak", type=float, default=120, help="Seconds of the live machine's soak; 3600 is the full form."
     )
     parser.addoption(
         "--full", action="store_true", help="Convert and run a whole 1.3B network: 11 GB of disk, minutes."

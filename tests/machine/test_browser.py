@@ -19,6 +19,7 @@ needs.package("starlette", "live")
 needs.package("websockets", "live")
 
 from neural_computer.machine import server, serving  # noqa: E402
+from neural_computer.machine.live import Outbox  # noqa: E402
 from tests.machine.test_server import serving_here, serving_of, wait  # noqa: E402
 
 INK = """canvas => {
@@ -206,9 +207,19 @@ def test_twenty_lines_look_like_the_true_machines_as_often_as_in_the_drift_evalu
 
 @pytest.mark.rig
 def test_soak_no_key_is_lost_and_memory_does_not_grow(served, request):
-    """Two clients type for --soak seconds: every key is applied once, in order; the process grows by no more than a few MB."""
+    """Two clients type for --soak seconds: every key is applied once, in order; the process grows by no more than a few MB.
+
+    Beside them a session runs by the clock, which stays on its grid: ticks, those left out counted, are as many as fit into
+    the time.
+    """
     live, link = served
     seconds, sizes = request.config.getoption("--soak"), []
+
+    def clock():
+        return time.perf_counter(), live.ticker.counts.ticks + live.ticker.counts.late
+
+    idle, *_ = live.ticker.call(lambda: live.in_join("", None, Outbox(lambda: None), False)).result()
+    begun = live.ticker.call(clock).result()
     with nc.connect(link) as one, nc.connect(link) as two:
         streams = [iter(typed(TYPISTS["mash"], n, 2, 10)) for n in (1, 2)]
         end, sent = time.monotonic() + seconds, {0: [], 1: []}
@@ -222,5 +233,8 @@ def test_soak_no_key_is_lost_and_memory_does_not_grow(served, request):
             client.step()
             assert list(client.applied) == sent[number]
             assert list(np.diff(list(client.applied.values())) >= 1).count(False) == 0
+    now, ticks = np.subtract(live.ticker.call(clock).result(), begun)
+    live.ticker.call(lambda: live.in_leave(idle)).result()
+    assert abs(ticks / live.fps - now) < 0.5, "half a second, however long"
     assert live.ticker.counts.failed == 0
     assert sizes[-1] - sizes[len(sizes) // 2] < 40_000, "kB in the second half"

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.rig
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """Two desktops side by side, a minute of each split: a session to train on and a held-out one."""
+    """Two desktops side by side, half a minute to train on and half a minute held out of each split."""
     folder = tmp_path_factory.mktemp("recorded")
-    ask = ["--recipe=guiworld", "--source=rig", "--split=random_slow,random_fast,goal", "--minutes=0.5"]
+    ask = ["--recipe=guiworld", "--source=rig", "--split=random_slow,random_fast,goal", "--minutes=0.9"]
     ask += ["--workers=2"]
     program("launch.prepare_data", *ask, "--frames=9", "--size=96x128", f"--output={folder}")
     return folder
