@@ -141,6 +141,11 @@ def test_values_that_no_codec_has_are_named(fields, message):
     assert LinearCodec(BLOCK, 0.0).channels == BLOCK == 4 * 8 * 8 * 3
 
 
+@pytest.mark.parametrize("channels", [1, BLOCK])
+def test_one_channel_and_a_whole_block_are_codecs(channels):
+    assert LinearCodec(channels).init()["basis"].shape == (BLOCK, channels)
+
+
 @pytest.mark.parametrize(
     ("video", "latents"),
     [((1, 8, 8), (1, 1, 1)), ((5, 8, 16), (2, 1, 2)), ((9, 16, 24), (3, 2, 3)), ((81, 480, 832), (21, 60, 104))],
