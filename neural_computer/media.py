@@ -176,11 +176,14 @@ def _named(name: str, height: int, scale: int, gap: int) -> RgbImage:
 
 def letterbox(video: Video, height: int, width: int) -> UInt8[np.ndarray, "t hh ww 3"]:
     """A video scaled to fit, proportions kept, and centred on black frames of height x width."""
-    return np.stack(list(letterboxed(video, height, width)))
+    out = np.zeros((len(video), height, width, 3), np.uint8)
+    for target, frame in zip(out, letterboxed(video, height, width), strict=True):
+        target[:] = frame
+    return out
 
 
 def letterboxed(frames: Iterable[RgbImage], height: int, width: int) -> Iterator[UInt8[np.ndarray, "hh ww 3"]]:
-    """`letterbox` of frames as they come: whole, they need not fit in memory."""
+    """Yields frames letterboxed as they come, so that whole they need not fit in memory; equal ones in a row are one array."""
     from PIL import Image
 
     before, out = None, np.zeros(0, np.uint8)

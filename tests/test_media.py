@@ -78,3 +78,10 @@ def test_a_page_is_one_file_with_everything_escaped(tmp_path):
 def test_a_text_table_lines_up():
     lines = report.text_table([{"a": "x", "b": 1.0}, {"a": "longer", "b": 22.0}]).split("\n")
     assert len({len(line) for line in lines}) == 1 and lines[1].split() == ["x", "1.000"]
+
+
+def test_a_frame_that_stays_is_letterboxed_like_any_other():
+    two = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3)).astype(np.uint8)
+    video = two[[0, 0, 1, 1, 0]]
+    np.testing.assert_array_equal(media.letterbox(video, 16, 32), media.letterbox(two, 16, 32)[[0, 0, 1, 1, 0]])
+    assert media.letterbox(video[:0], 16, 32).shape == (0, 16, 32, 3)
