@@ -4,6 +4,7 @@ import re
 import resource
 import time
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ needs.package("websockets", "live")
 
 from neural_computer.machine import server, serving  # noqa: E402
 from neural_computer.machine.live import Outbox  # noqa: E402
+from neural_computer.machine.protocol import Message  # noqa: E402
 from tests.machine.test_server import serving_here, serving_of, wait  # noqa: E402
 
 INK = """canvas => {
@@ -175,6 +177,7 @@ def terminal(tmp_path, optimized):
         yield pair
 
 
+KEY = Event(0, "press", "a")
 NAMES = {"Return": "Enter", "BackSpace": "Backspace", "Up": "ArrowUp", "Down": "ArrowDown", " ": "Space"}
 
 
@@ -224,6 +227,8 @@ def test_soak_no_key_is_lost_and_memory_does_not_grow(served, request):
         streams = [iter(typed(TYPISTS["mash"], n, 2, 10)) for n in (1, 2)]
         end, sent = time.monotonic() + seconds, {0: [], 1: []}
         while time.monotonic() < end:
+            if not len(sizes) % 1000:  # without keys it would fall asleep
+                live.ticker.call(partial(live.in_events, idle, Message("events", len(sizes), {"events": [KEY]})))
             for number, (client, stream) in enumerate(zip((one, two), streams, strict=True)):
                 keys = [key for key in (next(stream) for _ in range(8)) if key]
                 sent[number] += client.send([Event(0, "press", key) for key in keys])
