@@ -21,6 +21,7 @@ from neural_computer.conditioning import Conditioner
 from neural_computer.config import TextConfig, at
 from neural_computer.convert import pretrained
 from neural_computer.data.inputs import ActionFeaturizer
+from neural_computer.data.regions import RegionMasks
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
 from neural_computer.denoiser import Denoiser
 from neural_computer.experiment import Experiment
@@ -54,6 +55,7 @@ def build(config: ConfigDict) -> Experiment:
         tokenizer=_tokenizer(part["text"], init) if "text" in part else ByteTokenizer(0),
         inputs=_inputs(part, trainer.model, init) if "actions" in part else None,
         mesh=mesh,
+        regions=_regions(part, trainer.model) if "actions" in part else None,
     )
 
 
@@ -76,6 +78,12 @@ def _inputs(part: Mapping[str, Any], computer: NeuralComputer, init: str) -> Act
             )
     short = dataclasses.replace(part["text"], length=actions.text_length)
     return ActionFeaturizer(_tokenizer(short, init), actions.texts, typed=actions.schema != "raw")
+
+
+def _regions(part: Mapping[str, Any], computer: NeuralComputer) -> RegionMasks | None:
+    names = tuple(part["objective"].regions)
+    with at("config.objective"):
+        return RegionMasks(names, computer.codec.stride) if names else None
 
 
 # A computer

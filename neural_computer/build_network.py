@@ -31,7 +31,7 @@ def network(part: Mapping[str, Any], conditioner: Conditioner) -> Network:
             )
     trained = None
     if conditioner.text_encoder is None:
-        trained = ByteTextEncoder(text.width, text.length, text.heads, text.depth, dtype)
+        trained = ByteTextEncoder(text.width, text.length, text.heads, text.depth, dtype, text.digit_places)
     heads = Heads(part["actions"].width) if part["objective"].needs_heads else None
     return Network(dit, trained, _action_encoder(part, dit.injection, conditioner.mask_channels), heads)
 

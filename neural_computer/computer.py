@@ -151,6 +151,7 @@ class NeuralComputer:
                 conditioning,
                 state.negative_prompt,
                 self.sampler.guidance,
+                self.sampler.action_guidance,
             )
             return with_clean_frame(self.denoiser.to_x0(prediction, z, jnp.full(rows.shape, time)))
 

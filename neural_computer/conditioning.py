@@ -74,6 +74,7 @@ class Conditioner:
             text=self.encode_text(frozen, batch.text),
             image=self.encode_image(frozen, video[:, 0]),
             actions=self.encode_action_texts(frozen, batch.actions),
+            regions=batch.regions,
         )
 
     def condition_latents(

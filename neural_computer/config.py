@@ -54,7 +54,8 @@ class ConfigError(Error, ValueError):
 class DataConfig:
     """The data set, videos or clips that were encoded from them. `captions` gives the share of every caption tier; `split` is
     trained on; a clip is `frames` frames, and clips begin `stride` frames apart. `shares`, by kind of transition, are those of
-    clips whose last frame shows it (`data.balanced`); empty, all clips are drawn alike."""
+    clips whose last frame shows it (`data.balanced`); empty, all clips are drawn alike. `stages`, by step, are the shares
+    from that step on: a curriculum."""
 
     directory: str
     frames: int
@@ -65,13 +66,18 @@ class DataConfig:
     captions: Mapping[str, float]
     split: str
     shares: Mapping[str, float] = field(default_factory=dict)
+    stages: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.shares and self.stages:
+            raise ValueError("stages: have shares of their own; leave shares empty")
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The text encoder. `kind` "bytes" is a small one, trained with the network, to which heads and depth belong; "umt5" is
-    Wan2.1's, frozen, its sizes those of `init`'s or the published ones. `negative_prompt` is what classifier-free guidance
-    leads away from."""
+    """The text encoder. `kind` "bytes" is a small one, trained with the network, to which heads, depth and `digit_places` belong
+    (`models.text.ByteTextEncoder`); "umt5" is Wan2.1's, frozen, its sizes those of `init`'s or the published ones.
+    `negative_prompt` is what classifier-free guidance leads away from."""
 
     kind: str
     width: int
@@ -79,9 +85,14 @@ class TextConfig:
     heads: int
     depth: int
     negative_prompt: str
+    digit_places: bool = False
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, ("bytes", "umt5"))
+        if self.digit_places and self.kind == "umt5":
+            raise ValueError(
+                "digit_places=True: of the small encoder alone (kind='bytes'); UMT5 has its own vocabulary"
+            )
         if self.width % self.heads:
             raise ValueError(f"heads={self.heads}: must divide width={self.width}")
 
@@ -210,12 +221,14 @@ class SamplingConfig:
     num_steps: int
     shift: float
     guidance: float
+    action_guidance: float = 1.0
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
     """How many held-out videos are scored, in the final evaluation (`videos`) and during training; then by `metrics` too,
     names of `evals.METRICS` with commas between, over the frames of `view`; `r3d18` is the weights' file that fvd_r3d18 needs.
+    `further_splits`, with commas between, are scored beside `split` in the final evaluation, where the data have them.
     """
 
     videos: int
@@ -225,6 +238,7 @@ class EvaluationConfig:
     metrics: str
     view: str
     r3d18: str
+    further_splits: str = ""
 
     def __post_init__(self) -> None:
         for name in filter(None, self.metrics.split(",")):

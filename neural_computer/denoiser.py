@@ -150,21 +150,30 @@ class Denoiser:
         conditioning: Conditioning,
         negative_prompt: TokenIds | Float[Array, "b l d"] | None,
         scale: float,
+        action_scale: float = 1.0,
     ) -> Float[Array, "b f i j c"]:
-        """Classifier-free guidance (CFG): uncond + scale (cond - uncond), both predicted in one batch.
+        """Classifier-free guidance (CFG): cond + (scale - 1) (cond - uncond) + (action_scale - 1) (cond - idle), in one batch.
 
-        `uncond` sees the negative prompt in place of the text; everything else alike. Raises ValueError without one.
+        `uncond` sees the negative prompt in place of the text, `idle` no actions, which action dropout trains; everything else
+        alike. A scale of 1 leaves its part out. Raises ValueError for one without a negative prompt, or without actions.
         """
-        if scale == 1:
+        others: list[tuple[float, Conditioning]] = []
+        if scale != 1:
+            if negative_prompt is None:
+                raise ValueError(f"guidance={scale}: needs a negative prompt; boot with one, an empty one perhaps")
+            others.append((scale, conditioning._replace(text=negative_prompt)))
+        if action_scale != 1:
+            if (u := conditioning.actions) is None:
+                raise ValueError(f"action_guidance={action_scale}: needs actions; give some, or set it to 1")
+            idle = u._replace(valid=jnp.zeros_like(jnp.asarray(u.valid)))
+            others.append((action_scale, conditioning._replace(actions=idle)))
+        if not others:
             return self.predict(params, z, t, conditioning).prediction
-        if negative_prompt is None:
-            raise ValueError(f"guidance={scale}: needs a negative prompt; boot with one, an empty one perhaps")
-        both = (conditioning, conditioning._replace(text=negative_prompt))
-        z, t = jnp.concatenate([z, z]), jnp.concatenate([t, t])
-        cond, uncond = jnp.split(
-            self.predict(params, z, t, jax.tree.map(lambda *x: jnp.concatenate(x), *both)).prediction, 2
-        )
-        return uncond + scale * (cond - uncond)
+        count, every = 1 + len(others), [conditioning, *(other for _, other in others)]
+        batch = jax.tree.map(lambda *x: jnp.concatenate(x), *every)
+        z, t = jnp.concatenate([z] * count), jnp.concatenate([t] * count)
+        cond, *without = jnp.split(self.predict(params, z, t, batch).prediction, count)
+        return cond + sum((w - 1) * (cond - each) for (w, _), each in zip(others, without, strict=True))
 
     def to_x0(
         self, prediction: Float[Array, "b f i j c"], z: Float[Array, "b f i j c"], time: Float[Array, " b"]

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from neural_computer.computer import NeuralComputer
 from neural_computer.config import CodecConfig, ConfigError, DataConfig, EvaluationConfig, at
 from neural_computer.data.inputs import ActionFeaturizer
+from neural_computer.data.regions import RegionMasks
 from neural_computer.data.tokens import ByteTokenizer, UMT5Tokenizer
 from neural_computer.errors import one_of
 from neural_computer.train.loop import LoopConfig
@@ -37,6 +38,8 @@ class Experiment:
     inputs: ActionFeaturizer | None
     """Makes actions of a clip's events; None where no actions enter"""
     mesh: Mapping[str, int]
+    regions: RegionMasks | None = None
+    """Makes masks of the loss's regions; None where it has none"""
     overridden: tuple[str, ...] = ()
     """Parts replaced in code, which `config` does not describe"""
 

@@ -115,13 +115,14 @@ class Sampler:
     """How latents are sampled: `num_steps` denoising steps of a `solver` at times shifted by `shift`.
 
     `guidance` is the scale w of classifier-free guidance, out = uncond + w (cond - uncond); 1 turns it off (Ho and Salimans
-    2022).
+    2022). `action_guidance` is that of the actions, away from none (`Denoiser.guided_prediction`).
     """
 
     solver: str = "euler"
     num_steps: int = 40
     shift: float = 3.0
     guidance: float = 1.0
+    action_guidance: float = 1.0
 
     def __post_init__(self) -> None:
         one_of("solver", self.solver, SAMPLERS)

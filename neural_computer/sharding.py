@@ -51,7 +51,7 @@ RULES: Rules = (
     (r"image_encoder/patch_embed/kernel$", (None, "fsdp")),
     (r"(text_encoder|image_encoder)/.*(bias|scale|position|class)$", ()),
     # The byte text encoder, the action encoder, the codecs and LPIPS are small: whole on every device.
-    (r"text/.*(kernel|bias|scale|embedding|position)$", ()),
+    (r"text/.*(kernel|bias|scale|embedding|position|digit_place|digit_number)$", ()),
     (r"(actions|heads)/.*$", ()),
     (r"lpips/.*(kernel|bias)$", ()),
     (r"codec/(mean|basis|scale|std|((en|de)coder/.*))$", ()),

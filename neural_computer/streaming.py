@@ -54,8 +54,9 @@ class StreamingComputer(NeuralComputer):
             )
         if self.denoiser.clean_first_frame:
             raise ValueError("clean_first_frame=True: of a chunk that streams every frame is denoised; set it to False")
-        if self.sampler.guidance != 1:
-            raise ValueError(f"guidance={self.sampler.guidance}: a computer that streams has none; set it to 1")
+        for name in ("guidance", "action_guidance"):
+            if (scale := getattr(self.sampler, name)) != 1:
+                raise ValueError(f"{name}={scale}: a computer that streams has none; set it to 1")
         if actions is not None and (actions.align.window, actions.align.lag) != (1, 0):
             raise ValueError(
                 f"actions.window={actions.align.window}, lag={actions.align.lag}: a chunk is conditioned on the actions of its "

@@ -2,7 +2,7 @@
 
 Shapes are written in one alphabet everywhere: `b` batch, `t` video frames, `h` `w` pixels, `f` latent frames, `i` `j`
 latent cells, `p` patches of a latent frame, `c` channels, `l` text length, `s` action slots, `u` typed texts of a video,
-`m` image features, `n` tokens, `d` `y` widths, `k` heads.
+`m` image features, `n` tokens, `d` `y` widths, `k` heads, `r` regions of the loss.
 
 Everything that crosses into a jitted function is a NamedTuple: a pytree without registration, so that `data/`, which
 imports this file, stays free of jax. `Array` below is a numpy or a jax array; the shapes of the fields are checked in the tests.
@@ -118,6 +118,8 @@ class Batch(NamedTuple):
     video: UInt8[Array, "b t h w 3"]
     text: TokenIds | Float[Array, "b l d"]
     actions: Actions | None = None
+    regions: Float[Array, "b r f i j"] | None = None
+    """Masks of the regions that the loss weighs, in the objective's order; None for none"""
 
 
 class Conditioning(NamedTuple):
@@ -142,6 +144,8 @@ class Encoded(NamedTuple):
     text: TokenIds | Float[Array, "b l d"]
     image: Float[Array, "b m y"] | None = None
     actions: Actions | None = None
+    regions: Float[Array, "b r f i j"] | None = None
+    """As in `Batch`"""
 
     @property
     def conditioning(self) -> Conditioning:

@@ -1,15 +1,18 @@
 """Batches by Grain. All randomness comes from (seed, position in the training order): a resume is an integer, and any
 number of processes sees the same global batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from neural_computer.data.encoded import EncodedClip
 from neural_computer.data.inputs import ActionFeaturizer, Tokenizer, stacked
+from neural_computer.data.regions import RegionMasks
+from neural_computer.data.stages import StagedSource
 from neural_computer.types import Actions, Batch, Clip, Encoded, TokenIds
 
 
@@ -19,6 +22,7 @@ class Sample(NamedTuple):
     video: UInt8[np.ndarray, "t h w 3"]
     text: TokenIds
     actions: Actions | None
+    regions: Float[np.ndarray, "r f i j"] | None
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,13 @@ class ToSample:
     """Grain transform: Clip -> Sample, or EncodedClip -> Encoded, without a batch axis.
 
     Draws one caption tier with a probability proportional to its share in `captions`; no tiers give an empty caption. With
-    `inputs`, every sample has actions: empty ones where the clip has none.
+    `inputs`, every sample has actions: empty ones where the clip has none. With `regions`, it has their masks.
     """
 
     tokenizer: Tokenizer
     captions: Mapping[str, float]
     inputs: ActionFeaturizer | None = None
+    regions: RegionMasks | None = None
 
     def __post_init__(self) -> None:
         if self.captions and (min(self.captions.values()) < 0 or not sum(self.captions.values()) > 0):
@@ -48,7 +53,8 @@ class ToSample:
 
     def _sample(self, clip: Clip, text: str) -> Sample:
         ids = TokenIds(self.tokenizer([text])[0])
-        return Sample(clip.frames, ids, self.inputs(clip) if self.inputs else None)
+        inputs, regions = (None if make is None else make(clip) for make in (self.inputs, self.regions))
+        return Sample(clip.frames, ids, inputs, regions)
 
 
 def caption(clip: Clip | EncodedClip, tier: str) -> Any:
@@ -72,6 +78,7 @@ def batches(
     process_index: int = 0,
     process_count: int = 1,
     inputs: ActionFeaturizer | None = None,
+    regions: RegionMasks | None = None,
 ) -> Iterator[Batch | Encoded]:
     """This process's rows of the global batches from number `start` on, without end.
 
@@ -81,12 +88,37 @@ def batches(
       batch_size: of the global batch, a multiple of `process_count`. Batch k is positions [k B, (k + 1) B) of an endless
         stream that is reshuffled every epoch.
       inputs: gives actions to clips; None for an experiment without.
+      regions: gives masks of the loss's regions to clips; None for a loss without.
     """
-    import grain
-
     if batch_size % process_count:
         raise ValueError(f"batch_size={batch_size}: must be a multiple of the {process_count} processes")
-    stream = _order(source, seed).random_map(ToSample(tokenizer, captions, inputs))
+    to_sample, place = ToSample(tokenizer, captions, inputs, regions), (process_index, process_count)
+    if not isinstance(source, StagedSource):
+        return _stream(source, to_sample, batch_size, seed, start, place)
+    return _in_stages(source, lambda part, first: _stream(part, to_sample, batch_size, seed, first, place), start)
+
+
+def _in_stages(
+    source: StagedSource, stream_of: Callable[[Any, int], Iterator[Batch | Encoded]], start: int
+) -> Iterator[Batch | Encoded]:
+    """The batches from number `start` on, each from the stream of its stage's source."""
+    for stage in source.after(start):
+        stream = stream_of(stage.source, stage.begin)
+        try:
+            yield from islice(stream, None if stage.end is None else stage.end - stage.begin)
+        finally:
+            if hasattr(stream, "close"):
+                stream.close()
+
+
+def _stream(
+    source: Any, to_sample: ToSample, batch_size: int, seed: int, start: int, place: tuple[int, int]
+) -> Iterator[Batch | Encoded]:
+    """Rows of process place[0] of place[1] of one source's batches from number `start` on."""
+    import grain
+
+    process_index, process_count = place
+    stream = _order(source, seed).random_map(to_sample)
     numbered = stream.map_with_index(lambda position, sample: (position, sample))
     # An endless stream has no remainder; but without drop_remainder Grain rounds its length up beyond any index.
     local = numbered[process_index::process_count].batch(
@@ -98,6 +130,8 @@ def batches(
 
 def clip_ids(source: Any, *, batch_size: int, seed: int, batch: int) -> list[str]:
     """Ids of the clips of global batch number `batch`, in its order; what cannot be read has its number in the source."""
+    if isinstance(source, StagedSource):
+        source = next(source.after(batch)).source
     order = _order(range(len(source)), seed)
     return [_id(source, order[position]) for position in range(batch * batch_size, (batch + 1) * batch_size)]
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,14 @@ class ClipSource:
         return record.clip(int(self._start[index]), self.length)
 
     def kinds(self) -> tuple[tuple[str, ...], UInt8[np.ndarray, " n"]]:
-        """Names of the kinds of transitions, and of every clip the one that its last frame shows.
+        """Names of the kinds of transitions, and of every clip the one that its last frame shows; read once.
 
         Raises ValueError, naming the record, for episodes that do not say or say it in other names (see `data.kinds`).
         """
+        return self._kinds
+
+    @cached_property
+    def _kinds(self) -> tuple[tuple[str, ...], UInt8[np.ndarray, " n"]]:
         names: tuple[str, ...] = ()
         out = np.empty(len(self), np.uint8)
         place = np.stack([self._file, self._number])

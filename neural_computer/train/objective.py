@@ -6,9 +6,11 @@ flow         flow matching
 cursor       the same error where the mouse pointer is (the paper's cursor supervision)
 contrastive  InfoNCE between a latent frame's features and its actions and mouse
 future       mean square error of those features as predicted from the actions
+region_NAME  the flow error in a region of the video, the answer of a sum for one
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -38,6 +40,7 @@ class Objective:
     each on its own, as in the paper. Every sample's randomness comes from the key and its own index: neither its batch nor
     the number of devices can change it. `cursor`, `contrastive` and `future` weigh those terms, 0 leaves a term out; the
     contrastive one compares all latent frames of a batch at `temperature`, so what is in a batch matters to it alone.
+    `regions` weighs the mean error in regions of a video (`data.regions`), beside that of all of it.
     """
 
     kind: str = "flow_matching"
@@ -52,6 +55,7 @@ class Objective:
     contrastive: float = 0.0
     future: float = 0.0
     temperature: float = 0.07
+    regions: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.shift <= 0:
@@ -63,6 +67,9 @@ class Objective:
         for name in ("cursor", "contrastive", "future"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: is a weight, must not be negative")
+        for name, weight in self.regions.items():
+            if weight < 0:
+                raise ValueError(f"regions[{name!r}]={weight}: is a weight, must not be negative")
         if self.temperature <= 0:
             raise ValueError(f"temperature={self.temperature}: must be positive")
 
@@ -92,6 +99,8 @@ class Objective:
         terms = {"flow": (1.0, error.mean())}
         if self.cursor:
             terms["cursor"] = (self.cursor, cursor_loss(computer, error, encoded.actions))
+        for number, (name, weight) in enumerate(self.regions.items()):
+            terms[f"region_{name}"] = (weight, region_loss(error, encoded.regions, number))
         encoder, actions = computer.network.actions, encoded.actions
         if output.heads is not None and encoder is not None and actions is not None:
             terms |= self._head_losses(encoder.align, actions, HeadOutputs(*output.heads))
@@ -138,6 +147,15 @@ def cursor_loss(
     _, masks = cursor.stamp(template, jnp.asarray(actions.mouse), *computer.size)
     share = cursor.tags(masks, computer.conditioner.mask_channels).mean(axis=-1)[:, -error.shape[1] :]
     return weighted_mean(error.mean(axis=-1), share * actions.valid[:, None, None, None])
+
+
+def region_loss(
+    error: Float[Array, "b f i j c"], regions: Float[Array, "b r g i j"] | None, number: int
+) -> Float[Array, ""]:
+    """Mean error of a video's last latent frames in its region of that number. Raises ValueError without masks."""
+    if regions is None:
+        raise ValueError("objective.regions: need masks of the videos, which encoded clips have not; train on videos")
+    return weighted_mean(error.mean(axis=-1), jnp.asarray(regions)[:, number, -error.shape[1] :])
 
 
 def active(actions: Actions, align: Alignment) -> Bool[Array, "b f 2"]:

@@ -3,6 +3,7 @@ trains."""
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import optax
@@ -14,7 +15,6 @@ from neural_computer.sharding import path_of
 from neural_computer.types import PyTree
 
 KINDS = ("adamw", "muon")
-MUON_MATRICES = re.compile(r"blocks/.*kernel$")
 MUON_RMS = 0.2
 """Root mean square of Muon's updates before the learning rate: about AdamW's, so that one rate serves both (Liu et al. 2025)."""
 
@@ -24,7 +24,8 @@ class Optimizer:
     """AdamW or Muon, gradient accumulation and the moving average of parameters.
 
     Attributes:
-      kind: "adamw"; or "muon", whose updates of the blocks' matrices are orthogonal (Jordan et al. 2024), AdamW for the rest.
+      kind: "adamw"; or "muon", whose updates of some matrices are orthogonal (Jordan et al. 2024), AdamW for the rest.
+      muon_matrices: regex; matrices with a match in their path are those, by default the DiT's blocks'.
       learning_rate: reached after `warmup_steps`; then constant if `decay_steps` is 0, else a cosine falls to
         `final_learning_rate` at step `decay_steps`.
       grad_clip_norm: gradients of a larger global norm are scaled down to it.
@@ -45,6 +46,7 @@ class Optimizer:
     trainable: str = ""
     accumulate_steps: int = 1
     ema_decay: float = 0.999
+    muon_matrices: str = r"blocks/.*kernel$"
 
     def __post_init__(self) -> None:
         one_of("kind", self.kind, KINDS)
@@ -59,10 +61,11 @@ class Optimizer:
             raise ValueError(f"accumulate_steps={self.accumulate_steps}: must be at least 1")
         if not 0 <= self.ema_decay < 1:
             raise ValueError(f"ema_decay={self.ema_decay}: must be in [0, 1)")
-        try:
-            re.compile(self.trainable)
-        except re.error as error:
-            raise ValueError(f"trainable={self.trainable!r}: is no regular expression ({error})") from None
+        for name in ("trainable", "muon_matrices"):
+            try:
+                re.compile(getattr(self, name))
+            except re.error as error:
+                raise ValueError(f"{name}={getattr(self, name)!r}: is no regular expression ({error})") from None
 
     def schedule(self) -> optax.Schedule:
         """Step -> learning rate."""
@@ -97,17 +100,18 @@ class Optimizer:
                 adam_b1=self.b1,
                 adam_b2=self.b2,
                 adam_weight_decay=0.0,
-                muon_weight_dimension_numbers=muon_matrices,
+                muon_weight_dimension_numbers=partial(matrices, pattern=self.muon_matrices),
                 consistent_rms=MUON_RMS,
             )
         return optax.chain(optax.clip_by_global_norm(self.grad_clip_norm), own)
 
 
-def muon_matrices(params: PyTree) -> PyTree:
-    """Which axes of a parameter are a matrix's: the last two of the blocks' kernels, stacked or not; None for all others."""
+def matrices(params: PyTree, pattern: str) -> PyTree:
+    """Which axes of a parameter are a matrix's: the last two where the pattern is in its path, stacked or not; else None."""
 
     def axes(keys: tuple, leaf: jax.Array) -> MuonDimensionNumbers | None:
-        return MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1) if MUON_MATRICES.search(path_of(keys)) else None
+        found = leaf.ndim >= 2 and re.search(pattern, path_of(keys))
+        return MuonDimensionNumbers(leaf.ndim - 2, leaf.ndim - 1) if found else None
 
     return jax.tree_util.tree_map_with_path(axes, params)
 

@@ -58,6 +58,11 @@ def check_encoded(experiment: Experiment, info: Info) -> None:
             f"config.data.directory={experiment.data.directory}: holds encoded clips, a VAE is trained on videos; give those "
             f"they were made from, {info.videos}"
         )
+    if experiment.regions is not None:
+        raise ConfigError(
+            f"config.objective.regions={dict(experiment.config.objective.regions)}: encoded clips have no masks of regions; give "
+            f"config.data.directory={info.videos}, or set it to {{}}"
+        )
     needed, anew = encoding(experiment), "encode the videos anew (neural-computer prepare_data --recipe=encode)"
     if "actions.cursor_height" in info.config and "actions.cursor_height" not in needed:
         raise ConfigError(

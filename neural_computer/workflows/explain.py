@@ -195,12 +195,21 @@ def explanation(scenario: Scenario) -> Explanation:
         video=np.broadcast_to(np.uint8(0), (rows, data.frames, data.height, data.width, 3)),
         text=TokenIds(np.broadcast_to(np.int32(0), (rows, experiment.tokenizer.length))),
         actions=empty_actions(experiment, rows),
+        regions=empty_regions(experiment, rows),
     )
     frozen = frozen_shapes(trainer, scenario.dtypes)
     if scenario.encoded:
         batch = jax.eval_shape(trainer.encode, frozen, batch)
         frozen = FrozenParams(network_held=frozen.network_held)
     return Explanation(scenario, experiment, mesh, frozen, cost(trainer, frozen, batch, mesh))
+
+
+def empty_regions(experiment: Experiment, rows: int) -> np.ndarray | None:
+    """Masks of `rows` clips without their regions; None for a loss that has none."""
+    if experiment.regions is None:
+        return None
+    shape = len(experiment.regions.names), *experiment.computer.conditioner.latent_shape[:3]
+    return np.broadcast_to(np.float32(0), (rows, *shape))
 
 
 def empty_actions(experiment: Experiment, rows: int) -> Actions | None:

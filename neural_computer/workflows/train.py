@@ -12,10 +12,11 @@ from absl import logging
 from jax.sharding import Mesh
 
 from neural_computer import sharding
-from neural_computer.config import ConfigError
+from neural_computer.config import ConfigError, at
 from neural_computer.convert import pretrained
 from neural_computer.data import encoded, pipeline, windows
 from neural_computer.data.balanced import BalancedSource
+from neural_computer.data.stages import StagedSource, begins
 from neural_computer.evals.evaluate import evenly_spaced
 from neural_computer.experiment import Experiment
 from neural_computer.train import loop
@@ -115,6 +116,7 @@ def prepare(experiment: Experiment, source: Source, workdir: Path, held_out: Seq
             process_index=jax.process_index(),
             process_count=jax.process_count(),
             inputs=experiment.inputs,
+            regions=experiment.regions,
         )
 
     def clip_ids(batch: int) -> list[str]:
@@ -158,8 +160,11 @@ def codec_and_clip(experiment: Experiment, source: Source) -> tuple[PyTree, Clip
 # The data that a config names
 
 
-def training_split(experiment: Experiment) -> windows.ClipSource | BalancedSource | encoded.EncodedSource:
-    """Videos or encoded clips of config.data.split, whichever the directory holds; by config.data.shares where these are given.
+def training_split(
+    experiment: Experiment,
+) -> windows.ClipSource | BalancedSource | StagedSource | encoded.EncodedSource:
+    """Videos or encoded clips of config.data.split, whichever the directory holds; by config.data.shares, or
+    in config.data.stages, where these are given.
 
     Raises ValueError where they do not fit the config.
     """
@@ -170,6 +175,10 @@ def training_split(experiment: Experiment) -> windows.ClipSource | BalancedSourc
         return clips
     videos = windows.ClipSource(encoded.videos(data.directory), data.split, data.frames, data.stride)
     checks.check_videos(experiment, videos[0])
+    if data.stages:
+        with at("config.data"):
+            parts = begins(data.stages).items()
+            return StagedSource({step: BalancedSource(videos, dict(s), experiment.seed) for step, s in parts})
     if data.shares:
         return BalancedSource(videos, data.shares, experiment.seed)
     return videos

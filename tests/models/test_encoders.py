@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from neural_computer.models import clip, umt5
+from neural_computer.data.tokens import ByteTokenizer
+from neural_computer.models import clip, text, umt5
 from neural_computer.models.clip import CLIPVision
 from neural_computer.models.umt5 import UMT5
 from neural_computer.models.weights import clip as clip_weights
@@ -168,3 +169,28 @@ def test_a_file_of_the_blocks_used_keeps_them_all():
 def test_another_vision_transformer_is_rejected():
     with pytest.raises(ValueError, match="width 1024 is not made of heads of 80"):
         clip_keys(width=1024)
+
+
+def test_digit_places_count_from_the_units_and_numbers_from_the_left():
+    ids = ByteTokenizer(16)(["12+7 is 19", "0"])
+    place, number = text.digit_places(jnp.asarray(ids))
+    assert place[0].tolist()[:10] == [2, 1, 0, 1, 0, 0, 0, 0, 2, 1] and place[1].tolist() == [1] + [0] * 15
+    assert number[0].tolist()[:10] == [1, 1, 0, 2, 0, 0, 0, 0, 3, 3]
+
+
+def test_digit_places_and_numbers_beyond_the_table_share_its_last_row():
+    ids = ByteTokenizer(24)(["9" * 10 + " 1 2 3 4 5"])
+    place, number = text.digit_places(jnp.asarray(ids))
+    assert place[0].tolist()[:10] == [8, 8, 8, 7, 6, 5, 4, 3, 2, 1]
+    assert number[0].tolist()[10:20] == [0, 2, 0, 3, 0, 4, 0, 4, 0, 4]
+
+
+def test_only_digits_are_given_places():
+    encoder = text.ByteTextEncoder(8, 6, digit_places=True)
+    plain = text.ByteTextEncoder(8, 6)
+    ids = jnp.asarray(ByteTokenizer(6)(["ab+cd", "a1+cd"]))
+    params = encoder.init(jax.random.key(0), ids)["params"]
+    assert {"digit_place", "digit_number"} == set(params) - set(plain.init(jax.random.key(0), ids)["params"])
+    same = {name: value for name, value in params.items() if not name.startswith("digit")}
+    words, digits = encoder.apply({"params": params}, ids) - plain.apply({"params": same}, ids)
+    assert (words == 0).all() and float(jnp.abs(digits).max()) > 0.1
