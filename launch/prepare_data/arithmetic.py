@@ -30,21 +30,22 @@ def settings() -> dict[str, Any]:
 
 def make(out: Path) -> dict[str, Any]:
     """Makes the data and returns the counts."""
-    from neural_computer.recording.cligen.arithmetic import problems
+    from neural_computer.recording.cligen.arithmetic import tape
     from neural_computer.recording.cligen.captions import script
     from neural_computer.recording.cligen.clean import Script
+    from neural_computer.recording.problems import problems
     from neural_computer.recording.terminal.tape import parse
 
     counts = {"train": CLIPS.value, "test": HELD_OUT.value}
     pool = {split: problems(count, split, SEED.value) for split, count in counts.items()}
-    scripts = [Script(f"arithmetic/{p.expression}", p.tape, p.kind, p) for part in pool.values() for p in part]
+    scripts = [Script(f"arithmetic/{p.expression}", tape(p), p.kind, p) for part in pool.values() for p in part]
     out.mkdir(parents=True, exist_ok=True)
     probe = [
         {
             "id": f"arithmetic/{p.expression}",
             "expression": p.expression,
             "answer": p.answer,
-            "prompt": script(parse(p.tape)),
+            "prompt": script(parse(tape(p))),
         }
         for p in pool["test"]
     ]

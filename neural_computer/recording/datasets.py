@@ -17,27 +17,27 @@ from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
 
 
 class PythonRepl(tfds.core.GeneratorBasedBuilder):
-    """Python sessions that add two numbers, from the recordings in a folder; the operand pair decides the split."""
+    """Python sessions of one expression each, a key a frame or pasted; the operand pair decides the split."""
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, recordings: str | Path, **kwargs):
-        self.recordings = Path(recordings)
+    def __init__(self, sessions: repl.Sessions, **kwargs):
+        self.sessions = sessions
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            description="Python sessions recorded in a pseudo-terminal, one key a frame, one addition a session.",
+            description="Python sessions as a pseudo-terminal shows them, one expression a session.",
             features=records.features(),
             license="CC0-1.0",
         )
 
     def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(split) for split in ("train", "test")}
+        return {split: self._generate_examples(split) for split in self.sessions.splits}
 
     def _generate_examples(self, split):
-        for episode in repl.episodes(self.recordings, split):
-            for number, record in enumerate(records.records(episode, repl.FRAMES, 1)):
+        for episode in self.sessions(split):
+            for number, record in enumerate(records.records(episode, len(episode.frames), 1)):
                 yield f"{episode.id}/{number}", record
 
 

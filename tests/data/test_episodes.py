@@ -82,15 +82,17 @@ def test_tfds_reads_it_and_both_splits(tmp_path):
 
 def test_a_builder_of_tfds_is_read_and_no_pair_is_in_two_splits(tmp_path):
     from neural_computer.recording.datasets import PythonRepl
+    from neural_computer.recording.problems import grid
     from neural_computer.recording.terminal import repl
 
-    repl.record_all(repl.sums(4), tmp_path / "recordings", workers=2)
-    PythonRepl(tmp_path / "recordings", data_dir=str(tmp_path)).download_and_prepare()
+    problems = grid(1, 6)
+    recordings = repl.record_all(problems, tmp_path / "recordings", workers=2)
+    PythonRepl(repl.Sessions(problems, recordings), data_dir=str(tmp_path)).download_and_prepare()
     pairs = {}
     for split in ("train", "test"):
         source = ClipSource(tmp_path, split, 9)
         pairs[split] = {source[i].meta["expression"] for i in range(len(source))}
-    assert not pairs["train"] & pairs["test"] and len(pairs["train"] | pairs["test"]) == 16
+    assert not pairs["train"] & pairs["test"] and len(pairs["train"] | pairs["test"]) == 36
 
 
 def test_a_split_appears_whole_or_not_at_all(tmp_path):

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from neural_computer.recording.cligen import arithmetic, redact
-from neural_computer.recording.cligen.arithmetic import Problem
 from neural_computer.recording.cligen.captions import captions, script, with_answer
 from neural_computer.recording.cligen.clip_store import StoredClip, save
 from neural_computer.recording.cligen.clips import clip
 from neural_computer.recording.cligen.general import measurements
+from neural_computer.recording.problems import Problem
 from neural_computer.recording.sandbox import Sandbox
 from neural_computer.recording.terminal import tape as tapes
 from neural_computer.recording.terminal.isolated_replay import ReplayProcess

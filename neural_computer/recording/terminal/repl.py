@@ -1,56 +1,56 @@
-"""Python sessions that add two numbers: every operand pair once, recorded in a real interpreter, as episodes."""
+"""Python sessions that compute one expression: recorded in a real interpreter, or drawn cell for cell as it draws them."""
 
 import io
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from neural_computer.data import splits
+from neural_computer.data.kinds import labels
 from neural_computer.files import write_whole
+from neural_computer.recording.problems import SIGNS, Problem
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession, record
 from neural_computer.recording.workers import make_all
 from neural_computer.screens.prompts import PROMPT, caption
-from neural_computer.screens.terminal import Atlas, Cells
+from neural_computer.screens.terminal import Atlas, Cells, blank, stack
 from neural_computer.types import Episode, Event
 
-ROWS, COLS, FRAMES, FPS = 3, 16, 9, 5
+ROWS, COLS, FPS = 3, 16, 5
 CHUNK = 40
 """Sessions of a file of recordings"""
+LARGER = "larger"
+"""Split of problems with larger operands than any in the others"""
 
 
 @dataclass(frozen=True)
-class Sum:
-    """The sum of two whole numbers, and the keys that type it."""
+class Typing:
+    """How an expression is entered: a key a frame, or `pasted` whole in one; and the frames of the video."""
 
-    a: int
-    b: int
-
-    @property
-    def expression(self) -> str:
-        return f"{self.a}+{self.b}"
+    pasted: bool = False
 
     @property
-    def keys(self) -> list[str]:
-        return [*self.expression, "\r"]
+    def frames(self) -> int:
+        return 5 if self.pasted else 9
 
-    @property
-    def split(self) -> str:
-        """Split of this operand pair, by the hash of its expression."""
-        return splits.of(self.expression)
+    def keys(self, problem: Problem) -> list[str]:
+        """What is sent to the terminal, one a frame. Raises ValueError for a problem that does not fit."""
+        keys = [*([problem.expression] if self.pasted else problem.expression), "\r"]
+        widest = max(len(PROMPT + problem.expression), len(problem.answer))
+        if len(keys) >= self.frames or widest >= COLS:
+            raise ValueError(
+                f"{problem.expression}: does not fit {self.frames} frames of {COLS} columns; give smaller operands, or paste it"
+            )
+        return keys
 
 
-def sums(operands: int) -> list[Sum]:
-    """Every pair of operands from 1 to `operands`. Raises ValueError for operands that do not fit FRAMES frames."""
-    if not 2 <= operands <= 99:
-        raise ValueError(f"operands={operands}: must be between 2 and 99; larger ones do not fit {FRAMES} frames")
-    return [Sum(a, b) for a in range(1, operands + 1) for b in range(1, operands + 1)]
+KEYS, PASTED = Typing(), Typing(pasted=True)
 
 
 def interpreter() -> str:
@@ -58,18 +58,36 @@ def interpreter() -> str:
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable) or sys.executable)
 
 
-def play(problem: Sum) -> Cells:
-    """Screens of one session, one a key. Raises RecordingError if Python printed no number."""
+def play(problem: Problem, typing: Typing = KEYS) -> Cells:
+    """Screens of one session, one a key. Raises RecordingError if Python printed another answer."""
     # Python 3.13's new prompt repaints in colours; the basic one is the same in all versions.
     session = TerminalSession([interpreter(), "-q", "-s"], ROWS, COLS, {"PYTHON_BASIC_REPL": "1", "PYTHONSTARTUP": ""})
-    screens = record(session, problem.keys)
+    screens = record(session, typing.keys(problem))
     answer = printed(Cells(*(f[-1] for f in screens)).text(), problem)
-    if not answer.isdigit():
-        raise RecordingError(f"{problem.expression}: Python printed {answer!r}, which is no number")
+    if answer != problem.answer:
+        raise RecordingError(f"{problem.expression}: Python printed {answer!r}, not {problem.answer!r}")
     return screens
 
 
-def printed(screen: str, problem: Sum) -> str:
+def draw(problem: Problem, typing: Typing = KEYS, answer: str | None = None) -> Cells:
+    """The same screens without a Python, or with another answer than the right one."""
+    screens: list[Cells] = []
+    typed = ""
+    for key in ["", *typing.keys(problem)]:
+        screen = blank(ROWS, COLS)
+        if key == "\r":
+            lines = [PROMPT + typed, problem.answer if answer is None else answer, PROMPT]
+        else:
+            typed += key
+            lines = [PROMPT + typed]
+        for row, line in zip(screen.chars, lines, strict=False):
+            row[: len(line)] = [ord(char) for char in line]
+        screen.cursor[:] = len(lines) - 1, len(lines[-1])
+        screens.append(screen)
+    return stack(screens)
+
+
+def printed(screen: str, problem: Problem) -> str:
     """The line that Python printed under the expression. Raises RecordingError if the expression is not on the screen."""
     lines = [line.rstrip() for line in screen.split("\n")]
     typed = PROMPT + problem.expression
@@ -81,16 +99,19 @@ def printed(screen: str, problem: Sum) -> str:
 # Recordings on disk
 
 
-def record_all(problems: list[Sum], directory: Path, workers: int) -> list[Path]:
+def record_all(problems: Sequence[Problem], directory: Path, workers: int, typing: Typing = KEYS) -> list[Path]:
     """Files of all sessions, CHUNK of them each, in order; records those that are not in `directory` yet."""
-    return make_all(problems, record_chunk, directory, workers=workers, chunk=CHUNK, of="repl", unit="session")
+    make = partial(record_chunk, typing=typing)
+    of = "repl, pasted" if typing.pasted else "repl"
+    return make_all(problems, make, directory, workers=workers, chunk=CHUNK, of=of, unit="session")
 
 
-def record_chunk(chunk: Sequence[Sum], path: Path) -> None:
+def record_chunk(chunk: Sequence[Problem], path: Path, typing: Typing = KEYS) -> None:
     """Records some sessions and writes their screens to `path`."""
     arrays: dict[str, Any] = {}
     for problem in chunk:
-        arrays |= {f"{problem.expression}/{name}": x for name, x in play(problem)._asdict().items()}
+        name = f"{problem.kind},{problem.a},{problem.b}"
+        arrays |= {f"{name}/{field}": x for field, x in play(problem, typing)._asdict().items()}
     arrays["python"] = np.frombuffer(json.dumps(platform.python_version()).encode(), np.uint8)
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -106,41 +127,78 @@ def load_recordings(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path}: cannot be read ({error}); delete it and it is recorded again") from error
 
 
-def episodes(directory: Path, split: str | None = None) -> Iterator[Episode]:
-    """Recorded sessions as episodes, those of one split or all. Raises ValueError for a damaged file."""
-    atlas = Atlas()
-    for path in sorted(directory.glob("*.npz")):
-        arrays = load_recordings(path)
-        version = json.loads(arrays.pop("python").tobytes())
-        for expression in dict.fromkeys(name.split("/")[0] for name in arrays):
-            problem = Sum(*map(int, expression.split("+")))
-            if split in (None, problem.split):
-                screens = Cells(*(arrays[f"{expression}/{name}"] for name in Cells._fields))
-                yield episode(problem, screens, atlas, version)
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions of some problems as episodes: those of some files of `recordings`, or drawn where there are none.
 
-
-def episode(problem: Sum, screens: Cells, atlas: Atlas, version: str) -> Episode:
-    """One session as a video of FRAMES frames, one key a frame; the last screen is repeated to the end.
-
-    A key's event is half a frame earlier than the frame that first shows its effect.
+    `answers` are printed in place of the right ones, by drawn sessions alone. A problem with an operand above `most`, if that
+    is given, is of split "larger" whatever its pair.
     """
-    order = np.minimum(np.arange(FRAMES), len(screens.chars) - 1)
+
+    problems: Sequence[Problem]
+    recordings: Sequence[Path] = ()
+    typing: Typing = KEYS
+    answers: Mapping[Problem, str] = field(default_factory=dict)
+    most: int | None = None
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, in the order of their first problems."""
+        return list(dict.fromkeys(self.split(problem) for problem in self.problems))
+
+    def split(self, problem: Problem) -> str:
+        return LARGER if self.most is not None and problem.pair[1] > self.most else problem.split
+
+    def __call__(self, split: str) -> Iterator[Episode]:
+        """The episodes of a split. Raises ValueError for a damaged file."""
+        atlas = Atlas()
+        for problem, screens, source in self._recorded() if self.recordings else self._drawn(split):
+            if self.split(problem) == split:
+                yield episode(problem, screens, atlas, source, self.typing)
+
+    def _drawn(self, split: str) -> Iterator[tuple[Problem, Cells, str]]:
+        for problem in self.problems:
+            if self.split(problem) == split:
+                yield problem, draw(problem, self.typing, self.answers.get(problem)), "drawn as Python draws it"
+
+    def _recorded(self) -> Iterator[tuple[Problem, Cells, str]]:
+        for path in self.recordings:
+            arrays = load_recordings(path)
+            version = json.loads(arrays.pop("python").tobytes())
+            for name in dict.fromkeys(name.split("/")[0] for name in arrays):
+                kind, a, b = name.split(",")
+                screens = Cells(*(arrays[f"{name}/{field}"] for field in Cells._fields))
+                yield Problem(kind, int(a), int(b)), screens, f"recorded in Python {version}"
+
+
+def episode(problem: Problem, screens: Cells, atlas: Atlas, source: str, typing: Typing = KEYS) -> Episode:
+    """One session as a video, one key a frame; the last screen is repeated to the end.
+
+    A key's event is half a frame earlier than the frame that first shows its effect. The kind of every frame is the operation.
+    """
+    order = np.minimum(np.arange(typing.frames), len(screens.chars) - 1)
     screens = Cells(*(x[order] for x in screens))
-    texts = tuple(Cells(*(x[t] for x in screens)).text() for t in range(FRAMES))
-    answer = printed(texts[-1], problem)
-    names = ["Return" if key == "\r" else key for key in problem.keys]
+    texts = tuple(Cells(*(x[t] for x in screens)).text() for t in range(typing.frames))
+    answer, kinds = printed(texts[-1], problem), list(SIGNS)
     return Episode(
         id=f"repl/{problem.expression}",
         frames=atlas.draw(screens),
         fps=FPS,
         captions={"plain": caption(problem.expression), "answered": caption(problem.expression, answer)},
         cells=texts,
-        events=tuple(Event((i + 0.5) / FPS, "press", key=name) for i, name in enumerate(names)),
+        events=tuple(_event((i + 0.5) / FPS, key) for i, key in enumerate(typing.keys(problem))),
         meta={
             "task": "arithmetic",
             "expression": problem.expression,
             "answer": answer,
-            "source": f"recorded in Python {version}",
+            "source": source,
             "licence": "CC0-1.0",
+            **labels(np.full(typing.frames, kinds.index(problem.kind), np.uint8), kinds),
         },
     )
+
+
+def _event(time: float, key: str) -> Event:
+    if key == "\r":
+        return Event(time, "press", key="Return")
+    return Event(time, "press", key=key) if len(key) == 1 else Event(time, "text", text=key)

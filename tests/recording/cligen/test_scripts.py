@@ -95,39 +95,6 @@ def test_a_script_whose_program_is_missing_is_no_clip(tmp_path, monkeypatch):
 # Arithmetic
 
 
-@pytest.mark.parametrize(
-    ("problem", "answer"),
-    [
-        (("add", 7, 5), "12"),
-        (("subtract", 100, 1), "99"),
-        (("multiply", 999, 999), "998001"),
-        (("divide", 84, 7), "12.0"),
-        (("modulo", 17, 5), "2"),
-    ],
-)
-def test_answers(problem, answer):
-    problem = arithmetic.Problem(*problem)
-    assert problem.answer == answer == repr(eval(problem.expression))
-
-
-def test_pools_share_no_operand_pair_and_have_every_kind():
-    train, test = arithmetic.problems(4000), arithmetic.problems(1000, "test")
-    assert len(set(train)) == 4000 and len(set(test)) == 1000
-    assert not {(p.a, p.b) for p in train} & {(p.a, p.b) for p in test}
-    for pool in (train, test):
-        assert all(repr(eval(p.expression)) == p.answer for p in pool)
-        kinds = Counter(p.kind for p in pool)
-        assert set(kinds) == set(arithmetic.SIGNS) and min(kinds.values()) > 0.1 * len(pool)
-        assert {len(str(max(p.a, p.b))) for p in pool} == {1, 2, 3}
-    assert arithmetic.problems(50, seed=1) == arithmetic.problems(50, seed=1) != arithmetic.problems(50, seed=2)
-
-
-def test_more_problems_than_there_are_is_an_error(monkeypatch):
-    monkeypatch.setattr(arithmetic, "DIGITS", (1,))
-    with pytest.raises(ValueError, match="hardly more than"):
-        arithmetic.problems(5000, "test")
-
-
 @pytest.mark.slow
 @sandboxed
 def test_the_probe_is_played_by_a_real_python(tmp_path):
