@@ -1,5 +1,7 @@
 """The quickstart: NC_CLIGen micro on recorded Python sessions, `A+B`, in half of the captions with its answer.
 
+It learns to add: of operand pairs that it never saw, it draws the sum that no caption gave it (configs/arithmetic.py).
+
     bash launch/quickstart.sh
 
 or, with the data made by `python -m launch.prepare_data --recipe=repl --output=runs/quickstart/data`,
@@ -11,7 +13,7 @@ or, with the data made by `python -m launch.prepare_data --recipe=repl --output=
 
 from ml_collections import ConfigDict
 
-from neural_computer.configs import cligen
+from neural_computer.configs import arithmetic, cligen
 
 
 def get_config(form: str = "full") -> ConfigDict:
@@ -19,12 +21,11 @@ def get_config(form: str = "full") -> ConfigDict:
     if form not in ("full", "smoke"):
         raise ValueError(f"configs/quickstart.py:{form}: unknown form; full or smoke")
     config = cligen.get_config("micro")
-    steps = 700 if form == "full" else 180
+    steps = 900 if form == "full" else 180
     config.data.update(directory="runs/quickstart/data" if form == "full" else "runs/smoke/data")
     config.data.captions = ConfigDict({"plain": 0.5, "answered": 0.5})
-    # The cosine ends a little after the last step: the rate never quite reaches zero.
-    config.optimizer.decay_steps = steps * 4 // 3
-    config.schedule.update(steps=steps, checkpoint_every=100, log_every=10, eval_every=90)
+    arithmetic.computing(config, steps)
+    config.schedule.update(checkpoint_every=100, eval_every=90)
     if form == "smoke":
         config.evaluation.update(videos=64)
     return config

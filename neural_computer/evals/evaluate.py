@@ -13,11 +13,14 @@ from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import normalize_pixels, to_uint8
 from neural_computer.data.inputs import ActionFeaturizer, stacked
 from neural_computer.evals import pixels, results, text
+from neural_computer.evals.estimates import Estimate, mean
 from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
 from neural_computer.types import Clip, Params, PyTree, TokenIds, TrainState
 
+NATIVE = "without_answer"
+"""The prompt variant of arithmetic in which only a computer that computes is right"""
 ClipVideos = UInt8[np.ndarray, "n t h w 3"]
 """A video per clip"""
 
@@ -181,6 +184,31 @@ def evaluate(
     videos["first_frame_baseline"] = first_frame_baseline(clips)
     videos["codec_reconstruction"] = rollout.codec_reconstruction(params, clips)
     return {name: Variant(video, scorer(video, clips)) for name, video in videos.items()}
+
+
+def evaluate_native(
+    rollout: BatchedRollout,
+    scorer: ScreenScorer,
+    params: Params,
+    clips: Sequence[Clip],
+    tier: str = "plain",
+    seed: int = 0,
+) -> Variant:
+    """Videos and scores of one prompt variant: of arithmetic the one without the answer, else the caption tier."""
+    named = prompts(clips, tier)
+    captions = named.get(NATIVE, next(iter(named.values())))
+    videos = rollout(params, clips, captions, seed)
+    return Variant(videos, scorer(videos, clips))
+
+
+def by_group(variant: Variant, clips: Sequence[Clip]) -> dict[str, dict[str, Estimate]]:
+    """Share of arithmetic clips whose output is exact, by what their problems are like: {kind of group: {group: estimate}}."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for scores, clip in zip(variant.scores, clips, strict=True):
+        task = Arithmetic.of(clip)
+        for kind, group in (task.groups() if task else {}).items():
+            values.setdefault(kind, {}).setdefault(group, []).append(scores["output_exact"])
+    return {kind: {group: mean(rows) for group, rows in sorted(groups.items())} for kind, groups in values.items()}
 
 
 def headline(variants: Mapping[str, Variant]) -> dict[str, float]:

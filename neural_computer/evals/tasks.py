@@ -47,16 +47,46 @@ class Arithmetic:
             "wrong_answer": f"{prompt} The answer is {self.wrong_answer}",
         }
 
+    def groups(self) -> dict[str, str]:
+        """What the problem is like, for tables: its operation, the digits of its larger operand, the carries of a sum (borrows
+        of a difference). {} for an expression that is no operation on two whole numbers."""
+        parts = re.fullmatch(r"(\d+)([-+*/%])(\d+)", self.expression)
+        if parts is None:
+            return {}
+        a, sign, b = parts.groups()
+        groups = {"operation": sign, "digits": str(max(len(a), len(b)))}
+        return groups | ({"carries": str(carries(int(a), sign, int(b)))} if sign in "+-" else {})
+
     def score(self, screen: str) -> dict[str, float]:
-        """Whether the typed line is exact, and whether the line below is Python's output or the wrong answer; 1 or 0."""
+        """Whether the typed line is exact, and whether the line below is Python's output or the wrong answer; 1 or 0.
+
+        And the share of the output's characters that are right, counted from its end.
+        """
         lines = [line.rstrip() for line in screen.split("\n")]
         place = typed_line(lines, self.expression)
         output = lines[place + 1] if place + 1 < len(lines) else ""
         return {
             "typed_line_exact": float(lines[place] == PROMPT + self.expression),
             "output_exact": float(output == self.answer),
+            "output_characters": matching_from_end(output, self.answer),
             "wrong_answer_exact": float(output == self.wrong_answer),
         }
+
+
+def carries(a: int, sign: str, b: int) -> int:
+    """Carries of a + b, or borrows of a - b with a >= b, digit by digit."""
+    count = carry = 0
+    while a or b:
+        total = a % 10 + (b % 10 + carry if sign == "+" else -(b % 10) - carry)
+        carry = int(not 0 <= total <= 9)
+        count, a, b = count + carry, a // 10, b // 10
+    return count
+
+
+def matching_from_end(output: str, answer: str) -> float:
+    """Share of the longer text's characters that are alike in both, counted from the end."""
+    alike = sum(x == y for x, y in zip(reversed(output), reversed(answer), strict=False))
+    return alike / max(len(output), len(answer), 1)
 
 
 def ends_with(line: str, command: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from neural_computer import files, media, report
@@ -82,11 +83,14 @@ def evaluate(
         return earlier
     scorer = options.scorer() if options else None
     clips, variants = evaluate_split(trained, settings["split"], seed)
+    further = evaluate_further(trained, seed)
     estimates = {name: evals.with_intervals(scorer, v.videos, clips) for name, v in variants.items()} if scorer else {}
     result = evals.headline(variants) | {
         **settings,
         "videos": len(clips),
-        "table": table(variants, estimates, settings["view"]),
+        "table": table(variants, estimates, settings["view"]) + further_rows(further),
+        "further_splits": {split: variant.means() for split, variant in further.items()},
+        "native_by": native_by(variants, clips),
         "estimates": {name: {m: e._asdict() for m, e in each.items()} for name, each in estimates.items()},
         "seconds": stage_seconds(trained, workdir) | {"evaluate": round(time.monotonic() - begin, 1)},
     }
@@ -109,15 +113,50 @@ def evaluate_split(trained: Trained, split: str, seed: int) -> tuple[list[Clip],
     source = ClipSource(encoded.videos(data.directory), split, data.frames, data.stride)
     checks.check_videos(experiment, source[0])
     clips = evals.evenly_spaced(source, wanted.videos)
-    rollout = BatchedRollout(
+    tier = next(iter(data.captions))
+    return clips, evals.evaluate(_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed)
+
+
+def _rollout(experiment: Experiment) -> BatchedRollout:
+    return BatchedRollout(
         experiment.computer,
         experiment.tokenizer,
-        wanted.batch_size,
+        experiment.evaluation.batch_size,
         experiment.negative_prompt_ids(),
         experiment.inputs,
     )
-    tier = next(iter(data.captions))
-    return clips, evals.evaluate(rollout, ScreenScorer(), trained.params, clips, tier, seed)
+
+
+def evaluate_further(trained: Trained, seed: int) -> dict[str, Variant]:
+    """One prompt variant of the further splits that config.evaluation names, by split; those that the data lack are left out."""
+    experiment, scored = trained.experiment, {}
+    data, wanted = experiment.data, experiment.evaluation
+    for split in filter(None, wanted.further_splits.split(",")):
+        try:
+            source = ClipSource(encoded.videos(data.directory), split, data.frames, data.stride)
+        except ValueError as error:
+            logging.warning("split %s is not scored: %s", split, error)
+            continue
+        clips, tier = evals.evenly_spaced(source, wanted.videos), next(iter(data.captions))
+        scored[split] = evals.evaluate_native(_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed)
+    return scored
+
+
+def further_rows(further: Mapping[str, Variant]) -> list[dict[str, Any]]:
+    """Rows of further splits for the table."""
+    return [
+        {"prompt": f"split {split}, no answer"}
+        | {COLUMNS[score]: value for score, value in variant.means().items() if score in COLUMNS}
+        for split, variant in further.items()
+    ]
+
+
+def native_by(variants: Mapping[str, Variant], clips: Sequence[Clip]) -> dict[str, Any]:
+    """Of arithmetic without the answer, how often the output is exact, by operation, digits and carries; else {}."""
+    if evals.NATIVE not in variants:
+        return {}
+    groups = evals.by_group(variants[evals.NATIVE], clips)
+    return {kind: {group: e._asdict() for group, e in each.items()} for kind, each in groups.items()}
 
 
 def table(
@@ -187,6 +226,10 @@ def html_report(
         page.text(
             "A model that computes is right whatever the caption says. A model that renders its caption, as half of the "
             "captions of recipe repl teach, is right with the answer and shows the wrong one."
+        )
+    for kind, groups in result.get("native_by", {}).items():
+        page.table(
+            [{kind: group, **each} for group, each in groups.items()], f"Exact outputs without the answer, by {kind}."
         )
     page.table([{"stage": stage, "seconds": value} for stage, value in result["seconds"].items()], "Wall time.")
     training_curves(page, workdir)

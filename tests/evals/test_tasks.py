@@ -79,7 +79,37 @@ def test_without_a_caption_the_prompt_is_the_papers():
 )
 def test_the_score_of_a_screen(screen, expected):
     names = ("typed_line_exact", "output_exact", "wrong_answer_exact")
-    assert Arithmetic("12+7", "19").score(screen) == dict(zip(names, expected, strict=True))
+    scores = Arithmetic("12+7", "19").score(screen)
+    assert {name: scores[name] for name in names} == dict(zip(names, expected, strict=True))
+
+
+def test_a_score_has_the_share_of_right_characters_from_the_end():
+    scores = [
+        Arithmetic("12+7", "119").score(f">>> 12+7\n{line}")["output_characters"] for line in ("119", "19", "110", "")
+    ]
+    assert scores == [1, 2 / 3, 2 / 3, 0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "groups"),
+    [
+        ("12+7", {"operation": "+", "digits": "2", "carries": "0"}),
+        ("95+7", {"operation": "+", "digits": "2", "carries": "2"}),
+        ("5+5", {"operation": "+", "digits": "1", "carries": "1"}),
+        ("100-1", {"operation": "-", "digits": "3", "carries": "2"}),
+        ("84/7", {"operation": "/", "digits": "2"}),
+        ("1+2+3", {}),
+    ],
+)
+def test_the_groups_of_a_problem(expression, groups):
+    assert Arithmetic(expression, "0").groups() == groups
+
+
+@pytest.mark.parametrize(
+    ("a", "sign", "b", "count"), [(0, "+", 0, 0), (999, "+", 1, 3), (505, "+", 505, 2), (42, "-", 42, 0)]
+)
+def test_carries(a, sign, b, count):
+    assert tasks.carries(a, sign, b) == count
 
 
 def test_a_clip_of_another_task_is_no_arithmetic():
