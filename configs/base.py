@@ -116,6 +116,7 @@ def get_config() -> ConfigDict:
                 "batch_size": 32,
                 "split": "test",
                 "further_splits": "",
+                "chunks": 1,
                 "metrics": "",
                 "view": "paper",
                 "r3d18": "",

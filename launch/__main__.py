@@ -15,6 +15,8 @@ PROGRAMS = {
     "explain": "says what training costs on a mesh, before there is one",
     "convert_weights": "converts published weights, and back",
     "reconstruct": "measures how readable text is through a codec",
+    "reproduce": "reproduces the paper's findings, with controls",
+    "report": "renders the page of all findings from their results",
     "live": "runs a machine that one sits down at, in a browser",
     "serve": "serves a desktop to a policy and records it",
     "bench": "times the library beside its peers",

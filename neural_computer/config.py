@@ -228,7 +228,8 @@ class SamplingConfig:
 class EvaluationConfig:
     """How many held-out videos are scored, in the final evaluation (`videos`) and during training; then by `metrics` too,
     names of `evals.METRICS` with commas between, over the frames of `view`; `r3d18` is the weights' file that fvd_r3d18 needs.
-    `further_splits`, with commas between, are scored beside `split` in the final evaluation, where the data have them.
+    `further_splits`, with commas between, are scored beside `split` in the final evaluation, where the data have them. A video
+    that a finding measures is `chunks` chunks long.
     """
 
     videos: int
@@ -239,11 +240,14 @@ class EvaluationConfig:
     view: str
     r3d18: str
     further_splits: str = ""
+    chunks: int = 1
 
     def __post_init__(self) -> None:
         for name in filter(None, self.metrics.split(",")):
             metrics.check(name, "metrics")
         one_of("view", self.view, VIEWS)
+        if self.chunks < 1:
+            raise ValueError(f"chunks={self.chunks}: must be at least 1")
         if "fvd_r3d18" in self.metrics and not self.r3d18:
             raise ValueError("metrics=fvd_r3d18: needs r3d18, the file of torchvision's r3d_18 weights")
 

@@ -1,6 +1,7 @@
 """Makes training data.
 
     neural-computer prepare_data --recipe=repl --out=DIR
+    neural-computer prepare_data --recipe=number_files --out=DIR
     neural-computer prepare_data --recipe=videos --input=VIDEOS --out=DIR
     neural-computer prepare_data --recipe=cligen_general --input=CASTS --out=DIR
     neural-computer prepare_data --recipe=cligen_clean --out=DIR [--input=TAPES]
@@ -33,6 +34,7 @@ from neural_computer.launch.prepare_data import (
     desk,
     encode,
     guiworld,
+    number_files,
     repl,
     sessions,
     tty,
@@ -43,6 +45,7 @@ from neural_computer.workflows import lock
 
 RECIPES: dict[str, ModuleType] = {
     "repl": repl,
+    "number_files": number_files,
     "videos": videos,
     "encode": encode,
     "cligen_general": cligen_general,

@@ -11,13 +11,13 @@ from jaxtyping import Int, UInt8
 
 from neural_computer.computer import NeuralComputer
 from neural_computer.conditioning import normalize_pixels, to_uint8
-from neural_computer.data.inputs import ActionFeaturizer, stacked
+from neural_computer.data.inputs import stacked
 from neural_computer.evals import pixels, results, text
 from neural_computer.evals.estimates import Estimate, mean
 from neural_computer.evals.pairs import VideoPair
 from neural_computer.evals.scorer import Scorer
 from neural_computer.evals.tasks import Arithmetic
-from neural_computer.types import Clip, Params, PyTree, TokenIds, TrainState
+from neural_computer.types import Actions, Clip, Params, PyTree, TokenIds, TrainState
 
 NATIVE = "without_answer"
 """The prompt variant of arithmetic in which only a computer that computes is right"""
@@ -46,8 +46,10 @@ class BatchedRollout:
     batch_size: int = 32
     negative_prompt_ids: TokenIds | None = None
     """(1, l), the negative prompt; None without guidance"""
-    inputs: ActionFeaturizer | None = None
+    inputs: Callable[[Clip], Actions] | None = None
     """Features of a clip's events, for a computer with actions"""
+    chunks: int = 1
+    """Of a video, as many as a training clip has; further ones go on from the last frame"""
 
     def __call__(self, params: Params, clips: Sequence[Clip], captions: Sequence[str], seed: int = 0) -> ClipVideos:
         """A video per clip, generated from its first frame, its caption and its actions."""
@@ -61,10 +63,14 @@ class BatchedRollout:
         for number, start in enumerate(range(0, len(clips), self.batch_size)):
             rows = np.arange(start, start + self.batch_size) % len(clips)  # a short last batch is filled up
             u = stacked([actions[row] for row in rows])
-            u = None if u is None else self.computer.split(u, self.computer.clip_chunks)
+            u = None if u is None else self.computer.split(u, self._chunks)
             frames = self._run(params, first[rows], TokenIds(ids[rows]), u, negative, jax.random.fold_in(key, number))
             videos.append(np.asarray(frames)[: len(clips) - start])
         return np.concatenate(videos)
+
+    @property
+    def _chunks(self) -> int:
+        return self.chunks * self.computer.clip_chunks
 
     @cached_property
     def _run(self) -> Callable:
@@ -72,7 +78,7 @@ class BatchedRollout:
 
         def run(params, x0, text, u, negative, key):
             state = computer.boot(params, x0, text, negative)
-            _, frames = computer.run(params, state, u, key, chunks=computer.clip_chunks)
+            _, frames = computer.run(params, state, u, key, chunks=self._chunks)
             return to_uint8(computer.join(state.frame, frames))
 
         return jax.jit(run)

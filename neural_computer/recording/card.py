@@ -5,7 +5,8 @@ from typing import Any
 
 FILE = "DATA_CARD.md"
 DESCRIPTION = {
-    "repl": "Python sessions that add two numbers, recorded in a pseudo-terminal, one key a frame.",
+    "repl": "Python sessions of one expression each, as a pseudo-terminal shows them, a key a frame or pasted.",
+    "number_files": "Sessions of a bash in a pseudo-terminal that print a file of numbers; captions in three tiers.",
     "videos": "Videos of a folder, letterboxed to one size, with the captions that lay beside them.",
     "encode": "Another dataset through frozen encoders: latents and features, no pictures.",
     "cligen_general": "Clips of terminal recordings that people published, drawn anew: after the paper's CLIGen (General).",

@@ -11,34 +11,40 @@ import tensorflow_datasets as tfds
 
 from neural_computer.data import records, splits
 from neural_computer.recording.cligen import clip_store
-from neural_computer.recording.terminal import repl
 from neural_computer.screens.terminal import Atlas
 from neural_computer.screens.themes import DEFAULT, MOCHA, Theme
 
 
-class PythonRepl(tfds.core.GeneratorBasedBuilder):
-    """Python sessions of one expression each, a key a frame or pasted; the operand pair decides the split."""
+class Sessions(tfds.core.GeneratorBasedBuilder):
+    """Short sessions, a key a frame or pasted. `sessions` has the names of its `splits` and yields the episodes of one."""
 
     VERSION = tfds.core.Version("1.0.0")
+    DESCRIPTION = ""
 
-    def __init__(self, sessions: repl.Sessions, **kwargs):
+    def __init__(self, sessions: Any, **kwargs: Any):
         self.sessions = sessions
         super().__init__(file_format="array_record", **kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
-            description="Python sessions as a pseudo-terminal shows them, one expression a session.",
-            features=records.features(),
-            license="CC0-1.0",
+            description=self.DESCRIPTION, features=records.features(), license="CC0-1.0"
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         return {split: self._generate_examples(split) for split in self.sessions.splits}
 
-    def _generate_examples(self, split):
+    def _generate_examples(self, split: str) -> Any:
         for episode in self.sessions(split):
             for number, record in enumerate(records.records(episode, len(episode.frames), 1)):
                 yield f"{episode.id}/{number}", record
+
+
+class PythonRepl(Sessions):
+    DESCRIPTION = "Python sessions as a pseudo-terminal shows them, one expression a session."
+
+
+class NumberFiles(Sessions):
+    DESCRIPTION = "Sessions of a bash in a pseudo-terminal that print a file of numbers, one a session."
 
 
 class Cligen(tfds.core.GeneratorBasedBuilder):

@@ -1,15 +1,14 @@
 """The page in a real browser, typed into as a person does; and the soak."""
 
+import json
 import re
-import resource
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
-from functools import partial
 
-import numpy as np
 import pytest
 
-import neural_computer as nc
 from neural_computer.simulators.tty import machine as tty
 from neural_computer.simulators.tty.typists import TYPISTS
 from neural_computer.simulators.tty.typists import keys as typed
@@ -20,8 +19,6 @@ needs.package("starlette", "live")
 needs.package("websockets", "live")
 
 from neural_computer.machine import server, serving  # noqa: E402
-from neural_computer.machine.live import Outbox  # noqa: E402
-from neural_computer.machine.protocol import Message  # noqa: E402
 from tests.machine.test_server import serving_here, serving_of, wait  # noqa: E402
 
 INK = """canvas => {
@@ -209,37 +206,14 @@ def test_twenty_lines_look_like_the_true_machines_as_often_as_in_the_drift_evalu
 
 
 @pytest.mark.rig
-def test_soak_no_key_is_lost_and_memory_does_not_grow(served, request):
-    """Two clients type for --soak seconds: every key is applied once, in order; the process grows by no more than a few MB.
-
-    Beside them a session runs by the clock, which stays on its grid: ticks, those left out counted, are as many as fit into
-    the time.
-    """
-    live, link = served
-    seconds, sizes = request.config.getoption("--soak"), []
-
-    def clock():
-        return time.perf_counter(), live.ticker.counts.ticks + live.ticker.counts.late
-
-    idle, *_ = live.ticker.call(lambda: live.in_join("", None, Outbox(lambda: None), False)).result()
-    begun = live.ticker.call(clock).result()
-    with nc.connect(link) as one, nc.connect(link) as two:
-        streams = [iter(typed(TYPISTS["mash"], n, 2, 10)) for n in (1, 2)]
-        end, sent = time.monotonic() + seconds, {0: [], 1: []}
-        while time.monotonic() < end:
-            if not len(sizes) % 1000:  # without keys it would fall asleep
-                live.ticker.call(partial(live.in_events, idle, Message("events", len(sizes), {"events": [KEY]})))
-            for number, (client, stream) in enumerate(zip((one, two), streams, strict=True)):
-                keys = [key for key in (next(stream) for _ in range(8)) if key]
-                sent[number] += client.send([Event(0, "press", key) for key in keys])
-                client.step()
-            sizes.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-        for number, client in enumerate((one, two)):
-            client.step()
-            assert list(client.applied) == sent[number]
-            assert list(np.diff(list(client.applied.values())) >= 1).count(False) == 0
-    now, ticks = np.subtract(live.ticker.call(clock).result(), begun)
-    live.ticker.call(lambda: live.in_leave(idle)).result()
-    assert abs(ticks / live.fps - now) < 0.5, "half a second, however long"
-    assert live.ticker.counts.failed == 0
-    assert sizes[-1] - sizes[len(sizes) // 2] < 40_000, "kB in the second half"
+def test_soak_no_key_is_lost_and_memory_does_not_grow(tmp_path, request):
+    """In a process of its own, as a server is: the tests' type checker keeps memory for every call that it looks at."""
+    seconds = request.config.getoption("--soak")
+    command = [sys.executable, "-m", "tests.machine.soak", str(seconds), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 300, check=False)
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["steps"] > seconds and found["lost"] == found["failed"] == 0
+    assert abs(found["clock_off"]) < 0.5, "half a second, however long"
+    assert found["growth_kB"] < 40_000, "in the second half"

@@ -21,8 +21,8 @@ from neural_computer.data.kinds import labels
 from neural_computer.files import write_whole
 from neural_computer.recording import sandbox
 from neural_computer.recording.sandbox import Sandbox, SandboxError
+from neural_computer.recording.terminal.lockstep import load_recordings
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession
-from neural_computer.recording.terminal.repl import load_recordings
 from neural_computer.recording.workers import make_all
 from neural_computer.screens.prompts import PROMPT
 from neural_computer.screens.terminal import Atlas, Cells, Screen, stack

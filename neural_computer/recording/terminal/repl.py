@@ -1,7 +1,5 @@
 """Python sessions that compute one expression: recorded in a real interpreter, or drawn cell for cell as it draws them."""
 
-import io
-import json
 import os
 import platform
 import sys
@@ -9,22 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neural_computer.data.kinds import labels
-from neural_computer.files import write_whole
 from neural_computer.recording.problems import SIGNS, Problem
+from neural_computer.recording.terminal import lockstep
 from neural_computer.recording.terminal.recorder import RecordingError, TerminalSession, record
-from neural_computer.recording.workers import make_all
 from neural_computer.screens.prompts import PROMPT, caption
 from neural_computer.screens.terminal import Atlas, Cells, blank, stack
 from neural_computer.types import Episode, Event
 
 ROWS, COLS, FPS = 3, 16, 5
-CHUNK = 40
-"""Sessions of a file of recordings"""
 LARGER = "larger"
 """Split of problems with larger operands than any in the others"""
 
@@ -96,35 +90,13 @@ def printed(screen: str, problem: Problem) -> str:
     return lines[lines.index(typed) + 1]
 
 
-# Recordings on disk
+# Sessions as episodes
 
 
 def record_all(problems: Sequence[Problem], directory: Path, workers: int, typing: Typing = KEYS) -> list[Path]:
-    """Files of all sessions, CHUNK of them each, in order; records those that are not in `directory` yet."""
-    make = partial(record_chunk, typing=typing)
-    of = "repl, pasted" if typing.pasted else "repl"
-    return make_all(problems, make, directory, workers=workers, chunk=CHUNK, of=of, unit="session")
-
-
-def record_chunk(chunk: Sequence[Problem], path: Path, typing: Typing = KEYS) -> None:
-    """Records some sessions and writes their screens to `path`."""
-    arrays: dict[str, Any] = {}
-    for problem in chunk:
-        name = f"{problem.kind},{problem.a},{problem.b}"
-        arrays |= {f"{name}/{field}": x for field, x in play(problem, typing)._asdict().items()}
-    arrays["python"] = np.frombuffer(json.dumps(platform.python_version()).encode(), np.uint8)
-    file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
-    write_whole(path, file.getvalue())
-
-
-def load_recordings(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file of recordings, by name. Raises ValueError for a damaged file."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except Exception as error:
-        raise ValueError(f"{path}: cannot be read ({error}); delete it and it is recorded again") from error
+    """Files of all sessions, in order; records those that are not in `directory` yet."""
+    of = f"repl {platform.python_version()}" + (" pasted" if typing.pasted else "")
+    return lockstep.record_all(problems, partial(play, typing=typing), directory, workers=workers, of=of)
 
 
 @dataclass(frozen=True)
@@ -162,13 +134,8 @@ class Sessions:
                 yield problem, draw(problem, self.typing, self.answers.get(problem)), "drawn as Python draws it"
 
     def _recorded(self) -> Iterator[tuple[Problem, Cells, str]]:
-        for path in self.recordings:
-            arrays = load_recordings(path)
-            version = json.loads(arrays.pop("python").tobytes())
-            for name in dict.fromkeys(name.split("/")[0] for name in arrays):
-                kind, a, b = name.split(",")
-                screens = Cells(*(arrays[f"{name}/{field}"] for field in Cells._fields))
-                yield Problem(kind, int(a), int(b)), screens, f"recorded in Python {version}"
+        for problem, screens in lockstep.recordings(self.problems, self.recordings):
+            yield problem, screens, f"recorded in Python {platform.python_version()}"
 
 
 def episode(problem: Problem, screens: Cells, atlas: Atlas, source: str, typing: Typing = KEYS) -> Episode:

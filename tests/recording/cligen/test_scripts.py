@@ -9,7 +9,7 @@ import pytest
 
 from neural_computer import ClipSource
 from neural_computer.recording import sandbox
-from neural_computer.recording.cligen import arithmetic, clip_store, scripts
+from neural_computer.recording.cligen import clip_store, scripts
 from neural_computer.recording.cligen.clean import Clean, Script
 from neural_computer.recording.sandbox import INSTALL
 from neural_computer.recording.terminal import tape
