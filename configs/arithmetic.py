@@ -72,8 +72,8 @@ def computing(config: ConfigDict, steps: int) -> None:
     config.objective.update(pure_noise=0.8, regions=ConfigDict({"answer": 0.05}))
     config.network.scale_noisy_latents = True
     config.optimizer.update(kind="muon", muon_matrices=r"(blocks|text)/.*kernel$")
-    config.optimizer.update(learning_rate=2e-3, warmup_steps=50, b2=0.98, weight_decay=0.01)
-    config.optimizer.update(decay_steps=steps, final_learning_rate=4e-5, ema_decay=0.99)
+    config.optimizer.update(learning_rate=3e-3, warmup_steps=50, b2=0.98, weight_decay=0.01)
+    config.optimizer.update(decay_steps=steps, final_learning_rate=6e-5, ema_decay=0.99)
     config.schedule.update(steps=steps, checkpoint_every=250, log_every=10)
     config.evaluation.further_splits = "train,larger"
 

@@ -21,7 +21,7 @@ def get_config(form: str = "full") -> ConfigDict:
     if form not in ("full", "smoke"):
         raise ValueError(f"configs/quickstart.py:{form}: unknown form; full or smoke")
     config = cligen.get_config("micro")
-    steps = 900 if form == "full" else 180
+    steps = 1000 if form == "full" else 180
     config.data.update(directory="runs/quickstart/data" if form == "full" else "runs/smoke/data")
     config.data.captions = ConfigDict({"plain": 0.5, "answered": 0.5})
     arithmetic.computing(config, steps)

@@ -31,8 +31,12 @@ esac
 . launch/environment.sh
 environment recording
 
-# One thread each: at this size more threads only wait for one another. What XLA compiled is kept for the next time.
-export XLA_FLAGS="${XLA_FLAGS:---xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1}"
+# A device a core, up to four, that share a batch, of one thread each: at this size more threads only wait for one another. What
+# XLA compiled is kept for the next time.
+cores=$(nproc 2>/dev/null || echo 1) devices=1
+while [ $((devices * 2)) -le "$cores" ] && [ $devices -lt 4 ]; do devices=$((devices * 2)); done
+one_thread="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+export XLA_FLAGS="${XLA_FLAGS:---xla_force_host_platform_device_count=$devices $one_thread}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OPENBLAS_NUM_THREADS="${OPENBLAS_NUM_THREADS:-1}"
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/neural_computer/jax}"
 
@@ -45,7 +49,7 @@ run() {
 }
 
 run "[1/3] record real Python sessions" \
-  launch.prepare_data --recipe=repl --operands="$operands" --out="$workdir/data"
+  launch.prepare_data --recipe=repl --operands="$operands" --larger=128 --out="$workdir/data"
 run "[2/3] train" \
   launch.train --config="$config" --workdir="$workdir" --config.data.directory="$workdir/data" --config.seed="$seed"
 run "[3/3] run it on held-out prompts and score it" \

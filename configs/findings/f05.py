@@ -20,7 +20,7 @@ ARMS = {
     "copies": "AdamW, no digit places, times shifted uniform: the usual recipe",
     "permuted": "control: as computes, every pair with another pair's answer",
 }
-SOURCE = "Table 6 and section 3 of the paper; 100 of 1,000 held-out problems"
+SOURCE = "arXiv 2604.06425v2: 100 of 1,000 held-out problems"
 PAPER = (
     {"arm": "Wan2.1", "no answer": 0.00},
     {"arm": "NC_CLIGen", "no answer": 0.04},

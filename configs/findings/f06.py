@@ -13,7 +13,7 @@ from neural_computer.workflows.findings import Arm, Claim
 
 TITLE = "Reprompting: the answer in the prompt is drawn"
 ARMS = {name: f05.ARMS[name] for name in ("copies", "computes")}
-SOURCE = "Figure 6 of the paper"
+SOURCE = "arXiv 2604.06425v2: the same problems, reprompted"
 PAPER = ({"arm": "NC_CLIGen", "no answer": 0.04, "with the answer": 0.83},)
 COLUMNS = {
     "without_answer/output_exact": "no answer",
