@@ -44,7 +44,7 @@ def number_files(size: str) -> tuple[str, ...]:
     """Bash sessions that print a file of numbers, recorded; for the paper's size its General data, from a folder of casts."""
     if size == "paper":
         return ("--recipe=cligen_general", "--input=casts", "--size=480x832")
-    return ("--recipe=number_files", f"--clips={ {'tiny': 60, 'micro': 1500, 'small': 50_000}[size] }")
+    return ("--recipe=number_files", f"--clips={ {'tiny': 60, 'micro': 1500, 'small': 4000}[size] }")
 
 
 def terminal(size: str, caption: str, steps: int) -> ConfigDict:

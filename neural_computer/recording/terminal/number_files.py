@@ -19,7 +19,7 @@ from neural_computer.screens.terminal import Atlas, Cells
 from neural_computer.types import Episode, Event
 
 ROWS, COLS, FRAMES, FPS = 6, 16, 9, 5
-LINES = 4
+LINES, MOST = 4, 16**3
 """Numbers in a file: with the command above and the next prompt below they fill the screen"""
 
 
@@ -42,12 +42,14 @@ class NumberFile:
 
 
 def number_files(count: int, seed: int = 0) -> list[NumberFile]:
-    """`count` files of different numbers, of one to three digits."""
-    rng, out = np.random.default_rng([seed, count]), dict[tuple[int, ...], NumberFile]()
-    while len(out) < count:
-        numbers = tuple(int(rng.integers(10 ** (n - 1), 10**n)) for n in rng.integers(1, 4, LINES))
-        out.setdefault(numbers, NumberFile(f"{rng.choice(list('abcdef'))}{rng.integers(10)}", numbers))
-    return list(out.values())
+    """`count` files of different names and numbers, of one to three digits. Raises ValueError for more than there are names."""
+    if count > MOST:
+        raise ValueError(f"clips={count}: there are {MOST} names of three hexadecimal digits")
+    rng = np.random.default_rng([seed, count])
+    numbers: dict[tuple[int, ...], None] = {}
+    while len(numbers) < count:
+        numbers.setdefault(tuple(int(rng.integers(10 ** (n - 1), 10**n)) for n in rng.integers(1, 4, LINES)))
+    return [NumberFile(f"{name:03x}", each) for name, each in zip(rng.permutation(MOST), numbers, strict=False)]
 
 
 def play(file: NumberFile) -> Cells:
