@@ -3,7 +3,7 @@
     python -m launch.reproduce --finding=f09
 
 The synthetic desktop of 128 pixels, pairs of clips that differ in one click: only through the actions can it be known. Controls:
-no actions at all, `none` and `external` as wide as `internal` has parameters, and `internal` with action dropout, run with and
+no actions at all, `none` and `external` of as many parameters as `internal`, and `internal` with action dropout, run with and
 without guidance over the actions.
 
 Eight runs, a sixth of a CPU hour each, three of them finding 8's and 10's. Expected: clicks right residual .985, external .960,
@@ -23,8 +23,8 @@ ARMS = {
     "contextual": "action tokens in the self-attention",
     "residual": "a branch beside some blocks",
     "internal": "a cross-attention in every block",
-    "none_wide": "control: no actions, as many parameters as internal",
-    "external_wide": "control: external, as many parameters as internal",
+    "none_equal": "control: no actions, wider, as many parameters as internal",
+    "external_equal": "control: external, narrower, as many parameters as internal",
     "guided": "internal, actions dropped in a tenth of the samples, guidance 2 over them",
 }
 SOURCE = "arXiv 2604.06425v2: over the 15 frames after every action"
@@ -44,8 +44,8 @@ COLUMNS = {
     "copy/ssim+15": "SSIM+15 of a copy",
     "codec/click_state": "click right, codec",
 }
-WIDER = 144
-"""Width at which a network without injection has about as many parameters as `internal` at 128"""
+EQUAL = {"none_equal": 176, "external_equal": 88}
+"""Widths at which an arm has about as many parameters as `internal` at 128: 1.96 M; at 128 `none` has 1.25, `external` 2.41"""
 DIFFERS = (
     "A synthetic desktop of 128x128 pixels, clips of 9 frames, 400 steps, one seed an arm but for internal.",
     "FVD and LPIPS of so few small videos say little; the click's effect and the changed frames are measured instead.",
@@ -70,8 +70,8 @@ def arm(name: str, size: str = "micro") -> Arm:
     """An arm at a size."""
     split = "clicks" if size != "paper" else "goal"
     config = worlds.desktop(size, split, mode=name.split("_")[0] if name != "guided" else "internal")
-    if name.endswith("_wide"):
-        widened(config)
+    if name in EQUAL:
+        resized(config, EQUAL[name])
     if name == "guided":
         config.objective.dropout_actions = 0.1
         config.sampling.action_guidance = 2.0
@@ -79,10 +79,11 @@ def arm(name: str, size: str = "micro") -> Arm:
     return Arm(ARMS[name], config, worlds.desktop_data(size, split), seeds=1)
 
 
-def widened(config: ConfigDict) -> None:
-    """Gives the network about as many parameters as `internal` has."""
-    width = config.network.width * WIDER // 128
-    config.network.update(width=width, ffn=4 * width, heads=max(1, config.network.heads))
+def resized(config: ConfigDict, width: int) -> None:
+    """Gives the network a width, as it would be at size micro."""
+    even = 2 * config.network.heads  # the width of a head
+    width = -(-config.network.width * width // 128 // even) * even
+    config.network.update(width=width, ffn=4 * width)
 
 
 def get_config(arm_name: str, size: str = "micro") -> ConfigDict:

@@ -10,11 +10,12 @@ region_NAME  the flow error in a region of the video, the answer of a sum for on
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax.core import FrozenDict
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from neural_computer import flow
@@ -55,7 +56,7 @@ class Objective:
     contrastive: float = 0.0
     future: float = 0.0
     temperature: float = 0.07
-    regions: Mapping[str, float] = field(default_factory=dict)
+    regions: Mapping[str, float] = FrozenDict()
 
     def __post_init__(self) -> None:
         if self.shift <= 0:
@@ -67,6 +68,7 @@ class Objective:
         for name in ("cursor", "contrastive", "future"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: is a weight, must not be negative")
+        object.__setattr__(self, "regions", FrozenDict(self.regions))  # hashable, as the rest is
         for name, weight in self.regions.items():
             if weight < 0:
                 raise ValueError(f"regions[{name!r}]={weight}: is a weight, must not be negative")
