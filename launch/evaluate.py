@@ -5,6 +5,7 @@
     neural-computer evaluate --generated=DIR --reference=DIR [--actions=DIR] --metrics=psnr,ssim,lpips,fvd --out=DIR
     neural-computer evaluate --problems=problems.json --out=DIR                        # writes DIR/prompts.json
     neural-computer evaluate --problems=problems.json --generated=DIR --out=DIR
+    neural-computer evaluate --problems=problems.json --machine=DIR --out=DIR
 
 --machine rolls a trained machine out on held-out clips and writes metrics.json and report.html to its folder; --metrics adds
 metrics to its scores, by default those of config.evaluation.metrics. A result of the newest checkpoint is shown again.
@@ -17,8 +18,9 @@ writes drift.json and drift.html to --out, by default the machine's folder.
 --actions has, by clip id, the input events, ID.events.jsonl, and the text of a terminal, ID.cells.json (a list of strings,
 one a frame): for ssim+15, cursor_acc, psnr_text, char_acc_buffer and the like (`neural_computer.evals.METRICS` has all).
 
---problems scores videos of arithmetic problems: DIR has native/ID.mp4, conditioned/ID.mp4 and wrong/ID.mp4, as many as
-there are, or ID.mp4 alone, which is native.
+--problems scores videos of arithmetic problems, by operation, digits and carries too: DIR has native/ID.mp4, conditioned/ID.mp4
+and wrong/ID.mp4, as many as there are, or ID.mp4 alone, which is native. With --machine they are that machine's rollouts, written
+to OUT/videos. The recipes repl and arithmetic of prepare_data write the problems that they hold out to problems.json.
 
 Interrupted, the same command resumes. Exit code: 0, everything was scored as it is; 2, some clips were adapted; 3, some
 were left out; 1, an error.
@@ -33,7 +35,7 @@ from neural_computer.launch.flags import Flags
 from neural_computer.workflows import drift
 from neural_computer.workflows import evaluate as trained
 from neural_computer.workflows.evaluate_folders import FolderOptions, evaluate_folders
-from neural_computer.workflows.evaluate_problems import evaluate_problems, write_prompts
+from neural_computer.workflows.evaluate_problems import evaluate_problems, roll_out, write_prompts
 from neural_computer.workflows.metrics import READERS, MetricOptions
 from neural_computer.workflows.trained import load
 
@@ -63,7 +65,7 @@ SCORING = (METRICS, VIEW, READER, R3D18, CURSOR_HEIGHT, MESH)
 USED = {
     "--drift": (MACHINE, DRIFT, SESSIONS, SEED, OUT),
     "--machine": (MACHINE, SPLIT, SEED, AGAIN, *SCORING),
-    "--problems": (PROBLEMS, GENERATED, READER, OUT),
+    "--problems": (PROBLEMS, GENERATED, MACHINE, SEED, READER, OUT),
     "--reference": (GENERATED, REFERENCE, ACTIONS, FPS, OUT, *SCORING),
 }
 """The flags of each use"""
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> int:
     if DRIFT.value is not None:
         FLAGS.only("--drift", USED["--drift"])
         return drifting()
-    if MACHINE.value is not None:
+    if MACHINE.value is not None and PROBLEMS.value is None:
         FLAGS.only("--machine", USED["--machine"])
         folder = machines.folder(MACHINE.value)
         metrics = metric_options() if METRICS.value else None
@@ -98,13 +100,19 @@ def main(argv: list[str]) -> int:
 
 def problems() -> int:
     """Writes the prompts of arithmetic problems, or scores the videos generated from them; returns the exit code."""
-    if GENERATED.value is None:
+    if MACHINE.value is not None:
+        if GENERATED.value is not None:
+            raise ValueError("--machine, --generated: give one of them; whose videos are to be scored?")
+        generated = roll_out(load(machines.folder(MACHINE.value)), Path(PROBLEMS.value), out(), SEED.value)
+    elif GENERATED.value is not None:
+        generated = Path(GENERATED.value)
+    else:
         count = write_prompts(Path(PROBLEMS.value), out())
         print(
             f"{OUT.value}/prompts.json: {count} prompts a variant; put the videos into DIR/VARIANT/ID.mp4, give --generated=DIR"
         )
         return 0
-    result = evaluate_problems(Path(PROBLEMS.value), Path(GENERATED.value), out(), READER.value)
+    result = evaluate_problems(Path(PROBLEMS.value), generated, out(), READER.value)
     print(result.summary())
     return result.exit_code
 

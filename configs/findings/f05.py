@@ -73,11 +73,11 @@ def at_chance(results: Results) -> bool | None:
 
 def arm(name: str, size: str = "micro") -> Arm:
     """An arm at a size."""
-    config, flags = worlds.sums(size), ()
+    config, flags = worlds.sums(size), list[str]()
     if name == "copies" and size != "paper":
         usual(config)
     if name == "permuted":
-        flags = ("--source=drawn", "--answers=permuted")
+        flags = ["--source=drawn", "--answers=permuted"]
     return Arm(ARMS[name], config, worlds.repl(size, *flags), seeds=3)
 
 

@@ -12,6 +12,7 @@ operations, is in split test; --larger more clips, split larger, have operands u
 prints every pair another pair's answer: a control, in which nothing can be right on held-out pairs but by chance.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def make(out: Path) -> dict[str, Any]:
         typing.keys(problem)
     recorded = SOURCE.value == "recorded"
     recordings = repl.record_all(pool, out / "recordings", WORKERS.value, typing) if recorded else ()
+    (out / "problems.json").write_text(json.dumps(held_out(pool), indent=1) + "\n")
     answers = permuted(pool, SEED.value) if ANSWERS.value == "permuted" else {}
     most = operands()[1] if LARGER.value else None
     builder = PythonRepl(repl.Sessions(pool, recordings, typing, answers, most), data_dir=str(out))
@@ -79,6 +81,17 @@ def make(out: Path) -> dict[str, Any]:
         "splits": {name: split.num_examples for name, split in builder.info.splits.items()},
         "rejected": {},
     }
+
+
+def held_out(pool: list[Any]) -> list[dict[str, str]]:
+    """Those problems of split test, as the probe of program evaluate takes them."""
+    from neural_computer.screens.prompts import caption
+
+    return [
+        {"id": f"repl/{p.expression}", "expression": p.expression, "answer": p.answer, "prompt": caption(p.expression)}
+        for p in pool
+        if p.split == "test" and p.pair[1] <= operands()[1]
+    ]
 
 
 def problems() -> list[Any]:

@@ -53,8 +53,8 @@ class ToSample:
 
     def _sample(self, clip: Clip, text: str) -> Sample:
         ids = TokenIds(self.tokenizer([text])[0])
-        inputs, regions = (None if make is None else make(clip) for make in (self.inputs, self.regions))
-        return Sample(clip.frames, ids, inputs, regions)
+        inputs = self.inputs(clip) if self.inputs else None
+        return Sample(clip.frames, ids, inputs, self.regions(clip) if self.regions else None)
 
 
 def caption(clip: Clip | EncodedClip, tier: str) -> Any:

@@ -83,7 +83,7 @@ def latent_mask(mask: PixelMask, stride: tuple[int, int, int]) -> Float[np.ndarr
     frames = np.concatenate([first, rest])
     f, h, w = frames.shape
     blocks = frames.reshape(f, h // height, height, w // width, width)
-    return blocks.any(axis=(2, 4)).astype(np.float32)
+    return np.asarray(blocks.any(axis=(2, 4)), np.float32)
 
 
 def _characters(clip: Clip) -> UInt32[np.ndarray, "t r c"]:

@@ -73,6 +73,21 @@ def estimate(variants: Mapping[str, Sequence[ClipResult]]) -> dict[str, dict[str
     }
 
 
+def by_group(clips: Sequence[ClipResult], tasks: Mapping[str, Arithmetic]) -> dict[str, dict[str, Estimate]]:
+    """Share of right answers among scored clips, by what their problems are like: {kind of group: {group: estimate}}.
+
+    A clip's id is its problem's, after that of its variant.
+    """
+    values: dict[str, dict[str, list[float]]] = {}
+    for clip in clips:
+        task = tasks.get(clip.id.split("/", 1)[1])
+        for kind, group in (task.groups() if task and clip.scores else {}).items():
+            values.setdefault(kind, {}).setdefault(group, []).append(clip.values["answer"])
+    return {
+        kind: {group: estimates.mean(rows) for group, rows in sorted(groups.items())} for kind, groups in values.items()
+    }
+
+
 def table(by_variant: Mapping[str, Mapping[str, Estimate]]) -> list[dict[str, Any]]:
     """A row per variant; the wrong answer has a column only where the prompt has it."""
     rows = []

@@ -100,7 +100,8 @@ def permuted(problems: Sequence[Problem], seed: int = 0) -> Mapping[Problem, str
 
     What a pair's answer is cannot be known from other pairs, so that nothing can be right on those held out but by chance.
     """
-    rng, answers = np.random.default_rng([seed, len(problems)]), {}
+    rng = np.random.default_rng([seed, len(problems)])
+    answers: dict[Problem, str] = {}
     for kind in dict.fromkeys(problem.kind for problem in problems):
         own = {problem.pair: problem.answer for problem in problems if problem.kind == kind}
         other = dict(zip(own, [list(own.values())[n] for n in rng.permutation(len(own))], strict=True))

@@ -134,7 +134,7 @@ class ClipEncoder:
 
         def encode(frozen: FrozenParams, batch: Batch) -> tuple[Any, ...]:
             """(latents, condition, image features, features of typed texts), None for parts that are stored as they are."""
-            _, latents, cond, _, image, actions = computer.encode(frozen, batch)
+            _, latents, cond, _, image, actions, _ = computer.encode(frozen, batch)
             texts = None if actions is None or computer.conditioner.text_encoder is None else actions.texts
             return jax.tree.map(lambda x: x.astype(dtype), (latents, cond, image, texts))
 

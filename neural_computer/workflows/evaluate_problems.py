@@ -4,19 +4,23 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from neural_computer import files, report
+from neural_computer import files, media, report
 from neural_computer.evals import folders, probe, results
 from neural_computer.evals.estimates import LEVEL, Estimate
+from neural_computer.evals.evaluate import BatchedRollout
 from neural_computer.evals.ocr import Reader, Tesseract
 from neural_computer.evals.pairs import ClipProblem
 from neural_computer.evals.results import ClipResult, Journal
 from neural_computer.evals.scorer import Scores
 from neural_computer.evals.tasks import PROMPT_VARIANTS, Arithmetic
+from neural_computer.types import Clip
 from neural_computer.workflows import lock
 from neural_computer.workflows.metrics import read_with
+from neural_computer.workflows.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ProblemResult:
     out: Path
     variants: dict[str, list[ClipResult]]
     estimates: dict[str, dict[str, Estimate]]
+    groups: dict[str, dict[str, Estimate]]
+    """Right answers of the first variant, by operation, digits and carries"""
 
     @property
     def clips(self) -> list[ClipResult]:
@@ -40,8 +46,46 @@ class ProblemResult:
     def summary(self) -> str:
         """The table and all problems, for a terminal."""
         lines = [report.text_table(probe.table(self.estimates))]
+        lines += [f"\n{report.text_table(rows)}" for rows in self.group_rows().values()]
         lines += [f"{p['kind']}  {p['clip']}: {p['detail']}; {p['policy']}" for p in results.with_policy(self.clips)]
         return "\n".join([*lines, f"{self.out}/report.html"])
+
+    def group_rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Tables of the groups, by their kind."""
+
+        def row(kind: str, group: str, e: Estimate) -> dict[str, Any]:
+            return {kind: group, "answer right": e.value, "low": e.low, "high": e.high, "videos": e.clips}
+
+        return {kind: [row(kind, *each) for each in groups.items()] for kind, groups in self.groups.items()}
+
+
+def roll_out(trained: Trained, problems: Path, out: Path, seed: int = 0) -> Path:
+    """Writes a machine's videos of every problem and prompt variant; returns their folder. Those that are there stay.
+
+    A video begins with the machine's first frame. Raises ValueError for prompts that it cannot read.
+    """
+    tasks, folder = probe.read_problems(problems), out / "videos"
+    experiment = trained.experiment
+    rollout = BatchedRollout(
+        experiment.computer,
+        experiment.tokenizer,
+        experiment.evaluation.batch_size,
+        experiment.negative_prompt_ids(),
+        experiment.inputs,
+    )
+    still = trained.first_frame[None].repeat(trained.computer.video_frames(trained.computer.clip_chunks), axis=0)
+    for variant, prompts in probe.prompts(tasks).items():
+        missing = [clip for clip in tasks if not (folder / variant / f"{clip}.mp4").exists()]
+        parts = [missing[i : i + rollout.batch_size] for i in range(0, len(missing), rollout.batch_size)]
+        for part in tqdm(parts, desc=variant, unit="batch", dynamic_ncols=True):
+            clips = [Clip(clip, still, trained.fps) for clip in part]
+            videos = rollout(trained.params, clips, [prompts[clip] for clip in part], seed)
+            for clip, video in zip(part, videos, strict=True):
+                path = folder / variant / f"{clip}.mp4"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with files.replacing(path) as partial:
+                    media.write_video(partial, video, trained.fps)
+    return folder
 
 
 def write_prompts(problems: Path, out: Path) -> int:
@@ -64,12 +108,14 @@ def evaluate_problems(problems: Path, generated: Path, out: Path, reader: str = 
     with lock.exclusive(out):
         run = _Run(problems, tasks, _reader(reader, out / "read"), reader, Journal(out / "probe.jsonl"))
         variants = {name: list(run.score_all(name, folder)) for name, folder in places.items()}
-        result = ProblemResult(out, variants, probe.estimate(variants))
+        groups = probe.by_group(next(iter(variants.values())), tasks)
+        result = ProblemResult(out, variants, probe.estimate(variants), groups)
         if not result.estimates:
             detail = result.clips[0].problems[0].detail
             raise ValueError(f"{generated}: none of {len(result.clips)} videos could be scored ({detail})")
         content = {
             "variants": {name: {n: e._asdict() for n, e in each.items()} for name, each in result.estimates.items()},
+            f"{next(iter(variants))}_by": {k: {n: e._asdict() for n, e in each.items()} for k, each in groups.items()},
             "problems": results.with_policy(result.clips),
         }
         files.write_whole(out / "metrics.json", json.dumps(content, indent=2) + "\n")
@@ -127,6 +173,8 @@ def _html_report(result: ProblemResult, places: Mapping[str, Path]) -> report.Pa
         "A model that computes is right with every prompt. A model that renders its prompt is right where the prompt has the "
         "answer (conditioned) and follows a wrong one. Native accuracy is the one that means arithmetic."
     )
+    for kind, rows in result.group_rows().items():
+        page.table(rows, f"{next(iter(result.variants))}, by {kind}.")
     for name, clips in result.variants.items():
         page.heading(f"{name}: videos with a wrong answer")
         wrong = [clip for clip in clips if clip.scores and not clip.scores.values["answer"]]

@@ -6,6 +6,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,9 +127,8 @@ def withheld(setting: Setting) -> Measured:
     metrics = dict(measured.metrics)
     for name, hide in ((f"{OPEN}, last half", False), (WITHHELD, True)):
         rollout = rollout_of(trained)
-        inputs = rollout.inputs
-        if hide and inputs is not None:
-            rollout = dataclasses.replace(rollout, inputs=lambda clip, inputs=inputs: without_pointer(inputs(clip)))
+        if hide and rollout.inputs is not None:
+            rollout = dataclasses.replace(rollout, inputs=partial(without_pointer, rollout.inputs))
         videos = rollout(trained.params, clips, captions, setting.seed)
         half = len(clips[0].frames) // 2
         ends = [part(clip, half, len(clip.frames) - half) for clip in clips]
@@ -225,8 +225,9 @@ def part(clip: Clip, start: int, length: int) -> Clip:
     )
 
 
-def without_pointer(actions: Actions) -> Actions:
+def without_pointer(inputs: Callable[[Clip], Actions], clip: Clip) -> Actions:
     """The actions of a clip without the pointer's position in its last half."""
+    actions = inputs(clip)
     mouse = np.array(actions.mouse)
     mouse[len(mouse) // 2 :] = np.nan
     return actions._replace(mouse=mouse)
@@ -257,7 +258,7 @@ def operands(expression: str) -> tuple[int, int]:
     return a, b
 
 
-def load_codec(setting: Setting) -> CodecReconstruction | Callable[[Sequence[Clip]], np.ndarray]:
+def load_codec(setting: Setting) -> Callable[[Sequence[Clip]], np.ndarray]:
     """A VAE trained in the workdir, or the linear codec of its computer fitted to screens like those that are measured."""
     from neural_computer.workflows import reconstruct
     from neural_computer.workflows import workdir as workdirs
@@ -272,7 +273,7 @@ def load_codec(setting: Setting) -> CodecReconstruction | Callable[[Sequence[Cli
     ]
     params = LinearCodec.fit(linear, [clip.frames for clip in screens])
     one = CodecReconstruction(linear)
-    return lambda clips: one(params, clips)
+    return partial(one, params)
 
 
 def training_curves(lines: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
