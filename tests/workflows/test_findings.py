@@ -18,6 +18,7 @@ from neural_computer.workflows import findings, findings_page, reproduce
 from neural_computer.workflows.findings import Claim, Finding, Result, Results
 from neural_computer.workflows.reproduce import Places, Run
 from tests import builders
+from tests.conftest import ROOT
 
 EVERY = {name: Finding.of(importlib.import_module(f"neural_computer.configs.findings.{name}")) for name in FINDINGS}
 
@@ -212,3 +213,26 @@ def test_every_arm_builds_at_every_size(finding, arm, size):
     asked = EVERY[finding].arm(arm, size)
     build.build(asked.config)
     assert asked.data[0].startswith("--recipe=") and asked.seeds in (1, 3)
+
+
+# What is published
+
+
+def test_the_page_and_the_readme_say_what_the_results_say():
+    """Otherwise: neural-computer report."""
+    every = list(EVERY.values())
+    results = ROOT / "results"
+    assert (ROOT / "docs" / "findings.md").read_text() == findings_page.markdown(every, results, "micro")
+    readme = (ROOT / "README.md").read_text()
+    assert readme == findings_page.readme(readme, every, results, "micro")
+
+
+def test_every_result_has_its_command_commit_and_hashes():
+    paths = sorted((ROOT / "results").glob("*/*/*.json"))
+    assert paths
+    for path in paths:
+        content = json.loads(path.read_text())
+        for name in ("command", "commit", "asked", "hardware", "date", "cpu_seconds", "metrics"):
+            assert content[name], f"{path}: {name}"
+        assert content["code"]["hash"] and content["code"]["files"]
+        assert f"{content['arm']}-{content['seed']}" == path.stem and content["finding"] == path.parent.name
