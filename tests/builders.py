@@ -62,6 +62,14 @@ def actions(experiment: Experiment, rows: int) -> Actions | None:
     return stacked([one] * rows)
 
 
+def regions(experiment: Experiment, rows: int) -> np.ndarray | None:
+    """Masks of everything, if the experiment's loss has regions."""
+    if experiment.regions is None:
+        return None
+    shape = len(experiment.regions.names), *experiment.computer.conditioner.latent_shape[:3]
+    return np.ones((rows, *shape), np.float32)
+
+
 def frozen(experiment: Experiment) -> FrozenParams:
     """A codec fitted to random videos."""
     return FrozenParams(codec=_fitted(experiment.computer.codec))

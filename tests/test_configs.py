@@ -31,6 +31,8 @@ CONFIGS = [
     "guiworld:random_slow,wan_14b_i2v_768",
     "quickstart:full",
     "quickstart:smoke",
+    "arithmetic:sums",
+    "arithmetic:probe,large",
     "tty:small",
     "desk_stream",
 ]
@@ -54,10 +56,10 @@ def tiny(wanted: ConfigDict) -> None:
     own, window = wanted.sampling.to_dict(), wanted.network.window
     SIZES["tiny"](wanted)
     wanted.sampling.update(own | {"num_steps": 2, "guidance": 1.0})
+    wanted.optimizer.kind = "adamw"  # Muon takes half a minute to compile, and has tests of its own
     if wanted.objective.kind in STREAMING:
         sizes.streaming(wanted, min(window, 2))
         wanted.data.batch_size = 2
-        wanted.optimizer.kind = "adamw"  # Muon takes half a minute to compile, and has tests of its own
         _, high, wide = wanted.network.patch
         wanted.network.positions = (0, 2 // high, 4 // wide)
 
@@ -91,7 +93,8 @@ def test_every_config_builds_updates_and_runs(name):
     tiny(wanted)
     small = build.build(wanted)
     frozen, batch = builders.frozen(small), builders.batch(wanted.data.batch_size)
-    batch = batch._replace(actions=builders.actions(small, wanted.data.batch_size))
+    rows = wanted.data.batch_size
+    batch = batch._replace(actions=builders.actions(small, rows), regions=builders.regions(small, rows))
     before = network(small.computer)
     state, metrics = twice(small.trainer, before, frozen, batch)
     assert np.isfinite(metrics["loss"]).all() and (metrics["gradient_norm"] > 0).all()

@@ -62,13 +62,13 @@ def operands() -> tuple[int, int]:
 def make(out: Path) -> dict[str, Any]:
     """Records or draws the sessions, writes them and returns the counts."""
     from neural_computer.recording.datasets import PythonRepl
-    from neural_computer.recording.problems import permuted
+    from neural_computer.recording.problems import fitted, permuted
     from neural_computer.recording.terminal import repl
 
-    pool = problems()
     typing = repl.Typing(PASTE.value)
-    for problem in pool:
-        typing.keys(problem)
+    for kind in OPERATIONS.value:
+        typing.keys(fitted(kind, *(2 * [operands()[1] * (2 if LARGER.value else 1)])))
+    pool = problems()
     recorded = SOURCE.value == "recorded"
     recordings = repl.record_all(pool, out / "recordings", WORKERS.value, typing) if recorded else ()
     (out / "problems.json").write_text(json.dumps(held_out(pool), indent=1) + "\n")

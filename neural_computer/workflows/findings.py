@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-import neural_computer
 from neural_computer.evals.estimates import Estimate
 
-PACKAGE = Path(neural_computer.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 SIZES = ("tiny", "micro", "small", "paper")
 ROOMS_APART = ("launch", "recording", "machine", "workflows")
 """Of the code a result depends on: what makes data is in the data's flags, programs and bookkeeping compute nothing"""

@@ -56,13 +56,13 @@ def test_help_lists_all_flags_of_a_program_and_no_others(name):
         ("reconstruct", "--films=2", "--films: renamed to --videos"),
         ("explain", "--preset=tiny", "--preset: renamed to --config=cligen:SIZE"),
         ("bench", "--recording=x", "--recording: is a flag of data alone"),
-        ("prepare_data --recipe=repl", "--clips=2", "--clips: is a flag of cligen_clean, arithmetic, guiworld alone"),
+        ("prepare_data --recipe=repl", "--beam", "--beam: is a flag of cligen_general, cligen_clean, arithmetic, guiworld alone"),
         ("prepare_data --recipe=videos", "--window=9", "--window: renamed to --frames"),
         ("train", "--config.seed=1", "--config.seed: changes a value of --config, which must come before it"),
         ("train --config=cligen:tiny", "--config.optimizer.rate=1", "renamed to --config.optimizer.learning_rate"),
         ("train --config=cligen:tiny", "--config.network.headz=1", 'Did you mean "heads"'),
         ("train --config=cligen:huge", "--workdir=x", "cligen.py:huge: unknown"),
-        ("train --config=clig:tiny", "--workdir=x", "the configs of the package are base, cligen, desk_stream"),
+        ("train --config=clig:tiny", "--workdir=x", "the configs of the package are arithmetic, base, cligen"),
         ("train --config=cligen:tiny", "--mesh=fsdp:2", "--workdir: is missing"),
         ("run --out=x", "12+7", "'12+7': is no flag"),
         ("reconstruct --out=x", "--size=wide", "must be HEIGHTxWIDTH, such as 480x832, or one number for a square"),
@@ -126,7 +126,7 @@ def test_a_config_is_a_file_or_one_of_the_packages(tmp_path, monkeypatch):
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     monkeypatch.delitem(sys.modules, "neural_computer.recording.datasets", raising=False)
-    ask = ["--recipe=repl", "--operands=1", f"--out={tmp_path}/data"]
+    ask = ["--recipe=repl", "--operands=2", f"--out={tmp_path}/data"]
     reason = error(program("launch.prepare_data", *ask, check=False))
     assert reason == "tensorflow_datasets: is not installed; pip install 'neural-computer[recording]'"
 

@@ -89,7 +89,7 @@ def test_a_run_goes_on_from_its_saved_state(trained, runs, tmp_path):
         ),
         (["launch.prepare_data", "--recipe=videos", "--output={}/d"], "--input: is missing"),
         (["launch.prepare_data", "--recipe=videos", "--input={}", "--output={}/d"], "holds no videos"),
-        (["launch.prepare_data", "--recipe=repl", "--operands=500", "--output={}/d"], "operands=500: must be"),
+        (["launch.prepare_data", "--recipe=repl", "--operands=5000", "--output={}/d"], "does not fit 9 frames"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, arguments, message):

@@ -193,11 +193,8 @@ def test_every_arm_takes_an_update_and_a_rollout(finding, arm):
     rows, data = config.data.batch_size, config.data
     batch = builders.batch(rows, size=(data.frames, data.height, data.width))
     ids = np.zeros((rows, small.tokenizer.length), np.int32)
-    regions = None
-    if small.regions is not None:
-        shape = rows, len(small.regions.names), *small.computer.latent_shape[:3]
-        regions = np.ones(shape, np.float32)
-    batch = batch._replace(text=TokenIds(ids), actions=builders.actions(small, rows), regions=regions)
+    batch = batch._replace(text=TokenIds(ids), actions=builders.actions(small, rows))
+    batch = batch._replace(regions=builders.regions(small, rows))
     frozen = builders.frozen(small)
     state, metrics = once(small.trainer, builders.network(small), frozen, batch)
     assert np.isfinite(metrics["loss"])
