@@ -56,7 +56,11 @@ def test_help_lists_all_flags_of_a_program_and_no_others(name):
         ("reconstruct", "--films=2", "--films: renamed to --videos"),
         ("explain", "--preset=tiny", "--preset: renamed to --config=cligen:SIZE"),
         ("bench", "--recording=x", "--recording: is a flag of data alone"),
-        ("prepare_data --recipe=repl", "--beam", "--beam: is a flag of cligen_general, cligen_clean, arithmetic, guiworld alone"),
+        (
+            "prepare_data --recipe=repl",
+            "--beam",
+            "--beam: is a flag of cligen_general, cligen_clean, arithmetic, guiworld alone",
+        ),
         ("prepare_data --recipe=videos", "--window=9", "--window: renamed to --frames"),
         ("train", "--config.seed=1", "--config.seed: changes a value of --config, which must come before it"),
         ("train --config=cligen:tiny", "--config.optimizer.rate=1", "renamed to --config.optimizer.learning_rate"),

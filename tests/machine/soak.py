@@ -2,8 +2,8 @@
 
     python -m tests.machine.soak SECONDS FOLDER
 
-Prints a line of JSON: steps of each client, keys sent, keys that were lost or came twice or in another order, kB that the
-process grew by in the second half, seconds that the clock is off its grid, and failed ticks.
+Prints a line of JSON every five minutes and at the end: steps of each client, keys sent, keys that were lost or came twice or in
+another order, kB that the process grew by in the second half, seconds that the clock is off its grid, and failed ticks.
 """
 
 import json
@@ -26,6 +26,8 @@ from tests.machine.test_server import serving_here
 KEY = Event(0, "press", "a")
 CHECK = 200
 """Steps after which receipts are checked, and kept no longer"""
+SAY = 300.0
+"""Seconds between two lines"""
 
 
 def soak(seconds: float, folder: Path) -> dict[str, float]:
@@ -43,7 +45,20 @@ def soak(seconds: float, folder: Path) -> dict[str, float]:
             streams = [iter(typed(TYPISTS["mash"], n, 2, 10)) for n in (1, 2)]
             sent: list[list[int]] = [[], []]
             steps, keys, lost, sizes = 0, 0, 0, []
-            end = time.monotonic() + seconds
+            end, said = time.monotonic() + seconds, time.monotonic()
+
+            def found() -> dict[str, float]:
+                now, ticks = np.subtract(live.ticker.call(clock).result(), begun)
+                return {
+                    "seconds": round(float(now)),
+                    "steps": steps,
+                    "keys": keys,
+                    "lost": lost,
+                    "growth_kB": sizes[-1] - sizes[len(sizes) // 2],
+                    "clock_off": round(float(ticks / live.fps - now), 3),
+                    "failed": live.ticker.counts.failed,
+                }
+
             while time.monotonic() < end:
                 if not steps % 1000:  # without keys it would fall asleep
                     live.ticker.call(partial(live.in_events, idle, Message("events", steps, {"events": [KEY]})))
@@ -56,17 +71,13 @@ def soak(seconds: float, folder: Path) -> dict[str, float]:
                 if not steps % CHECK:
                     lost += sum(map(wrong, clients, sent))
                 sizes.append(resident())
+                if time.monotonic() - said > SAY:
+                    said = time.monotonic()
+                    print(json.dumps(found()), flush=True)
             lost += sum(map(wrong, clients, sent))
-        now, ticks = np.subtract(live.ticker.call(clock).result(), begun)
+            result = found()
         live.ticker.call(lambda: live.in_leave(idle)).result()
-        return {
-            "steps": steps,
-            "keys": keys,
-            "lost": lost,
-            "growth_kB": sizes[-1] - sizes[len(sizes) // 2],
-            "clock_off": round(float(ticks / live.fps - now), 3),
-            "failed": live.ticker.counts.failed,
-        }
+        return result
 
 
 def wrong(client: Any, sent: list[int]) -> int:
