@@ -16,9 +16,11 @@ small        0.4 M parameters
 base         1.7 M, the default
 large        7 M
 
-What it takes, each part measured without it: Muon, which separates .12 from .98 (AdamW draws the line and does not add); four
-in five samples at pure noise, where only the caption can say what the answer is; a deeper text encoder that knows every
-digit's place; and, for several operators, one at a time.
+What it takes: Muon, for the text encoder's matrices too (AdamW draws the line and does not add); four in five samples at pure
+noise, where only the caption can say what the answer is; noisy latents scaled, so that there the noise does not enter at all; a
+deeper text encoder that knows every digit's place; and, for several operators, one at a time. Of sums to 49 (--operands=1,49),
+.81 of the held-out pairs are right after 500 steps, four minutes of one CPU thread; .15 with the latents as they are. The other
+problems were not trained yet.
 """
 
 from collections.abc import Mapping

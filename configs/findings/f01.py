@@ -3,10 +3,8 @@
     python -m launch.reproduce --finding=f01
 
 Screens of random words at six font sizes, encoded, decoded and read again, by glyphs and by OCR. `linear` is the codec of the
-small computers, fitted to such screens; `vae` is configs/vae.py's, trained here for a quarter of a CPU hour: the VAE that Wan2.1
-released, which the paper used, could not be had.
-
-Three runs of a minute, one of a quarter of an hour.
+small computers, fitted to such screens; `vae` is configs/vae.py's, trained here for 2,700 steps: the VAE that Wan2.1 released,
+which the paper used, could not be had.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 
     python -m launch.reproduce --finding=f02
 
-The runs are finding 4's. Three runs, a quarter of a CPU hour each.
+The runs are finding 4's.
 """
 
 from ml_collections import ConfigDict

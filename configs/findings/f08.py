@@ -5,7 +5,7 @@
 The synthetic desktop of 128 pixels, clips that differ in one click, `internal` injection; three ways to say where the pointer
 is. Control: the reference is withheld in the last half of every clip. Is the arrow predicted, or shown?
 
-Nine runs, a sixth of a CPU hour each.
+Nine runs of 400 steps.
 """
 
 from ml_collections import ConfigDict

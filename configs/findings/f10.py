@@ -2,7 +2,7 @@
 
     python -m launch.reproduce --finding=f10
 
-Finding 9's `internal`, with the two action encoders. Two runs, a sixth of a CPU hour each.
+Finding 9's `internal`, with the two action encoders. Two runs of 400 steps.
 """
 
 from ml_collections import ConfigDict
