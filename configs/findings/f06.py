@@ -3,7 +3,7 @@
     python -m launch.reproduce --finding=f06
 
 The trainings are finding 5's. Two controls say what that means: a wrong answer in the prompt, and a computer that can add.
-It is a renderer's skill in both: the one that computes draws the wrong answer, too, when it is told one.
+It is a renderer's skill in both: the one that computes draws the wrong answer, too, when it is given one.
 """
 
 from ml_collections import ConfigDict
@@ -31,7 +31,7 @@ CLAIM = (
         ),
     ),
     Claim(
-        "It renders what it is told: a wrong answer is drawn more often than the right one.",
+        "It renders its prompt: a wrong answer is drawn more often than the right one.",
         lambda results: results.above(
             ("copies", "wrong_answer/wrong_answer_exact"), ("copies", "wrong_answer/output_exact")
         ),

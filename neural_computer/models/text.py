@@ -11,7 +11,7 @@ from neural_computer.models import layers
 from neural_computer.models.attention import attend, merge_heads, split_heads
 
 PLACES, NUMBERS = 8, 4
-"""Digit places and numbers of a text that are told apart; what is beyond shares the last"""
+"""Digit places and numbers of a text that have a vector of their own; what is beyond shares the last"""
 
 
 class ByteTextEncoder(nn.Module):

@@ -43,7 +43,7 @@ def teacher_forcing(objective: Any, computer: NeuralComputer, encoded: Encoded, 
     """Every chunk at a time of its own, after true chunks that are at most `history_noise` noisy.
 
     One pass over [context; noisy]: what is seen of the context are its keys and values at t = 0, as a run has them in its
-    window. The network is not told of the history's noise. Without a window the context is the condition alone.
+    window. The network does not know of the history's noise. Without a window the context is the condition alone.
     """
     z0, index, chunk = encoded.latents, encoded.index, _chunk(computer)
     encoded = encoded._replace(actions=begun(encoded.actions))
