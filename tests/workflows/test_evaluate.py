@@ -20,7 +20,19 @@ from tests.builders import desktop, drawn, experiment
 from tests.once import rollouts_compiled_once, traced_once  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("traced_once", "rollouts_compiled_once")
-KEYS = {"step", "split", "seed", "metrics", "view", "videos", "table", "estimates", "seconds", "further_splits", "native_by"}
+KEYS = {
+    "step",
+    "split",
+    "seed",
+    "metrics",
+    "view",
+    "videos",
+    "table",
+    "estimates",
+    "seconds",
+    "further_splits",
+    "native_by",
+}
 
 
 def tiny(videos, **changes) -> Experiment:

@@ -134,7 +134,7 @@ def small_finding(tmp_path):
 def test_the_page_says_what_holds_what_is_missing_and_gives_the_same_bytes(tmp_path):
     finding, _ = small_finding(tmp_path)
     page = findings_page.markdown([finding], tmp_path, "tiny")
-    assert "**holds**: a is above b" in page and "| a | 2 | 0.850 ± 0.050 [0.790, 0.910] |" in page
+    assert "**holds so far**: a is above b" in page and "| a | 2 | 0.850 ± 0.050 [0.790, 0.910] |" in page
     assert "Not run yet: b (1 of 2)." in page and "stale" not in page.lower()
     assert "2 trainings, 0.2 CPU hours" in page  # both arms ask for the same here
     assert page == findings_page.markdown([finding], tmp_path, "tiny")
