@@ -62,8 +62,7 @@ def get_config(form: str = "random_slow,micro") -> ConfigDict:
         config.actions.width = 16
     if size == "micro":
         desk(config)
-        if split == policies.CLICKS:
-            config.text.length = 16  # "a click or none"
+        config.text.length = 16 if split == policies.CLICKS else 64  # "a click or none"; a task in words
     return config
 
 
