@@ -22,9 +22,9 @@ ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """At the sizes that a queue is for, more threads only wait for one another."""
-FOLLOW = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 2); os.execvp(sys.argv[1], sys.argv[1:])"
-"""Python that asks Linux for an interrupt when its parent ends (PR_SET_PDEATHSIG), then becomes the command: a queue that is
-killed takes its jobs with it."""
+FOLLOW = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
+"""Python that asks Linux for a SIGTERM when its parent ends (PR_SET_PDEATHSIG), then becomes the command: a queue that is killed
+takes its jobs with it. A SIGINT would not do, which what is started in the background ignores."""
 POLL = 0.5
 """Seconds between looks at the running jobs"""
 GRACE = 60.0
@@ -114,7 +114,7 @@ class _Running:
 def _interrupt(processes: Sequence[subprocess.Popen]) -> None:
     """Interrupts some processes and waits for them; kills those that stay."""
     for process in processes:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
     end = time.monotonic() + GRACE
     for process in processes:
         try:
