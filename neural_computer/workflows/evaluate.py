@@ -19,7 +19,7 @@ from neural_computer.data import encoded
 from neural_computer.data.windows import ClipSource
 from neural_computer.evals import evaluate as evals
 from neural_computer.evals.estimates import Estimate
-from neural_computer.evals.evaluate import BatchedRollout, ScreenScorer, Variant
+from neural_computer.evals.evaluate import ScreenScorer, Variant
 from neural_computer.evals.marks import overlay_actions
 from neural_computer.experiment import Experiment
 from neural_computer.models.linear_codec import LinearCodec
@@ -27,6 +27,7 @@ from neural_computer.train.metrics_log import read_metrics
 from neural_computer.types import Clip
 from neural_computer.workflows import checks
 from neural_computer.workflows.metrics import MetricOptions, config_options, with_cursor_of
+from neural_computer.workflows.task import batched_rollout
 from neural_computer.workflows.trained import Trained, load
 
 METRICS, REPORT = "metrics.json", "report.html"
@@ -114,17 +115,7 @@ def evaluate_split(trained: Trained, split: str, seed: int) -> tuple[list[Clip],
     checks.check_videos(experiment, source[0])
     clips = evals.evenly_spaced(source, wanted.videos)
     tier = next(iter(data.captions))
-    return clips, evals.evaluate(_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed)
-
-
-def _rollout(experiment: Experiment) -> BatchedRollout:
-    return BatchedRollout(
-        experiment.computer,
-        experiment.tokenizer,
-        experiment.evaluation.batch_size,
-        experiment.negative_prompt_ids(),
-        experiment.inputs,
-    )
+    return clips, evals.evaluate(batched_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed)
 
 
 def evaluate_further(trained: Trained, seed: int) -> dict[str, Variant]:
@@ -138,7 +129,9 @@ def evaluate_further(trained: Trained, seed: int) -> dict[str, Variant]:
             logging.warning("split %s is not scored: %s", split, error)
             continue
         clips, tier = evals.evenly_spaced(source, wanted.videos), next(iter(data.captions))
-        scored[split] = evals.evaluate_native(_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed)
+        scored[split] = evals.evaluate_native(
+            batched_rollout(experiment), ScreenScorer(), trained.params, clips, tier, seed
+        )
     return scored
 
 

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from neural_computer import files, media, report
 from neural_computer.evals import folders, probe, results
 from neural_computer.evals.estimates import LEVEL, Estimate
-from neural_computer.evals.evaluate import BatchedRollout
 from neural_computer.evals.ocr import Reader, Tesseract
 from neural_computer.evals.pairs import ClipProblem
 from neural_computer.evals.results import ClipResult, Journal
@@ -20,6 +19,7 @@ from neural_computer.evals.tasks import PROMPT_VARIANTS, Arithmetic
 from neural_computer.types import Clip
 from neural_computer.workflows import lock
 from neural_computer.workflows.metrics import read_with
+from neural_computer.workflows.task import batched_rollout
 from neural_computer.workflows.trained import Trained
 
 
@@ -65,14 +65,7 @@ def roll_out(trained: Trained, problems: Path, out: Path, seed: int = 0) -> Path
     A video begins with the machine's first frame. Raises ValueError for prompts that it cannot read.
     """
     tasks, folder = probe.read_problems(problems), out / "videos"
-    experiment = trained.experiment
-    rollout = BatchedRollout(
-        experiment.computer,
-        experiment.tokenizer,
-        experiment.evaluation.batch_size,
-        experiment.negative_prompt_ids(),
-        experiment.inputs,
-    )
+    rollout = batched_rollout(trained.experiment)
     still = trained.first_frame[None].repeat(trained.computer.video_frames(trained.computer.clip_chunks), axis=0)
     for variant, prompts in probe.prompts(tasks).items():
         missing = [clip for clip in tasks if not (folder / variant / f"{clip}.mp4").exists()]

@@ -80,7 +80,7 @@ def number(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
-def verdict(finding: Finding, claim: findings.Claim, results: Results, size: str) -> str:
+def claim_status(finding: Finding, claim: findings.Claim, results: Results, size: str) -> str:
     """Whether a claim holds, in words; so far, where some seeds of the finding's arms are missing."""
     words = {True: "holds", False: "does not hold", None: "cannot be said yet"}[claim.holds(results)]
     return f"{words} so far" if missing(finding, results, size) and claim.holds(results) is not None else words
@@ -89,7 +89,7 @@ def verdict(finding: Finding, claim: findings.Claim, results: Results, size: str
 def section(finding: Finding, results: Results, size: str) -> str:
     """A finding's part of the page."""
     parts = [f"## {finding.name[1:].lstrip('0')}. {finding.title}", ""]
-    parts += [f"- **{verdict(finding, claim, results, size)}**: {claim.says}" for claim in finding.claims]
+    parts += [f"- **{claim_status(finding, claim, results, size)}**: {claim.says}" for claim in finding.claims]
     parts += ["", *table(rows(finding, results, size))]
     if lacking := missing(finding, results, size):
         parts += ["", f"Not run yet: {', '.join(lacking)}."]
@@ -131,7 +131,7 @@ def summary(every: Iterable[Finding], folder: Path, size: str) -> list[dict[str,
     out = []
     for finding in every:
         results = load(finding, folder, size)
-        said = [verdict(finding, claim, results, size) for claim in finding.claims]
+        said = [claim_status(finding, claim, results, size) for claim in finding.claims]
         counts = ", ".join(f"{said.count(word)} {word}" for word in dict.fromkeys(said))
         title = finding.title + (f" ({STALE})" if stale(finding, results, size) else "")
         runs = sum(finding.arm(name, size).seeds for name in finding.arms)
@@ -168,7 +168,9 @@ def html(every: Sequence[Finding], folder: Path, size: str) -> report.Page:
     for finding in every:
         results = load(finding, folder, size)
         page.heading(f"{finding.name}: {finding.title}")
-        page.table([{"claim": claim.says, "it": verdict(finding, claim, results, size)} for claim in finding.claims])
+        page.table(
+            [{"claim": claim.says, "it": claim_status(finding, claim, results, size)} for claim in finding.claims]
+        )
         page.table(rows(finding, results, size), "Mean over seeds ± standard deviation [95 % interval over clips].")
         page.table(finding.paper, f"The paper: {finding.source}.")
         for curve in finding.curves:

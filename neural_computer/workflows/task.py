@@ -49,13 +49,7 @@ class ComputerTask:
 
     def held_out(self, frozen: FrozenParams, clips: Sequence[Clip], scorer: Scorer | None) -> Evaluator:
         experiment, trainer = self.experiment, self.experiment.trainer
-        rollout = BatchedRollout(
-            experiment.computer,
-            experiment.tokenizer,
-            experiment.evaluation.batch_size,
-            experiment.negative_prompt_ids(),
-            experiment.inputs,
-        )
+        rollout = batched_rollout(experiment)
         tier = next(iter(experiment.data.captions))
         return HeldOut(rollout, lambda state: trainer.params(state.ema, frozen), clips, tier, scorer)
 
@@ -98,6 +92,17 @@ class CodecTask:
         else:
             statistics = trainer.model.statistics(network["codec"], codec_fit_videos(experiment, videos))
         save_arrays(workdir / workdirs.LATENTS, statistics | {"step": np.asarray(int(state.step))})
+
+
+def batched_rollout(experiment: Experiment) -> BatchedRollout:
+    """Rollouts of an experiment's computer as its evaluation makes them."""
+    return BatchedRollout(
+        experiment.computer,
+        experiment.tokenizer,
+        experiment.evaluation.batch_size,
+        experiment.negative_prompt_ids(),
+        experiment.inputs,
+    )
 
 
 def task(experiment: Experiment) -> Task:
